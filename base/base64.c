@@ -1,0 +1,123 @@
+/* base/base64.c - strict base64. */
+#include "base/base64.h"
+
+static int digit_value(uint8_t c, enum ms_base64_alphabet *ret_shown)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    if (c == '+' || c == '/') {
+        *ret_shown = MS_BASE64_STD;
+        return c == '+' ? 62 : 63;
+    }
+    if (c == '-' || c == '_') {
+        *ret_shown = MS_BASE64_URL;
+        return c == '-' ? 62 : 63;
+    }
+    return -1;
+}
+
+static enum ms_err fault(struct ms_diag *diag, size_t at, const char *what)
+{
+    if (diag != NULL && diag->text[0] == '\0')
+        diag->column = at + 1;
+    return ms_diag_set(diag, MS_ERR_BASE64, "base64: %s at character %zu", what, at + 1);
+}
+
+/* Check every character and find the alphabet; `n` digits without padding. */
+static enum ms_err scan(struct ms_span text, size_t n, enum ms_base64_alphabet *ret_alphabet,
+                        struct ms_diag *diag)
+{
+    enum ms_base64_alphabet seen = MS_BASE64_NONE;
+
+    for (size_t i = 0; i < n; i++) {
+        enum ms_base64_alphabet shown = MS_BASE64_NONE;
+        if (text.ptr[i] == '=')
+            return fault(diag, i, "padding in the middle");
+        if (digit_value(text.ptr[i], &shown) < 0)
+            return fault(diag, i, "a character of no alphabet");
+        if (shown != MS_BASE64_NONE && seen != MS_BASE64_NONE && shown != seen)
+            return fault(diag, i, "both alphabets mixed");
+        if (shown != MS_BASE64_NONE)
+            seen = shown;
+    }
+    *ret_alphabet = seen;
+    return MS_OK;
+}
+
+enum ms_err ms_base64_decode(struct ms_span text, struct ms_buf *out,
+                             enum ms_base64_alphabet *ret_alphabet, bool *ret_padded,
+                             struct ms_diag *diag)
+{
+    enum ms_base64_alphabet alphabet = MS_BASE64_NONE;
+    size_t pad = 0, n = text.len;
+
+    while (pad < 2 && n > 0 && text.ptr[n - 1] == '=') {
+        pad++;
+        n--;
+    }
+    enum ms_err err = scan(text, n, &alphabet, diag);
+    if (err != MS_OK)
+        return err;
+    if (n % 4 == 1)
+        return fault(diag, n - 1, "impossible length, one character too many");
+    size_t want_pad = n % 4 == 0 ? 0 : 4 - n % 4;
+    if (pad != 0 && pad != want_pad)
+        return fault(diag, n, "wrong padding");
+
+    enum ms_base64_alphabet ignored = MS_BASE64_NONE;
+    uint32_t bits = 0;
+    size_t out_len = n / 4 * 3 + (n % 4 == 0 ? 0 : n % 4 - 1);
+    uint8_t *room = ms_buf_room(out, out_len);
+    if (room == NULL)
+        return ms_buf_err(out);
+    size_t w = 0;
+    for (size_t i = 0; i < n; i++) {
+        bits = bits << 6 | (uint32_t)digit_value(text.ptr[i], &ignored);
+        if (i % 4 != 0)
+            room[w++] = (uint8_t)(bits >> (6 - 2 * (i % 4)));
+    }
+    uint32_t unused = n % 4 == 2 ? bits & 15u : n % 4 == 3 ? bits & 3u : 0;
+    if (unused != 0)
+        return fault(diag, n - 1, "unused bits are not zero");
+    out->len += out_len;
+    if (ret_alphabet != NULL)
+        *ret_alphabet = alphabet;
+    if (ret_padded != NULL)
+        *ret_padded = pad == want_pad;
+    return MS_OK;
+}
+
+static const char std_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char url_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+static enum ms_err encode(struct ms_span in, struct ms_buf *out, const char *digits, bool padded)
+{
+    for (size_t i = 0; i < in.len; i += 3) {
+        size_t n = in.len - i < 3 ? in.len - i : 3;
+        uint32_t v = (uint32_t)in.ptr[i] << 16 | (n > 1 ? (uint32_t)in.ptr[i + 1] << 8 : 0) |
+                     (n > 2 ? in.ptr[i + 2] : 0);
+        uint8_t four[4] = {(uint8_t)digits[v >> 18], (uint8_t)digits[v >> 12 & 63],
+                           (uint8_t)digits[v >> 6 & 63], (uint8_t)digits[v & 63]};
+        size_t keep = n + 1;
+        for (; padded && keep < 4; keep++)
+            four[keep] = '=';
+        enum ms_err err = ms_buf_add(out, ms_span_of(four, keep));
+        if (err != MS_OK)
+            return err;
+    }
+    return ms_buf_err(out);
+}
+
+enum ms_err ms_base64_encode(struct ms_span bytes, struct ms_buf *out)
+{
+    return encode(bytes, out, std_digits, true);
+}
+
+enum ms_err ms_base64url_encode(struct ms_span bytes, struct ms_buf *out)
+{
+    return encode(bytes, out, url_digits, false);
+}

@@ -1,0 +1,25 @@
+# Compiler options for every target. Warnings are errors; presets choose sanitizers and hardening.
+add_compile_options(
+  -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
+  -Wold-style-definition -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wvla
+  -Wswitch-enum -Wformat=2 -fno-common -fno-strict-aliasing)
+
+if(MS_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+
+if(MS_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+if(MS_COVERAGE)
+  add_compile_options(--coverage -g -O0)
+  add_link_options(--coverage)
+endif()
+
+if(MS_HARDEN)
+  add_compile_options(-O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
+                      -fcf-protection)
+  add_link_options(-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed)
+endif()

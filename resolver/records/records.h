@@ -1,0 +1,171 @@
+/* resolver/records/records.h - measurement records: what governance approves, in one canonical shape.
+ *
+ * A record is a conjunction of register constraints, a set a disjunction of records. Reading a document
+ * normalises every dialect (docs/measurements.md) and refuses what could be misread; nothing is dropped
+ * silently. Pure; a rec_set is immutable once built and may be read from any thread. */
+#ifndef MS_RECORDS_H
+#define MS_RECORDS_H
+
+#include "base/arena.h"
+#include "base/digest.h"
+#include "base/err.h"
+#include "base/json.h"
+
+/* Limits of one document (consumers.md 3.1; T5 body cap). */
+#define REC_DOC_MAX_BYTES 262144u
+#define REC_RECORDS_MAX 1000u
+#define REC_REGISTERS_MAX 24u    /* TPM PCRs 0..23 */
+#define REC_ALTERNATIVES_MAX 64u /* values of one register */
+#define REC_ID_MAX_BYTES 256u
+#define REC_VALUE_MAX_BYTES 48u /* SHA-384 */
+#define REC_ARENA_MAX_BYTES ((size_t)16 << 20)
+
+enum rec_type {
+    REC_TYPE_UNKNOWN = 0, /* kept, shown, never matched, never rendered for a proxy */
+    REC_TYPE_AZURE_TDX,   /* PCR 0..23, 32-byte values */
+    REC_TYPE_DCAP_TDX,    /* 0 MRTD, 1..4 RTMR0..3, 48-byte values */
+    REC_TYPE_GCP_TDX,     /* as DCAP; kept distinct, comparable as DCAP */
+    REC_TYPE_QEMU_TDX,    /* as DCAP; another spelling of dcap-tdx */
+};
+
+struct rec_value {
+    uint8_t b[REC_VALUE_MAX_BYTES];
+    uint8_t len; /* bytes: 32 or 48 */
+};
+
+struct rec_register {
+    uint32_t index;
+    size_t n_values;          /* >= 1; sorted, unique */
+    struct rec_value *values; /* in the set's arena */
+};
+
+struct rec_image { /* portable policy of gcp-tdx (attested-tls dcap_image_hashes); all NULL when absent */
+    json_t *hashes; /* owned object as read and checked, or NULL */
+};
+
+struct rec_record {
+    const char *id;        /* NUL-terminated, printable, may be "" */
+    enum rec_type type;
+    const char *type_text; /* as in the document */
+    size_t n_registers;    /* >= 1 unless image.hashes is set; sorted by index, unique */
+    struct rec_register *registers;
+    struct rec_image image;
+};
+
+enum rec_predicate_kind {
+    REC_PREDICATE_NONE = 0,
+    REC_PREDICATE_DSTACK_COMPOSE_HASH,
+    REC_PREDICATE_DSTACK_OS_IMAGE,
+    REC_PREDICATE_TDX_WORKLOAD_ID,
+};
+
+struct rec_predicate {
+    enum rec_predicate_kind kind;
+    uint32_t version;  /* workload-id formula, 0 when it does not apply */
+    uint8_t value[32];
+};
+
+struct rec_warning {
+    const char *code; /* "L003", "eip55", ... */
+    const char *text; /* one sentence, printable */
+};
+
+struct rec_set {
+    struct ms_arena arena; /* owns everything below but json */
+    size_t n_records;
+    struct rec_record *records;
+    size_t n_predicates;
+    struct rec_predicate *predicates;
+    size_t n_warnings;
+    struct rec_warning *warnings;
+};
+
+enum rec_mode {
+    REC_MODE_STRICT = 0, /* a document inside a specifier: vectors/specifiers pins this reading */
+    REC_MODE_DIALECTS,   /* from https, a file, a contract: every input dialect */
+};
+
+void rec_set_init(struct rec_set *set);
+void rec_set_done(struct rec_set *set);
+
+/* Read one document. On MS_OK set (initialised by rec_set_init) holds it; on error it is empty again.
+ * `[]` is MS_ERR_RECORDS in strict mode and the empty set in dialect mode.
+ * MS_ERR_JSON*, MS_ERR_UTF8, MS_ERR_DEPTH, MS_ERR_LIMIT   as ms_json_parse
+ * MS_ERR_RECORDS    wrong shape: not a list, empty measurements, warnOnly, ...
+ * MS_ERR_REGISTER   a register name or value
+ * MS_ERR_TYPE       type `none`, missing, or nothing usable left
+ * The sentence in diag names the record and the register. */
+MS_MUST_USE enum ms_err rec_parse(struct ms_span text, enum rec_mode mode, struct rec_set *set,
+                                  struct ms_diag *diag);
+
+/* "dcap-tdx" and the like, exactly; REC_TYPE_UNKNOWN for everything else. */
+enum rec_type rec_type_parse(struct ms_span text);
+const char *rec_type_name(enum rec_type type);
+
+/* SHA-256 over the canonical JSON of the set (sorted keys, no spaces, expected_any sorted, numeric
+ * register keys; records sorted by their canonical text): equal sets have equal hashes whatever their
+ * dialect and order. */
+MS_MUST_USE enum ms_err rec_set_hash(const struct rec_set *set, struct ms_sha256 *ret_hash);
+/* That canonical JSON text, an array, appended. */
+MS_MUST_USE enum ms_err rec_set_canonical(const struct rec_set *set, struct ms_buf *out);
+
+/* ---- profiles (consumers.md 3.4) ---- */
+enum rec_profile {
+    REC_PROFILE_NONE = 0,
+    REC_PROFILE_SEED,
+    REC_PROFILE_ATLS_1,
+    REC_PROFILE_ATLS_2,
+    REC_PROFILE_CVM,
+};
+#define REC_CVM_EXPANSION_MAX 4096u
+
+/* REC_PROFILE_NONE when there is no such profile. */
+enum rec_profile rec_profile_parse(struct ms_span name);
+const char *rec_profile_name(enum rec_profile profile);
+/* Render the union of several sets (the releases in force) as one array, newline at its end. An empty
+ * union is `[]`, in cvm the deny-all form.
+ * MS_ERR_PROFILE    a record cannot be expressed, diag names it
+ * MS_ERR_EXPANSION  cvm: more than REC_CVM_EXPANSION_MAX records */
+MS_MUST_USE enum ms_err rec_render(const struct rec_set *const *sets, size_t n_sets,
+                                   enum rec_profile profile, struct ms_buf *out,
+                                   struct ms_diag *diag);
+/* One set as a JSON array of records in the atls-1 shape, and its predicates: the members `records` and
+ * `predicates` of the envelope. New references. NULL when out of memory. */
+json_t *rec_records_json(const struct rec_set *set);
+json_t *rec_predicates_json(const struct rec_set *set);
+
+/* ---- matching ---- */
+struct rec_presented { /* what a peer showed */
+    uint32_t index;
+    struct ms_span value;
+};
+
+/* Registers from JSON: {"0":"hex",..}, names (mrtd, rtmr0, pcr4) in any case, or the matched-policy shape
+ * {"type":..,"measurements":{"0":["hex"]}} of X-Flashbots-Measurement (consumers.md 3.7). At most
+ * REC_REGISTERS_MAX are written to out; values live in `arena`.
+ * MS_ERR_REGISTER, MS_ERR_JSON.. with a sentence. */
+MS_MUST_USE enum ms_err rec_presented_parse(const json_t *object, enum rec_type type,
+                                            struct ms_arena *arena, struct rec_presented *out,
+                                            size_t *ret_n, struct ms_diag *diag);
+
+/* The first record whose every register is presented with an approved value and whose type is
+ * comparable; NULL when there is none (refuse). qemu, dcap and gcp compare as DCAP. */
+const struct rec_record *rec_match(const struct rec_set *set, enum rec_type type,
+                                   const struct rec_presented *regs, size_t n);
+/* Why nothing matched, one sentence for a person (the nearest record and its first differing register). */
+void rec_explain_mismatch(const struct rec_set *const *sets, size_t n_sets, enum rec_type type,
+                          const struct rec_presented *regs, size_t n, struct ms_diag *diag);
+
+/* ---- linter (consumers.md 3.10) ---- */
+enum rec_grade { REC_GRADE_INFO = 0, REC_GRADE_WARNING, REC_GRADE_ERROR };
+struct rec_finding {
+    char rule[8];         /* "L003" */
+    enum rec_grade grade;
+    char record[REC_ID_MAX_BYTES + 1]; /* id of the record, escaped; may be "" */
+    char text[MS_DIAG_TEXT_MAX];
+};
+/* Calls fn for each finding of a document; a document that rec_parse refuses gives the error-grade rule
+ * that refuses it (L000 when no numbered rule says it). Returns whether an error-grade finding was made. */
+bool rec_lint(struct ms_span text, void (*fn)(const struct rec_finding *finding, void *arg), void *arg);
+
+#endif
