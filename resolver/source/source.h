@@ -1,0 +1,176 @@
+/* resolver/source/source.h - where a set of releases comes from, as resumable pure functions.
+ *
+ * A source never touches a socket: it is stepped with answers and asks for requests, so a whole
+ * resolution runs in a unit test, and a stored transcript replays through the same code when evidence is
+ * re-verified. One struct source is one attempt; it is not thread-safe. */
+#ifndef MS_SOURCE_H
+#define MS_SOURCE_H
+
+#include "base/clock.h"
+#include "eth/keccak.h"
+#include "resolver/spec/spec.h"
+
+#define SOURCE_BODY_MAX_BYTES 262144u      /* a location's body (T5) */
+#define SOURCE_RPC_BODY_MAX_BYTES 1048576u /* a JSON-RPC answer (2.1) */
+#define SOURCE_REQUESTS_MAX 64u            /* of one attempt, all rounds */
+#define SOURCE_PROVIDERS_MAX 16u
+
+/* ---- local policy, from the configuration ---- */
+enum source_proofs { SOURCE_PROOFS_NO = 0, SOURCE_PROOFS_HEAD, SOURCE_PROOFS_FINALIZED };
+
+struct source_provider { /* one [rpc NAME] section; its URL (and key) never comes here */
+    const char *name;
+    const char *group;
+    uint64_t chain;
+    enum source_proofs proofs;
+    bool trusted;
+    bool benched; /* breaker open or benched: do not ask */
+};
+
+struct source_policy {
+    enum spec_level level;      /* least read level for contracts */
+    uint32_t quorum;            /* groups that must agree at L2 and L3 */
+    int64_t max_evidence_age_s; /* ceiling X of a contract */
+    int64_t poll_s, head_poll_s;
+    size_t n_providers;
+    struct source_provider providers[SOURCE_PROVIDERS_MAX];
+};
+
+/* ---- requests and responses ---- */
+enum source_request_kind {
+    SOURCE_REQUEST_NONE = 0,
+    SOURCE_REQUEST_HTTP, /* GET of an https location: address guard, TLS verified */
+    SOURCE_REQUEST_RPC,  /* POST of `body` to a provider of the policy */
+};
+
+struct source_request { /* strings live as long as the source */
+    enum source_request_kind kind;
+    uint32_t id;                         /* 1, 2, ... within the attempt */
+    const struct spec_location *location; /* HTTP */
+    const char *if_none_match;           /* HTTP, NULL when unconditional */
+    const char *if_modified_since;
+    uint32_t provider;                   /* RPC: index into the policy */
+    struct ms_span body;                 /* RPC */
+    size_t max_bytes;                    /* cap of the answer's body */
+};
+
+enum source_header {
+    SOURCE_HEADER_CACHE_CONTROL = 0,
+    SOURCE_HEADER_EXPIRES,
+    SOURCE_HEADER_DATE,
+    SOURCE_HEADER_AGE,
+    SOURCE_HEADER_ETAG,
+    SOURCE_HEADER_LAST_MODIFIED,
+    SOURCE_HEADER_VARY,
+    SOURCE_HEADER_CONTENT_TYPE,
+    SOURCE_HEADER_RETRY_AFTER,
+    SOURCE_HEADER_COUNT,
+};
+/* Lower-case field name, "cache-control". */
+const char *source_header_name(enum source_header header);
+
+struct source_response {
+    uint32_t id;             /* of the request */
+    enum ms_err err;         /* MS_OK: a complete HTTP answer arrived, whatever its status */
+    struct ms_diag diag;     /* the cause when err is set */
+    uint32_t status;         /* HTTP status */
+    const char *header[SOURCE_HEADER_COUNT]; /* NULL when absent; several fields of one name joined by ", " */
+    struct ms_span body;
+    int64_t time_s;          /* wall clock when it was complete */
+    char peer_sha256[65];    /* SHA-256 of the TLS peer's certificate DER, "" without TLS */
+};
+
+/* ---- results ---- */
+enum source_trust {
+    SOURCE_TRUST_NONE = 0,
+    SOURCE_TRUST_SELF,    /* the bytes are in the specifier or hash to it */
+    SOURCE_TRUST_TLS,
+    SOURCE_TRUST_SINGLE,  /* one RPC provider */
+    SOURCE_TRUST_QUORUM,
+    SOURCE_TRUST_PROOF,
+    SOURCE_TRUST_SIGNERS,
+};
+
+struct source_release {
+    uint64_t id;
+    const char *version;    /* decimal or "", in the result's arena */
+    int64_t not_before_s, not_after_s; /* 0: none */
+    struct rec_set *set;    /* owned by the result */
+};
+
+/* How long an answer may be used, in seconds from its fetch; ethereum.md 6.2. -1 means for ever. */
+struct source_lifetime {
+    int64_t fresh_s;   /* F */
+    int64_t swr_s;     /* W: after F, served while a refresh runs */
+    int64_t sie_s;     /* E: served while refreshes fail */
+    int64_t ceiling_s; /* X: on now - evidence time */
+    bool no_store;     /* no-store or private: used once, not kept across a restart */
+};
+
+struct source_block {
+    uint64_t chain, number;
+    struct eth_hash hash;
+    int64_t time_s;
+};
+
+struct source_result {
+    struct ms_arena arena;
+    bool unchanged;               /* 304: the stored body is still right; only lifetime and times are set */
+    enum source_trust trust;
+    uint32_t trust_k, trust_n;    /* QUORUM, SIGNERS: k of n */
+    enum spec_level level;        /* contracts */
+    struct source_block block;    /* contracts */
+    bool has_sequence;
+    uint64_t sequence;            /* governance's own counter */
+    struct ms_sha256 commitment;  /* what makes two results of one sequence equal */
+    struct ms_sha256 set_hash;    /* over all releases: ids, windows and records */
+    size_t n_releases;
+    struct source_release *releases;
+    int64_t valid_until_s;        /* governance heartbeat, 0 none */
+    int64_t evidence_time_s;      /* chain time | Date - Age | now */
+    struct source_lifetime life;
+    json_t *governance;           /* object or NULL */
+    const char *adapter;          /* "measurement-registry" or NULL */
+    const char *etag, *last_modified; /* validators of a location, NULL when none */
+    size_t n_warnings;
+    struct rec_warning warnings[32];
+};
+
+void source_result_free(struct source_result *result);
+
+/* ---- the machine ---- */
+enum source_state {
+    SOURCE_FAILED = 0,
+    SOURCE_WANTS, /* requests are out or to be sent */
+    SOURCE_DONE,
+};
+
+struct source_previous { /* what is known from the last good answer; zero when nothing is */
+    const char *etag, *last_modified;
+    uint64_t floor_sequence; /* results below are refused: MS_ERR_ROLLBACK */
+};
+
+struct source;
+
+/* `spec` must outlive the source; policy and previous are copied.
+ * MS_ERR_UNSUPPORTED for kinds that have no source yet, MS_ERR_NO_RPC, MS_ERR_QUORUM, MS_ERR_LEVEL when
+ * the policy cannot be met; MS_ERR_MEMORY. */
+MS_MUST_USE enum ms_err source_new(const struct spec *spec, const struct source_policy *policy,
+                                   const struct source_previous *previous, struct ms_now now,
+                                   struct source **ret_source, struct ms_diag *diag);
+void source_free(struct source *source);
+
+/* Feed one response (NULL to start). Afterwards: WANTS: source_take_request until it gives false;
+ * DONE: source_take_result; FAILED: source_error. A response with an unknown id is ignored. */
+enum source_state source_step(struct source *source, const struct source_response *response,
+                              struct ms_now now);
+/* The next request not yet taken; false when there is none. */
+bool source_take_request(struct source *source, struct source_request *ret_request);
+/* Move the result to the caller (source_result_free). NULL unless DONE. */
+struct source_result *source_take_result(struct source *source);
+enum ms_err source_error(const struct source *source, struct ms_diag *ret_diag);
+/* Whether the failure is a definite "there is no such thing" (404, no code, revert) and for how long it
+ * may be remembered; 0 when it is not. */
+int64_t source_negative_s(const struct source *source);
+
+#endif
