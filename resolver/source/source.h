@@ -137,6 +137,9 @@ struct source_result {
 };
 
 void source_result_free(struct source_result *result);
+/* Add a warning; beyond the room for them they are dropped. */
+void source_result_warn(struct source_result *result, const char *code, const char *fmt, ...)
+    MS_PRINTF(3, 4);
 
 /* ---- the machine ---- */
 enum source_state {

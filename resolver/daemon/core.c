@@ -1,0 +1,868 @@
+/* resolver/daemon/core.c - entries, flights, waiters. */
+#define _GNU_SOURCE
+#include "resolver/daemon/core.h"
+
+#include "base/hex.h"
+#include "resolver/daemon/metrics.h"
+#include "resolver/daemon/publish.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CORE_BUCKETS 4096u /* a power of two; keys are hashes */
+
+/* One attempt of one entry. */
+struct flight {
+    struct source *source;
+    struct bundle_transcript *transcript;
+    struct source_policy policy; /* as it was at the start: it goes into the bundle */
+    struct source_previous previous;
+    struct ms_now started;
+    size_t out;                  /* requests without an answer */
+    bool used[SOURCE_PROVIDERS_MAX];
+    struct source_result *result; /* while it is being stored */
+    enum entry_verdict verdict;
+};
+
+struct core_entry {
+    struct core_entry *next; /* in its bucket */
+    uint64_t serial;         /* high bits of a fetch's tag: never reused */
+    struct answer_id id;
+    struct spec *spec;
+    struct entry facts;
+    struct shared_result *good;
+    struct ms_sha256 evidence, set_hash, previous_set;
+    bool has_evidence, has_previous_set;
+    bool loading;
+    struct flight *flight;
+    struct core_request *waiters;
+    size_t n_waiters;
+    struct core_watcher *watchers;
+    struct answer *answer;   /* the published one; the table owns it */
+    uint64_t generation;
+    int64_t next_change_ms;
+    int64_t poll_ms;         /* contracts: next poll; ENTRY_NEVER otherwise */
+    int64_t used_ms;
+};
+
+struct core {
+    struct core_env env;
+    struct core_options options;
+    struct table *table;
+    struct core_entry *buckets[CORE_BUCKETS];
+    size_t n_entries;
+    uint64_t last_serial;
+    bool draining;
+};
+
+static struct ms_now now_of(const struct core *core)
+{
+    return core->env.now(core->env.arg);
+}
+
+static void log_event(const struct core *core, int level, const char *event,
+                      const struct core_entry *e, const char *detail)
+{
+    core->env.log(core->env.arg, level, event, &e->id, detail);
+}
+
+struct answer_id core_id(const struct spec *spec, enum spec_level policy_level)
+{
+    struct answer_id id = {.key = spec->key};
+    if (spec->kind == SPEC_CONTRACT)
+        id.level = spec->level > policy_level ? spec->level : policy_level;
+    return id;
+}
+
+/* ---- the map ---- */
+
+static size_t bucket_of(const struct answer_id *id)
+{
+    return ((size_t)id->key.b[0] << 8 | id->key.b[1]) & (CORE_BUCKETS - 1);
+}
+
+static struct core_entry *find(struct core *core, const struct answer_id *id)
+{
+    for (struct core_entry *e = core->buckets[bucket_of(id)]; e != NULL; e = e->next)
+        if (e->id.level == id->level && ms_sha256_eq(&e->id.key, &id->key))
+            return e;
+    return NULL;
+}
+
+/* A fetch's tag: serial of the entry, its bucket (16 bits), id of the request (8 bits). */
+static uint64_t tag_of(const struct core_entry *e, uint32_t request_id)
+{
+    return e->serial << 24 | (uint64_t)bucket_of(&e->id) << 8 | request_id;
+}
+
+static struct core_entry *find_tag(struct core *core, uint64_t tag)
+{
+    for (struct core_entry *e = core->buckets[tag >> 8 & (CORE_BUCKETS - 1)]; e != NULL; e = e->next)
+        if (e->serial == tag >> 24)
+            return e;
+    return NULL;
+}
+
+static void spec_release(struct spec *spec)
+{
+    if (spec == NULL)
+        return;
+    spec_done(spec);
+    free(spec);
+}
+
+static void flight_free(struct core *core, struct core_entry *e)
+{
+    struct flight *f = e->flight;
+    if (f == NULL)
+        return;
+    for (uint32_t id = 1; f->out > 0 && id <= SOURCE_REQUESTS_MAX; id++)
+        core->env.cancel(core->env.arg, tag_of(e, id));
+    source_free(f->source);
+    bundle_transcript_free(f->transcript);
+    source_result_free(f->result);
+    free(f);
+    e->flight = NULL;
+}
+
+static void entry_release(struct core *core, struct core_entry *e)
+{
+    flight_free(core, e);
+    shared_result_unref(e->good);
+    spec_release(e->spec);
+    free(e);
+}
+
+static bool idle(const struct core_entry *e)
+{
+    return e->flight == NULL && e->waiters == NULL && e->watchers == NULL && !e->loading;
+}
+
+static int64_t last_used(const struct core_entry *e)
+{
+    int64_t used = e->used_ms;
+    if (e->answer != NULL) {
+        int64_t read = atomic_load_explicit(&e->answer->last_used_ms, memory_order_relaxed);
+        if (read > used)
+            used = read;
+    }
+    return used;
+}
+
+static void unlink_entry(struct core *core, struct core_entry *e)
+{
+    struct core_entry **at = &core->buckets[bucket_of(&e->id)];
+    while (*at != e)
+        at = &(*at)->next;
+    *at = e->next;
+    core->n_entries--;
+    table_remove(core->table, &e->id);
+}
+
+/* Make room for one more: what was asked for longest ago goes; disk keeps it. */
+static bool evict_one(struct core *core)
+{
+    struct core_entry *oldest = NULL;
+
+    for (size_t b = 0; b < CORE_BUCKETS; b++)
+        for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next)
+            if (idle(e) && (oldest == NULL || last_used(e) < last_used(oldest)))
+                oldest = e;
+    if (oldest == NULL)
+        return false;
+    unlink_entry(core, oldest);
+    entry_release(core, oldest);
+    return true;
+}
+
+/* A new entry that takes the spec; it starts by looking on disk. NULL: no room. */
+static struct core_entry *add_entry(struct core *core, const struct answer_id *id,
+                                    struct spec **spec)
+{
+    if (core->n_entries >= CORE_ENTRIES_MAX && !evict_one(core))
+        return NULL;
+    struct core_entry *e = calloc(1, sizeof(*e));
+    if (e == NULL)
+        return NULL;
+    e->id = *id;
+    e->serial = ++core->last_serial;
+    e->spec = *spec;
+    *spec = NULL;
+    bundle_identity_only(e->spec);
+    e->next_change_ms = ENTRY_NEVER;
+    e->poll_ms = ENTRY_NEVER;
+    e->loading = true;
+    size_t b = bucket_of(id);
+    e->next = core->buckets[b];
+    core->buckets[b] = e;
+    core->n_entries++;
+    core->env.load(core->env.arg, id);
+    return e;
+}
+
+/* ---- publishing ---- */
+
+static void tell_watchers(struct core_entry *e)
+{
+    const struct answer *answer = e->answer;
+    struct ms_sha256 shown = answer->serve ? ms_sha256(ms_span_str(answer->etag))
+                                           : ms_sha256(ms_span_str(ms_err_code(answer->err)));
+
+    for (struct core_watcher *w = e->watchers; w != NULL; w = w->next) {
+        if (w->sent && w->last_state == answer->state && ms_sha256_eq(&w->last_set, &shown))
+            continue;
+        w->sent = true;
+        w->last_state = answer->state;
+        w->last_set = shown;
+        METRIC_INC(watch_events);
+        w->event(w, answer->envelope, answer->envelope_len);
+    }
+}
+
+static int64_t window_change_ms(const struct core_entry *e, struct ms_now now)
+{
+    const struct rec_set *sets[SOURCE_REQUESTS_MAX + 1];
+    int64_t next_s = 0;
+
+    if (e->good == NULL)
+        return ENTRY_NEVER;
+    (void)envelope_in_force(e->good->result, now, sets, NULL, &next_s);
+    return next_s == 0 ? ENTRY_NEVER : now.boot_ms + (next_s - now.wall_s) * 1000;
+}
+
+/* Render what the entry is worth now and put it in the table. `confirmed`: the source has just answered,
+ * so those who waited for it may have the set even if it may not be kept a second (no-store). */
+static void publish(struct core *core, struct core_entry *e, bool confirmed)
+{
+    struct ms_now now = now_of(core);
+    struct entry_view view = entry_view(&e->facts, now);
+    bool one_shot = confirmed && e->good != NULL && view.state == ENTRY_EXPIRED &&
+                    e->facts.life.fresh_s == 0 && now.boot_ms < entry_hard_end_ms(&e->facts, now);
+
+    if (one_shot)
+        view = (struct entry_view){.state = ENTRY_FRESH, .serve = true,
+                                   .soft_until_ms = now.boot_ms, .serve_until_ms = now.boot_ms,
+                                   .next_change_ms = ENTRY_NEVER};
+    int64_t window_ms = window_change_ms(e, now);
+    if (window_ms < view.next_change_ms)
+        view.next_change_ms = window_ms;
+    struct publish_input in = {
+        .envelope = {.spec = e->spec, .result = e->good == NULL ? NULL : e->good->result,
+                     .view = view, .entry = &e->facts,
+                     .evidence = e->has_evidence ? &e->evidence : NULL,
+                     .previous_set = e->has_previous_set ? &e->previous_set : NULL, .now = now},
+        .shared = e->good,
+        .id = e->id,
+        .generation = ++e->generation,
+        /* a wait or an error that may end earlier is the core's to decide */
+        .fast_until_ms = one_shot || view.wait_first ? 0 : view.next_change_ms,
+    };
+    struct answer *answer = publish_render(&in);
+    if (answer == NULL) {
+        log_event(core, 3, "publish-failed", e, "out of memory");
+        e->answer = NULL;
+        table_remove(core->table, &e->id); /* rather no answer than an old one */
+        return;
+    }
+    atomic_store_explicit(&answer->last_used_ms, last_used(e), memory_order_relaxed);
+    e->next_change_ms = view.next_change_ms;
+    e->answer = answer;
+    table_publish(core->table, answer);
+    tell_watchers(e);
+}
+
+static void finish_request(struct core_request *r, enum ms_err err, const struct ms_diag *diag,
+                           uint64_t generation)
+{
+    r->err = err;
+    r->diag = diag == NULL ? (struct ms_diag){0} : *diag;
+    r->generation = generation;
+    r->done(r);
+}
+
+/* Everybody who waited looks at what is published now. */
+static void release_waiters(struct core_entry *e, enum ms_err err, const struct ms_diag *diag)
+{
+    struct core_request *r = e->waiters;
+
+    e->waiters = NULL;
+    e->n_waiters = 0;
+    while (r != NULL) {
+        struct core_request *next = r->next;
+        finish_request(r, err, diag, e->generation);
+        r = next;
+    }
+}
+
+/* ---- flights ---- */
+
+static void send_requests(struct core *core, struct core_entry *e)
+{
+    struct source_request request;
+    struct flight *f = e->flight;
+
+    while (source_take_request(f->source, &request)) {
+        f->out++;
+        if (request.kind == SOURCE_REQUEST_RPC) {
+            f->used[request.provider] = true;
+            METRIC_INC(upstream_rpc);
+        } else {
+            METRIC_INC(upstream_http);
+        }
+        core->env.fetch(core->env.arg, tag_of(e, request.id), &request);
+    }
+}
+
+static bool is_contract(const struct core_entry *e)
+{
+    return e->spec->kind == SPEC_CONTRACT;
+}
+
+static void schedule_poll(struct core *core, struct core_entry *e)
+{
+    if (!is_contract(e) || !e->facts.good) {
+        e->poll_ms = ENTRY_NEVER;
+        return;
+    }
+    /* +-10 % */
+    int64_t period = core->options.policy.poll_s * 1000;
+    int64_t jitter = (int64_t)((uint64_t)(period / 5) * core->env.random(core->env.arg) >> 32);
+    e->poll_ms = now_of(core).boot_ms + period - period / 10 + jitter;
+}
+
+static void flight_failed(struct core *core, struct core_entry *e, enum ms_err err,
+                          const struct ms_diag *diag, int64_t negative_s)
+{
+    struct flight *f = e->flight;
+    struct ms_now now = now_of(core);
+    struct ms_diag copy = diag == NULL ? (struct ms_diag){0} : *diag;
+
+    METRIC_INC(flights_failed);
+    log_event(core, 5, "resolve-failed", e, ms_diag_text(&copy, err));
+    if (f != NULL && (err == MS_ERR_PROOF || err == MS_ERR_HEADER || err == MS_ERR_COMMITMENT))
+        for (uint32_t p = 0; p < SOURCE_PROVIDERS_MAX; p++)
+            if (f->used[p])
+                core->env.bench(core->env.arg, p);
+    entry_fail(&e->facts, err, &copy, negative_s,
+               is_contract(e) ? ENTRY_BACKOFF_CAP_RPC_MS : ENTRY_BACKOFF_CAP_HTTP_MS,
+               core->env.random(core->env.arg), now);
+    flight_free(core, e);
+    if (e->poll_ms != ENTRY_NEVER)
+        e->poll_ms = e->facts.next_try_ms;
+    publish(core, e, false);
+    release_waiters(e, err, &copy);
+}
+
+/* The set the attempt found becomes the entry's. */
+static void take_result(struct core_entry *e)
+{
+    struct flight *f = e->flight;
+
+    if (e->good != NULL) {
+        e->previous_set = e->set_hash;
+        e->has_previous_set = true;
+    }
+    e->set_hash = f->result->set_hash;
+    shared_result_unref(e->good);
+    e->good = shared_result_new(f->result);
+    f->result = NULL;
+}
+
+static void change_free(struct core_change *change)
+{
+    if (change == NULL)
+        return;
+    ms_buf_done(&change->bundle);
+    free(change->canonical);
+    free(change);
+}
+
+static struct core_change *new_change(struct core_entry *e, struct ms_now now)
+{
+    struct core_change *change = calloc(1, sizeof(*change));
+    if (change == NULL)
+        return NULL;
+    change->canonical = strdup(e->spec->canonical);
+    if (change->canonical == NULL) {
+        free(change);
+        return NULL;
+    }
+    change->id = e->id;
+    change->kind = e->spec->kind;
+    change->entry = e->facts;
+    change->now = now;
+    change->set_hash = e->set_hash;
+    change->evidence = e->evidence;
+    change->bundle.max = BUNDLE_MAX_BYTES;
+    change->owner = e;
+    return change;
+}
+
+/* Same set: only times are new. They need not be durable before they are used. */
+static void flight_confirmed(struct core *core, struct core_entry *e)
+{
+    struct flight *f = e->flight;
+    struct ms_now now = now_of(core);
+    struct source_result *fresh = f->result;
+
+    entry_accept(&e->facts, fresh, ENTRY_SAME, now);
+    if (!fresh->unchanged && e->good != NULL) {
+        /* a newer block of the same state: newer evidence time, pending releases may be in force now */
+        struct ms_sha256 kept = e->set_hash, previous = e->previous_set;
+        bool had_previous = e->has_previous_set;
+        take_result(e);
+        e->set_hash = kept;
+        e->previous_set = previous;
+        e->has_previous_set = had_previous;
+    }
+    flight_free(core, e);
+    struct core_change *change = new_change(e, now);
+    if (change != NULL && e->good != NULL) {
+        change->block = e->good->result->block;
+        change->state = ENTRY_FRESH;
+        core->env.store(core->env.arg, change);
+    }
+    schedule_poll(core, e);
+    publish(core, e, e->good != NULL);
+    release_waiters(e, e->good == NULL ? MS_ERR_MEMORY : MS_OK, NULL);
+}
+
+/* A new set, or a contradiction: evidence first. */
+static void flight_changed(struct core *core, struct core_entry *e)
+{
+    struct flight *f = e->flight;
+    struct ms_now now = now_of(core);
+    struct core_change *change = new_change(e, now);
+    enum ms_err err = change == NULL ? MS_ERR_MEMORY : MS_OK;
+
+    if (err == MS_OK)
+        err = bundle_write(e->spec, &f->policy, &f->previous, f->started, f->transcript, f->result,
+                           &change->bundle);
+    if (err != MS_OK) {
+        change_free(change);
+        flight_failed(core, e, err, NULL, 0);
+        return;
+    }
+    entry_accept(&change->entry, f->result, f->verdict, now);
+    change->bundle_hash = ms_sha256(ms_buf_span(&change->bundle));
+    change->found_set = f->result->set_hash;
+    if (f->verdict == ENTRY_CHANGED) {
+        change->evidence = change->bundle_hash;
+        change->set_hash = f->result->set_hash;
+    }
+    change->has_sequence = f->result->has_sequence;
+    change->sequence = f->result->sequence;
+    change->block = f->result->block;
+    change->state = f->verdict == ENTRY_CONTRADICTS ? ENTRY_CONFLICT : ENTRY_FRESH;
+    core->env.store(core->env.arg, change);
+}
+
+static void flight_done(struct core *core, struct core_entry *e)
+{
+    struct flight *f = e->flight;
+
+    f->result = source_take_result(f->source);
+    f->verdict = entry_judge(&e->facts, f->result);
+    switch (f->verdict) {
+    case ENTRY_REFUSED: {
+        struct ms_diag diag = {0};
+        enum ms_err err = e->facts.conflict ? MS_ERR_CONFLICT : MS_ERR_ROLLBACK;
+        (void)ms_diag_set(&diag, err, "%s (sequence %llu, already verified %llu)", ms_err_text(err),
+                          (unsigned long long)f->result->sequence,
+                          (unsigned long long)e->facts.floor_sequence);
+        flight_failed(core, e, err, &diag, 0);
+        return;
+    }
+    case ENTRY_SAME:
+        flight_confirmed(core, e);
+        return;
+    case ENTRY_CHANGED:
+    case ENTRY_CONTRADICTS:
+        flight_changed(core, e);
+        return;
+    }
+}
+
+static void flight_advance(struct core *core, struct core_entry *e, enum source_state state)
+{
+    struct flight *f = e->flight;
+
+    switch (state) {
+    case SOURCE_WANTS:
+        send_requests(core, e);
+        return;
+    case SOURCE_DONE:
+        flight_done(core, e);
+        return;
+    case SOURCE_FAILED: {
+        struct ms_diag diag = {0};
+        enum ms_err err = source_error(f->source, &diag);
+        flight_failed(core, e, err, &diag, source_negative_s(f->source));
+        return;
+    }
+    }
+}
+
+static void start_flight(struct core *core, struct core_entry *e)
+{
+    struct ms_diag diag = {0};
+
+    if (e->flight != NULL)
+        return;
+    struct flight *f = calloc(1, sizeof(*f));
+    METRIC_INC(flights);
+    if (f == NULL) {
+        flight_failed(core, e, MS_ERR_MEMORY, NULL, 0);
+        return;
+    }
+    e->flight = f;
+    f->policy = core->options.policy;
+    f->policy.level = e->id.level != SPEC_LEVEL_NONE ? e->id.level : f->policy.level;
+    f->started = now_of(core);
+    f->previous.floor_sequence = e->facts.floor_sequence;
+    if (e->good != NULL) {
+        f->previous.etag = e->good->result->etag;
+        f->previous.last_modified = e->good->result->last_modified;
+    }
+    enum ms_err err = bundle_transcript_new(&f->transcript);
+    if (err == MS_OK)
+        err = source_new(e->spec, &f->policy, &f->previous, f->started, &f->source, &diag);
+    if (err != MS_OK) {
+        flight_failed(core, e, err, &diag, 0);
+        return;
+    }
+    flight_advance(core, e, source_step(f->source, NULL, f->started));
+}
+
+void core_response(struct core *core, uint64_t tag, const struct source_response *response)
+{
+    struct core_entry *e = find_tag(core, tag);
+    if (e == NULL || e->flight == NULL || e->flight->result != NULL)
+        return;
+    struct flight *f = e->flight;
+
+    f->out--;
+    METRIC_ADD(upstream_bytes, response->body.len);
+    if (response->err != MS_OK)
+        METRIC_INC(upstream_failed);
+    enum ms_err err = bundle_transcript_add(f->transcript, response);
+    if (err != MS_OK) {
+        flight_failed(core, e, err, NULL, 0);
+        return;
+    }
+    struct ms_now now = now_of(core);
+    now.wall_s = response->time_s; /* what the bundle will replay */
+    flight_advance(core, e, source_step(f->source, response, now));
+}
+
+void core_stored(struct core *core, struct core_change *change, enum ms_err err,
+                 const struct ms_diag *diag)
+{
+    struct core_entry *e = change->owner;
+    bool touch_only = change->bundle.len == 0;
+
+    if (touch_only || e->flight == NULL || e->flight->result == NULL) {
+        change_free(change); /* a touch's owner may be gone */
+        return;
+    }
+    if (err != MS_OK && core->options.audit_require) {
+        change_free(change);
+        struct ms_diag copy = {0};
+        (void)ms_diag_set(&copy, MS_ERR_STORE, "the evidence could not be stored: %s",
+                          ms_diag_text(diag, err));
+        flight_failed(core, e, MS_ERR_STORE, &copy, 0);
+        return;
+    }
+    if (err != MS_OK)
+        source_result_warn(e->flight->result, "audit", "the evidence could not be stored");
+    e->facts = change->entry;
+    if (e->flight->verdict == ENTRY_CHANGED) {
+        METRIC_INC(changes);
+        e->evidence = change->evidence;
+        e->has_evidence = true;
+        take_result(e);
+        log_event(core, 6, "changed", e, e->spec->canonical);
+    } else {
+        METRIC_INC(conflicts);
+        log_event(core, 2, "conflict", e, e->spec->canonical);
+    }
+    change_free(change);
+    flight_free(core, e);
+    schedule_poll(core, e);
+    publish(core, e, e->good != NULL);
+    release_waiters(e, e->facts.conflict ? MS_ERR_CONFLICT : MS_OK, NULL);
+}
+
+/* ---- questions ---- */
+
+static void enqueue(struct core *core, struct core_entry *e, struct core_request *r, int64_t wait_ms)
+{
+    if (e->n_waiters >= CORE_WAITERS_MAX) {
+        finish_request(r, MS_ERR_OVERLOAD, NULL, 0);
+        return;
+    }
+    r->deadline_ms = now_of(core).boot_ms + wait_ms;
+    r->next = e->waiters;
+    e->waiters = r;
+    e->n_waiters++;
+}
+
+static bool too_old(const struct core_entry *e, const struct core_request *r, struct ms_now now)
+{
+    return r->max_age_s > 0 && now.boot_ms - e->facts.checked_boot_ms > r->max_age_s * 1000;
+}
+
+static void ask_entry(struct core *core, struct core_entry *e, struct core_request *r)
+{
+    struct ms_now now = now_of(core);
+    struct entry_view view = entry_view(&e->facts, now);
+
+    e->used_ms = now.boot_ms;
+    if (e->loading) {
+        enqueue(core, e, r, r->force ? CORE_REFRESH_WAIT_MS : ENTRY_FIRST_WAIT_MS);
+        return;
+    }
+    bool stale = view.serve && too_old(e, r, now) && now.boot_ms >= e->facts.next_try_ms;
+    if (r->force || stale || (view.wait_first && view.refresh) || (!view.serve && e->flight != NULL)) {
+        enqueue(core, e, r, r->force       ? CORE_REFRESH_WAIT_MS
+                            : stale        ? ENTRY_FIRST_WAIT_MS
+                            : view.wait_ms ? view.wait_ms
+                                           : ENTRY_FIRST_WAIT_MS);
+        start_flight(core, e);
+        return;
+    }
+    publish(core, e, false); /* time has moved on since the last publication */
+    finish_request(r, MS_OK, NULL, e->generation);
+    if (view.refresh)
+        start_flight(core, e);
+}
+
+void core_ask(struct core *core, struct core_request *r)
+{
+    if (core->draining) {
+        finish_request(r, MS_ERR_SHUTDOWN, NULL, 0);
+        return;
+    }
+    struct core_entry *e = find(core, &r->id);
+    if (e == NULL) {
+        if (r->spec == NULL)
+            e = NULL;
+        else
+            e = add_entry(core, &r->id, &r->spec);
+        if (e == NULL) {
+            finish_request(r, MS_ERR_OVERLOAD, NULL, 0);
+            return;
+        }
+    }
+    ask_entry(core, e, r);
+}
+
+void core_watch(struct core *core, struct core_watcher *w, struct spec *spec)
+{
+    struct core_entry *e = find(core, &w->id);
+
+    if (e == NULL)
+        e = add_entry(core, &w->id, &spec);
+    spec_release(spec);
+    if (e == NULL)
+        return;
+    w->sent = false;
+    w->next = e->watchers;
+    e->watchers = w;
+    e->used_ms = now_of(core).boot_ms;
+    if (e->loading)
+        return;
+    struct entry_view view = entry_view(&e->facts, now_of(core));
+    if (view.serve || !view.refresh)
+        publish(core, e, false);
+    if (view.refresh)
+        start_flight(core, e);
+}
+
+void core_unwatch(struct core *core, struct core_watcher *w)
+{
+    struct core_entry *e = find(core, &w->id);
+    if (e == NULL)
+        return;
+    for (struct core_watcher **at = &e->watchers; *at != NULL; at = &(*at)->next) {
+        if (*at == w) {
+            *at = w->next;
+            return;
+        }
+    }
+}
+
+void core_touch(struct core *core, const struct answer_id *id)
+{
+    struct core_entry *e = find(core, id);
+    if (e == NULL || e->loading || core->draining)
+        return;
+    e->used_ms = now_of(core).boot_ms;
+    if (entry_view(&e->facts, now_of(core)).refresh)
+        start_flight(core, e);
+}
+
+void core_loaded_entry(struct core *core, struct core_loaded *loaded)
+{
+    struct core_entry *e = find(core, &loaded->id);
+    bool force = false;
+
+    if (e == NULL || !e->loading) {
+        source_result_free(loaded->result);
+        return;
+    }
+    e->loading = false;
+    if (loaded->err != MS_OK)
+        log_event(core, 3, "stored-entry-refused", e, ms_diag_text(&loaded->diag, loaded->err));
+    if (loaded->found) {
+        e->facts = loaded->entry;
+        e->good = loaded->result == NULL ? NULL : shared_result_new(loaded->result);
+        e->facts.good = e->good != NULL;
+        e->set_hash = loaded->set_hash;
+        e->evidence = loaded->evidence;
+        e->has_evidence = e->good != NULL;
+        schedule_poll(core, e);
+    }
+    for (struct core_request *r = e->waiters; r != NULL; r = r->next)
+        force = force || r->force || r->max_age_s > 0;
+    struct entry_view view = entry_view(&e->facts, now_of(core));
+    if (view.serve && !view.wait_first && !force) {
+        publish(core, e, false);
+        release_waiters(e, MS_OK, NULL);
+    } else if (!view.refresh && !force) {
+        publish(core, e, false);
+        release_waiters(e, MS_OK, NULL);
+        return;
+    }
+    if (view.refresh || force)
+        start_flight(core, e);
+}
+
+/* ---- time ---- */
+
+static void expire_waiters(struct core_entry *e, int64_t now_ms)
+{
+    struct core_request **at = &e->waiters;
+
+    while (*at != NULL) {
+        struct core_request *r = *at;
+        if (now_ms < r->deadline_ms) {
+            at = &r->next;
+            continue;
+        }
+        *at = r->next;
+        e->n_waiters--;
+        /* a servable old set is still there for the taking; else this is the error */
+        bool old_set = e->answer != NULL && e->answer->serve && !r->force;
+        finish_request(r, old_set ? MS_OK : MS_ERR_TIMEOUT, NULL, e->generation);
+    }
+}
+
+static void tick_entry(struct core *core, struct core_entry *e, struct ms_now now)
+{
+    if (e->waiters != NULL)
+        expire_waiters(e, now.boot_ms);
+    if (e->loading)
+        return;
+    if (now.boot_ms >= e->next_change_ms)
+        publish(core, e, false);
+    if (e->flight != NULL || core->draining)
+        return;
+    bool wanted = e->watchers != NULL || now.boot_ms - last_used(e) < CORE_IDLE_MS;
+    if (now.boot_ms >= e->poll_ms && wanted)
+        start_flight(core, e);
+    else if (e->watchers != NULL && entry_view(&e->facts, now).refresh)
+        start_flight(core, e);
+}
+
+void core_tick(struct core *core)
+{
+    struct ms_now now = now_of(core);
+
+    for (size_t b = 0; b < CORE_BUCKETS; b++) {
+        for (struct core_entry *e = core->buckets[b], *next; e != NULL; e = next) {
+            next = e->next; /* nothing in a tick removes another entry */
+            tick_entry(core, e, now);
+        }
+    }
+}
+
+/* ---- life ---- */
+
+enum ms_err core_new(const struct core_env *env, const struct core_options *options,
+                     struct table *table, struct core **ret_core)
+{
+    struct core *core = calloc(1, sizeof(*core));
+    if (core == NULL)
+        return MS_ERR_MEMORY;
+    core->env = *env;
+    core->options = *options;
+    core->table = table;
+    *ret_core = core;
+    return MS_OK;
+}
+
+void core_set_options(struct core *core, const struct core_options *options)
+{
+    core->options = *options;
+}
+
+bool core_drain(struct core *core)
+{
+    bool quiet = true;
+
+    core->draining = true;
+    for (size_t b = 0; b < CORE_BUCKETS; b++)
+        for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next)
+            quiet = quiet && e->waiters == NULL;
+    return quiet;
+}
+
+void core_free(struct core *core)
+{
+    if (core == NULL)
+        return;
+    for (size_t b = 0; b < CORE_BUCKETS; b++) {
+        while (core->buckets[b] != NULL) {
+            struct core_entry *e = core->buckets[b];
+            release_waiters(e, MS_ERR_SHUTDOWN, NULL);
+            core->buckets[b] = e->next;
+            entry_release(core, e);
+        }
+    }
+    free(core);
+}
+
+void core_count(const struct core *core, size_t counts[ENTRY_CLOCK_SUSPECT + 1])
+{
+    for (size_t s = 0; s <= ENTRY_CLOCK_SUSPECT; s++)
+        counts[s] = 0;
+    for (size_t b = 0; b < CORE_BUCKETS; b++)
+        for (const struct core_entry *e = core->buckets[b]; e != NULL; e = e->next)
+            counts[e->answer == NULL ? ENTRY_EMPTY : e->answer->state]++;
+}
+
+json_t *core_entries_json(const struct core *core, size_t max)
+{
+    json_t *list = json_array();
+
+    for (size_t b = 0; list != NULL && b < CORE_BUCKETS; b++) {
+        for (const struct core_entry *e = core->buckets[b]; e != NULL; e = e->next) {
+            char key[2 * MS_SHA256_BYTES + 1];
+            if (json_array_size(list) >= max)
+                return list;
+            ms_sha256_hex(&e->id.key, key);
+            (void)json_array_append_new(
+                list, json_pack("{s:s, s:s, s:s, s:s, s:I, s:b}", "specifier", e->spec->canonical,
+                                "key", key, "kind", spec_kind_name(e->spec->kind), "state",
+                                e->answer == NULL ? "empty" : entry_state_name(e->answer->state),
+                                "fetched_at",
+                                e->facts.good ? (json_int_t)entry_wall_s(e->facts.checked_boot_ms,
+                                                                        now_of(core))
+                                              : (json_int_t)0,
+                                "refreshing", (int)(e->flight != NULL)));
+        }
+    }
+    return list;
+}

@@ -1,0 +1,129 @@
+/* resolver/daemon/core.h - the core: sole owner of all mutable entries.
+ *
+ * It runs on one thread and does no I/O of its own: time, randomness, fetching, storing and publishing
+ * come through `struct core_env`, so scenario tests drive the real core with a fake clock and scripted
+ * replies. Single flight per entry; nothing is published before its evidence is durable. */
+#ifndef MS_DAEMON_CORE_H
+#define MS_DAEMON_CORE_H
+
+#include "resolver/daemon/answer.h"
+#include "resolver/entry/bundle.h"
+#include "resolver/entry/envelope.h"
+
+#define CORE_ENTRIES_MAX 10000u
+#define CORE_WAITERS_MAX 1024u    /* of one entry (ethereum.md 6.3) */
+#define CORE_IDLE_MS 86400000     /* an entry nobody asked for this long is not polled any more */
+#define CORE_REFRESH_WAIT_MS 30000 /* `refresh SPEC` (interface.md) */
+
+struct core;
+
+/* A question to the core. The asker owns it and keeps it alive until `done` was called, exactly once, on
+ * the core's thread. */
+struct core_request {
+    struct answer_id id;
+    struct spec *spec;      /* heap; the core takes it when it has no such entry yet, and sets NULL */
+    bool force;             /* `refresh`: fetch now, whatever age, negative state or backoff */
+    int64_t max_age_s;      /* 0: any */
+    void (*done)(struct core_request *request);
+    /* set before done: */
+    enum ms_err err;        /* MS_OK: look in the table; else why there is nothing to look at */
+    struct ms_diag diag;
+    uint64_t generation;    /* an answer of this generation may be used whatever its fast_until_ms */
+    /* the core's own: */
+    struct core_request *next;
+    int64_t deadline_ms;
+};
+
+/* Follows one entry. The core calls event on its thread, at once and at each change of set or state. */
+struct core_watcher {
+    struct answer_id id;
+    void (*event)(struct core_watcher *watcher, const char *envelope, size_t len);
+    /* the core's own: */
+    struct core_watcher *next;
+    struct ms_sha256 last_set;
+    enum entry_state last_state;
+    bool sent;
+};
+
+/* What is to become durable. Owned by the core until core_stored. */
+struct core_change {
+    struct answer_id id;
+    char *canonical;
+    enum spec_kind kind;
+    struct entry entry;       /* as it will be once this is durable */
+    struct ms_now now;        /* when the source confirmed it */
+    struct ms_sha256 set_hash, evidence; /* of the good set; zero when there is none */
+    struct ms_buf bundle;     /* empty: only times are updated, nothing goes to history */
+    struct ms_sha256 bundle_hash;
+    struct source_block block;
+    bool has_sequence;
+    uint64_t sequence;        /* of the result in the bundle */
+    struct ms_sha256 found_set; /* set hash of the result in the bundle */
+    enum entry_state state;   /* FRESH, or CONFLICT */
+    struct core_entry *owner;
+};
+
+/* What was found on disk for an id. */
+struct core_loaded {
+    struct answer_id id;
+    bool found;
+    enum ms_err err;          /* MS_ERR_EVIDENCE, MS_ERR_HMAC, MS_ERR_STORE: not usable, diag says why */
+    struct ms_diag diag;
+    struct entry entry;       /* on this boot's clock; good only when result is set */
+    struct ms_sha256 set_hash, evidence;
+    struct source_result *result; /* verified from evidence; moved to the core */
+};
+
+struct core_env {
+    void *arg;
+    struct ms_now (*now)(void *arg);
+    uint32_t (*random)(void *arg);
+    /* Send a request; exactly one core_response(tag) follows, not from within this call. */
+    void (*fetch)(void *arg, uint64_t tag, const struct source_request *request);
+    /* Forget a request: no core_response(tag) follows. */
+    void (*cancel)(void *arg, uint64_t tag);
+    /* Make durable; exactly one core_stored(change) follows, not from within this call. */
+    void (*store)(void *arg, struct core_change *change);
+    /* Look an id up on disk and verify it; exactly one core_loaded_entry follows. */
+    void (*load)(void *arg, const struct answer_id *id);
+    /* An attempt found a provider lying (proof, header, commitment): bench it. */
+    void (*bench)(void *arg, uint32_t provider);
+    void (*log)(void *arg, int level, const char *event, const struct answer_id *id,
+                const char *detail);
+};
+
+struct core_options {
+    struct source_policy policy;
+    bool audit_require; /* audit = require: what cannot be stored is not served */
+};
+
+MS_MUST_USE enum ms_err core_new(const struct core_env *env, const struct core_options *options,
+                                 struct table *table, struct core **ret_core);
+/* Fails every waiting request with MS_ERR_SHUTDOWN, cancels fetches. */
+void core_free(struct core *core);
+/* Answers in flight finish; new requests get MS_ERR_SHUTDOWN. True when nothing waits any more. */
+bool core_drain(struct core *core);
+/* A reload: new attempts use the new options; entries stay. */
+void core_set_options(struct core *core, const struct core_options *options);
+
+void core_ask(struct core *core, struct core_request *request);
+void core_watch(struct core *core, struct core_watcher *watcher, struct spec *spec);
+void core_unwatch(struct core *core, struct core_watcher *watcher);
+/* Somebody was served an answer whose refresh is due. */
+void core_touch(struct core *core, const struct answer_id *id);
+
+void core_response(struct core *core, uint64_t tag, const struct source_response *response);
+void core_stored(struct core *core, struct core_change *change, enum ms_err err,
+                 const struct ms_diag *diag);
+void core_loaded_entry(struct core *core, struct core_loaded *loaded);
+/* Call a few times a second: deadlines, transitions by time, polling. */
+void core_tick(struct core *core);
+
+/* Entries by state, and a JSON list of entries for `status` (new reference). */
+void core_count(const struct core *core, size_t counts[ENTRY_CLOCK_SUSPECT + 1]);
+json_t *core_entries_json(const struct core *core, size_t max);
+
+/* The id under which a specifier is kept: its key, and for contracts the level it is read at. */
+struct answer_id core_id(const struct spec *spec, enum spec_level policy_level);
+
+#endif

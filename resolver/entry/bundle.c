@@ -1,0 +1,371 @@
+/* resolver/entry/bundle.c - writing bundles and replaying them. */
+#include "resolver/entry/bundle.h"
+
+#include "base/base64.h"
+#include "base/hex.h"
+
+#include <stdlib.h>
+
+#define BUNDLE_TYPE "measured-bundle/1"
+#define TRANSCRIPT_MAX_BYTES ((size_t)12 << 20)
+
+struct bundle_transcript {
+    json_t *answers; /* array, in order of arrival */
+    size_t bytes;
+};
+
+/* ---- transcript ---- */
+
+enum ms_err bundle_transcript_new(struct bundle_transcript **ret_transcript)
+{
+    struct bundle_transcript *t = calloc(1, sizeof(*t));
+    if (t == NULL)
+        return MS_ERR_MEMORY;
+    t->answers = json_array();
+    if (t->answers == NULL) {
+        free(t);
+        return MS_ERR_MEMORY;
+    }
+    *ret_transcript = t;
+    return MS_OK;
+}
+
+void bundle_transcript_free(struct bundle_transcript *transcript)
+{
+    if (transcript == NULL)
+        return;
+    json_decref(transcript->answers);
+    free(transcript);
+}
+
+static json_t *base64_string(struct ms_span bytes)
+{
+    struct ms_buf text = MS_BUF_INIT(TRANSCRIPT_MAX_BYTES * 2);
+    json_t *out = NULL;
+
+    if (ms_base64_encode(bytes, &text) == MS_OK)
+        out = json_stringn(text.len == 0 ? "" : (const char *)text.ptr, text.len);
+    ms_buf_done(&text);
+    return out;
+}
+
+/* Header values are untrusted bytes: those that are no UTF-8 text are left out of the evidence, and so
+ * out of the decision: see bundle_transcript_add. */
+static json_t *headers_json(const struct source_response *response)
+{
+    json_t *out = json_object();
+    for (enum source_header h = 0; out != NULL && h < SOURCE_HEADER_COUNT; h++) {
+        if (response->header[h] == NULL)
+            continue;
+        if (json_object_set_new(out, source_header_name(h), json_string(response->header[h])) !=
+            0) {
+            json_decref(out);
+            return NULL;
+        }
+    }
+    return out;
+}
+
+enum ms_err bundle_transcript_add(struct bundle_transcript *t, const struct source_response *r)
+{
+    if (r->body.len > TRANSCRIPT_MAX_BYTES - t->bytes)
+        return MS_ERR_LIMIT;
+    t->bytes += r->body.len;
+    json_t *answer = json_object();
+    int bad = answer == NULL;
+    bad = bad || json_object_set_new(answer, "id", json_integer(r->id)) != 0;
+    bad = bad || json_object_set_new(answer, "time", json_integer(r->time_s)) != 0;
+    if (r->err != MS_OK) {
+        bad = bad || json_object_set_new(answer, "error", json_string(ms_err_code(r->err))) != 0;
+    } else {
+        bad = bad || json_object_set_new(answer, "status", json_integer(r->status)) != 0;
+        bad = bad || json_object_set_new(answer, "headers", headers_json(r)) != 0;
+        bad = bad || json_object_set_new(answer, "body", base64_string(r->body)) != 0;
+        if (r->peer_sha256[0] != '\0')
+            bad = bad || json_object_set_new(answer, "peer", json_string(r->peer_sha256)) != 0;
+    }
+    if (bad || json_array_append(t->answers, answer) != 0) {
+        json_decref(answer);
+        return MS_ERR_MEMORY;
+    }
+    json_decref(answer);
+    return MS_OK;
+}
+
+/* ---- writing ---- */
+
+static json_t *hex_string(struct ms_span bytes)
+{
+    char hex[2 * 64 + 1];
+    if (bytes.len > 64)
+        return NULL;
+    ms_hex_encode(bytes, hex);
+    return json_string(hex);
+}
+
+static json_t *policy_json(const struct source_policy *policy)
+{
+    json_t *providers = json_array();
+    for (size_t i = 0; i < policy->n_providers; i++) {
+        const struct source_provider *p = &policy->providers[i];
+        json_t *one = json_pack("{s:s, s:s, s:I, s:i, s:b, s:b}", "name", p->name, "group", p->group,
+                                "chain", (json_int_t)p->chain, "proofs", (int)p->proofs, "trusted",
+                                (int)p->trusted, "benched", (int)p->benched);
+        if (one == NULL || json_array_append_new(providers, one) != 0) {
+            json_decref(providers);
+            return NULL;
+        }
+    }
+    return json_pack("{s:s, s:I, s:I, s:o}", "level", spec_level_name(policy->level), "quorum",
+                     (json_int_t)policy->quorum, "max-evidence-age",
+                     (json_int_t)policy->max_evidence_age_s, "providers", providers);
+}
+
+static json_t *previous_json(const struct source_previous *previous)
+{
+    return json_pack("{s:s*, s:s*, s:I}", "etag", previous->etag, "last-modified",
+                     previous->last_modified, "floor", (json_int_t)previous->floor_sequence);
+}
+
+static json_t *verdict_json(const struct source_result *result)
+{
+    json_t *verdict = json_pack(
+        "{s:o, s:o, s:i, s:s, s:I, s:I}", "set_hash",
+        hex_string(ms_span_of(result->set_hash.b, MS_SHA256_BYTES)), "commitment",
+        hex_string(ms_span_of(result->commitment.b, MS_SHA256_BYTES)), "trust", (int)result->trust,
+        "level", spec_level_name(result->level), "releases", (json_int_t)result->n_releases,
+        "evidence_time", (json_int_t)result->evidence_time_s);
+    if (verdict != NULL && result->has_sequence)
+        (void)json_object_set_new(verdict, "sequence", json_integer((json_int_t)result->sequence));
+    return verdict;
+}
+
+enum ms_err bundle_write(const struct spec *spec, const struct source_policy *policy,
+                         const struct source_previous *previous, struct ms_now started,
+                         const struct bundle_transcript *transcript,
+                         const struct source_result *result, struct ms_buf *out)
+{
+    static const struct source_previous nothing;
+
+    json_t *root = json_pack(
+        "{s:s, s:s, s:s, s:o, s:I, s:I, s:o, s:o, s:O, s:o}", "type", BUNDLE_TYPE, "specifier",
+        spec->canonical, "text", spec->text, "key",
+        hex_string(ms_span_of(spec->key.b, MS_SHA256_BYTES)), "time", (json_int_t)started.wall_s,
+        "boot_ms", (json_int_t)started.boot_ms, "policy", policy_json(policy), "previous",
+        previous_json(previous == NULL ? &nothing : previous), "answers", transcript->answers,
+        "verdict", verdict_json(result));
+    if (root == NULL)
+        return MS_ERR_MEMORY;
+    enum ms_err err = ms_json_dump(root, out);
+    json_decref(root);
+    return err;
+}
+
+/* ---- reading ---- */
+
+static enum ms_err malformed(struct ms_diag *diag, const char *what)
+{
+    return ms_diag_set(diag, MS_ERR_EVIDENCE, "the stored evidence is malformed: %s", what);
+}
+
+static bool read_policy(const json_t *json, struct source_policy *ret_policy)
+{
+    struct source_policy policy = {0};
+    const json_t *providers = json_object_get(json, "providers");
+    json_int_t quorum = json_integer_value(json_object_get(json, "quorum"));
+
+    policy.level = spec_level_parse(ms_json_member_str(json, "level"));
+    policy.max_evidence_age_s = json_integer_value(json_object_get(json, "max-evidence-age"));
+    policy.n_providers = json_array_size(providers);
+    if (quorum < 0 || quorum > SOURCE_PROVIDERS_MAX || policy.n_providers > SOURCE_PROVIDERS_MAX)
+        return false;
+    policy.quorum = (uint32_t)quorum;
+    for (size_t i = 0; i < policy.n_providers; i++) {
+        const json_t *one = json_array_get(providers, i);
+        struct source_provider *p = &policy.providers[i];
+        json_int_t proofs = json_integer_value(json_object_get(one, "proofs"));
+        p->name = json_string_value(json_object_get(one, "name"));
+        p->group = json_string_value(json_object_get(one, "group"));
+        p->chain = (uint64_t)json_integer_value(json_object_get(one, "chain"));
+        p->trusted = json_is_true(json_object_get(one, "trusted"));
+        p->benched = json_is_true(json_object_get(one, "benched"));
+        if (p->name == NULL || p->group == NULL || proofs < SOURCE_PROOFS_NO ||
+            proofs > SOURCE_PROOFS_FINALIZED)
+            return false;
+        p->proofs = (enum source_proofs)proofs;
+    }
+    *ret_policy = policy;
+    return true;
+}
+
+static void read_headers(const json_t *json, struct source_response *response)
+{
+    for (enum source_header h = 0; h < SOURCE_HEADER_COUNT; h++)
+        response->header[h] = json_string_value(json_object_get(json, source_header_name(h)));
+}
+
+/* One stored answer; its body goes to `body`. */
+static bool read_answer(const json_t *json, struct ms_buf *body, struct source_response *ret)
+{
+    struct source_response r = {0};
+    json_int_t id = json_integer_value(json_object_get(json, "id"));
+    json_int_t status = json_integer_value(json_object_get(json, "status"));
+    const char *error = json_string_value(json_object_get(json, "error"));
+    struct ms_span peer = ms_json_member_str(json, "peer");
+
+    if (id < 1 || id > SOURCE_REQUESTS_MAX || status < 0 || status > 999 ||
+        peer.len >= sizeof(r.peer_sha256))
+        return false;
+    r.id = (uint32_t)id;
+    r.status = (uint32_t)status;
+    r.time_s = json_integer_value(json_object_get(json, "time"));
+    if (peer.len > 0)
+        memcpy(r.peer_sha256, peer.ptr, peer.len);
+    if (error != NULL)
+        r.err = ms_err_from_code(error);
+    read_headers(json_object_get(json, "headers"), &r);
+    ms_buf_reset(body);
+    if (error == NULL && ms_base64_decode(ms_json_member_str(json, "body"), body, NULL, NULL,
+                                          NULL) != MS_OK)
+        return false;
+    r.body = ms_buf_span(body);
+    *ret = r;
+    return true;
+}
+
+/* Requests are remade by the source; nothing is sent. */
+static void discard_requests(struct source *source)
+{
+    struct source_request request;
+    while (source_take_request(source, &request))
+        continue;
+}
+
+static enum ms_err replay(struct source *source, const json_t *answers, struct ms_now now,
+                          struct ms_diag *diag)
+{
+    struct ms_buf body = MS_BUF_INIT(TRANSCRIPT_MAX_BYTES);
+    enum source_state state = source_step(source, NULL, now);
+    enum ms_err err = MS_OK;
+
+    for (size_t i = 0; state == SOURCE_WANTS && i < json_array_size(answers); i++) {
+        struct source_response response;
+        discard_requests(source);
+        if (!read_answer(json_array_get(answers, i), &body, &response)) {
+            err = malformed(diag, "an answer");
+            break;
+        }
+        now.wall_s = response.time_s;
+        state = source_step(source, &response, now);
+    }
+    ms_buf_done(&body);
+    if (err == MS_OK && state == SOURCE_FAILED) {
+        struct ms_diag cause = {0};
+        enum ms_err why = source_error(source, &cause);
+        err = ms_diag_set(diag, MS_ERR_EVIDENCE, "the stored evidence does not verify: %s",
+                          ms_diag_text(&cause, why));
+    } else if (err == MS_OK && state == SOURCE_WANTS) {
+        err = malformed(diag, "answers are missing");
+    }
+    return err;
+}
+
+static bool same_hex(const json_t *object, const char *name, const uint8_t *want, size_t len)
+{
+    uint8_t got[64];
+    return len <= sizeof(got) &&
+           ms_hex_decode(ms_json_member_str(object, name), got, len) == MS_OK &&
+           memcmp(got, want, len) == 0;
+}
+
+static bool same_verdict(const json_t *verdict, const struct source_result *result)
+{
+    const json_t *sequence = json_object_get(verdict, "sequence");
+
+    return same_hex(verdict, "set_hash", result->set_hash.b, MS_SHA256_BYTES) &&
+           same_hex(verdict, "commitment", result->commitment.b, MS_SHA256_BYTES) &&
+           json_integer_value(json_object_get(verdict, "trust")) == (json_int_t)result->trust &&
+           ms_span_eq_str(ms_json_member_str(verdict, "level"), spec_level_name(result->level)) &&
+           json_integer_value(json_object_get(verdict, "evidence_time")) ==
+               result->evidence_time_s &&
+           (sequence != NULL) == result->has_sequence &&
+           json_integer_value(sequence) == (result->has_sequence ? (json_int_t)result->sequence : 0);
+}
+
+void bundle_identity_only(struct spec *spec)
+{
+    spec->level = SPEC_LEVEL_NONE;
+    spec->tag = SPEC_TAG_NONE;
+    spec->max_age_s = 0;
+    spec->seq = 0;
+}
+
+static enum ms_err read_spec(const json_t *root, struct spec *spec, struct ms_diag *diag)
+{
+    static const struct spec_context lax; /* eip55 = warn: it was accepted when it was stored */
+
+    if (!ms_span_eq_str(ms_json_member_str(root, "type"), BUNDLE_TYPE))
+        return malformed(diag, "not a " BUNDLE_TYPE);
+    if (spec_parse(ms_json_member_str(root, "text"), &lax, spec, NULL) != MS_OK)
+        return malformed(diag, "its specifier");
+    if (!ms_span_eq_str(ms_json_member_str(root, "specifier"), spec->canonical) ||
+        !same_hex(root, "key", spec->key.b, MS_SHA256_BYTES))
+        return malformed(diag, "the specifier has another canonical form");
+    bundle_identity_only(spec);
+    return MS_OK;
+}
+
+static enum ms_err verify_root(const json_t *root, struct spec *spec,
+                               struct source_result **ret_result, struct ms_diag *diag)
+{
+    const json_t *previous_in = json_object_get(root, "previous");
+    struct source_policy policy;
+    struct source *source = NULL;
+    struct ms_diag cause = {0};
+
+    enum ms_err err = read_spec(root, spec, diag);
+    if (err != MS_OK)
+        return err;
+    if (!read_policy(json_object_get(root, "policy"), &policy))
+        return malformed(diag, "its policy");
+    struct source_previous previous = {
+        .etag = json_string_value(json_object_get(previous_in, "etag")),
+        .last_modified = json_string_value(json_object_get(previous_in, "last-modified")),
+        .floor_sequence = (uint64_t)json_integer_value(json_object_get(previous_in, "floor")),
+    };
+    struct ms_now now = {json_integer_value(json_object_get(root, "time")),
+                         json_integer_value(json_object_get(root, "boot_ms"))};
+    err = source_new(spec, &policy, &previous, now, &source, &cause);
+    if (err != MS_OK)
+        return ms_diag_set(diag, MS_ERR_EVIDENCE, "the stored evidence cannot be replayed: %s",
+                           ms_diag_text(&cause, err));
+    err = replay(source, json_object_get(root, "answers"), now, diag);
+    if (err == MS_OK) {
+        struct source_result *result = source_take_result(source);
+        if (result->unchanged || !same_verdict(json_object_get(root, "verdict"), result)) {
+            source_result_free(result);
+            err = ms_diag_set(diag, MS_ERR_EVIDENCE,
+                              "the stored evidence leads to another verdict than the stored one");
+        } else {
+            *ret_result = result;
+        }
+    }
+    source_free(source);
+    return err;
+}
+
+enum ms_err bundle_verify(struct ms_span text, struct spec *spec, struct source_result **ret_result,
+                          struct ms_diag *diag)
+{
+    static const struct ms_json_limits limits = {BUNDLE_MAX_BYTES, 16, 65536, 0};
+    json_t *root = NULL;
+
+    enum ms_err err = ms_json_parse(text, &limits, &root, NULL);
+    if (err != MS_OK)
+        return malformed(diag, "not JSON");
+    err = verify_root(root, spec, ret_result, diag);
+    if (err != MS_OK)
+        spec_done(spec);
+    json_decref(root);
+    return err;
+}

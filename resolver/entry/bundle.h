@@ -1,0 +1,41 @@
+/* resolver/entry/bundle.h - the one object that moves: an accepted change with everything needed to reach
+ * the same verdict again - specifier, policy, the answers in their order of arrival, the verdict - in one
+ * self-contained JSON text ("measured-bundle/1", docs/bundle.md). Verification replays the answers
+ * through the very source code that produced the verdict: there is no second reading of evidence.
+ * Pure. The serialisation is deterministic, so a bundle's name is its SHA-256. */
+#ifndef MS_BUNDLE_H
+#define MS_BUNDLE_H
+
+#include "resolver/source/source.h"
+
+#define BUNDLE_MAX_BYTES ((size_t)16 << 20)
+
+/* The answers of one attempt, in order of arrival. Owns copies. */
+struct bundle_transcript;
+
+MS_MUST_USE enum ms_err bundle_transcript_new(struct bundle_transcript **ret_transcript);
+void bundle_transcript_free(struct bundle_transcript *transcript);
+/* Keep one answer before it is given to source_step. MS_ERR_MEMORY, MS_ERR_LIMIT. */
+MS_MUST_USE enum ms_err bundle_transcript_add(struct bundle_transcript *transcript,
+                                              const struct source_response *response);
+
+/* Serialise. `started` is the `now` of source_new and of the first step.
+ * MS_ERR_LIMIT beyond BUNDLE_MAX_BYTES. */
+MS_MUST_USE enum ms_err bundle_write(const struct spec *spec, const struct source_policy *policy,
+                                     const struct source_previous *previous, struct ms_now started,
+                                     const struct bundle_transcript *transcript,
+                                     const struct source_result *result, struct ms_buf *out);
+
+/* Drop what belongs to one query and not to the identity of a specifier (level, max-age, seq, tag, from):
+ * an entry is shared by all of them, and the level read is the policy's. */
+void bundle_identity_only(struct spec *spec);
+
+/* Read a bundle and reach its verdict again from its evidence alone.
+ *   spec        initialised by spec_init; on MS_OK the bundle's specifier
+ *   ret_result  the verified result, the caller's (source_result_free)
+ * MS_ERR_EVIDENCE when it is malformed, when the replay fails, or when it ends in another verdict: the
+ * sentence says which. */
+MS_MUST_USE enum ms_err bundle_verify(struct ms_span text, struct spec *spec,
+                                      struct source_result **ret_result, struct ms_diag *diag);
+
+#endif

@@ -1,0 +1,225 @@
+/* resolver/entry/entry.c - what may be served, until when. */
+#include "resolver/entry/entry.h"
+
+const char *entry_state_name(enum entry_state state)
+{
+    switch (state) {
+    case ENTRY_EMPTY:
+        return "empty";
+    case ENTRY_FRESH:
+        return "fresh";
+    case ENTRY_SWR:
+        return "stale-while-revalidate";
+    case ENTRY_SIE:
+        return "stale-if-error";
+    case ENTRY_EXPIRED:
+        return "expired";
+    case ENTRY_NEGATIVE:
+        return "negative";
+    case ENTRY_REVOKED:
+        return "revoked";
+    case ENTRY_HOLD:
+        return "hold";
+    case ENTRY_CONFLICT:
+        return "conflict";
+    case ENTRY_CLOCK_SUSPECT:
+        return "clock-suspect";
+    }
+    return "unknown";
+}
+
+/* start + seconds on the boot clock; negative seconds mean for ever. */
+static int64_t after(int64_t start_ms, int64_t seconds)
+{
+    if (seconds < 0 || seconds > (ENTRY_NEVER - 1) / 2000)
+        return ENTRY_NEVER;
+    return start_ms + seconds * 1000;
+}
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Boot-clock moment of a Unix time. */
+static int64_t boot_of_wall(int64_t wall_s, struct ms_now now)
+{
+    if (wall_s - now.wall_s > (ENTRY_NEVER - 1) / 4000)
+        return ENTRY_NEVER;
+    return now.boot_ms + (wall_s - now.wall_s) * 1000;
+}
+
+int64_t entry_wall_s(int64_t boot_ms, struct ms_now now)
+{
+    if (boot_ms == ENTRY_NEVER)
+        return 0;
+    return now.wall_s + (boot_ms - now.boot_ms) / 1000;
+}
+
+int64_t entry_hard_end_ms(const struct entry *e, struct ms_now now)
+{
+    int64_t end = ENTRY_NEVER;
+
+    if (e->life.ceiling_s >= 0)
+        end = boot_of_wall(e->evidence_time_s + e->life.ceiling_s, now);
+    if (e->valid_until_s > 0) /* served while now <= validUntil */
+        end = min64(end, boot_of_wall(e->valid_until_s + 1, now));
+    return end;
+}
+
+static struct entry_view view_good(const struct entry *e, struct ms_now now)
+{
+    int64_t f = e->life.fresh_s, w = e->life.swr_s, x = e->life.sie_s;
+    int64_t hard = entry_hard_end_ms(e, now);
+    int64_t fresh_end = min64(hard, after(e->checked_boot_ms, f));
+    int64_t swr_end = f < 0 ? fresh_end : min64(hard, after(e->checked_boot_ms, f + w));
+    int64_t sie_end = f < 0 ? fresh_end : min64(hard, after(e->checked_boot_ms, f + (x > w ? x : w)));
+    struct entry_view v = {.serve = true, .serve_until_ms = sie_end, .soft_until_ms = fresh_end};
+
+    if (now.boot_ms < fresh_end) {
+        v.state = e->recheck ? ENTRY_SWR : ENTRY_FRESH;
+        v.refresh = e->recheck;
+        v.next_change_ms = fresh_end;
+    } else if (now.boot_ms < swr_end) {
+        v.state = ENTRY_SWR;
+        v.refresh = true;
+        v.next_change_ms = swr_end;
+    } else if (now.boot_ms < sie_end) {
+        v.state = ENTRY_SIE;
+        v.refresh = true;
+        v.wait_first = true;
+        v.wait_ms = ENTRY_SIE_WAIT_MS;
+        v.next_change_ms = sie_end;
+    } else {
+        v = (struct entry_view){.state = ENTRY_EXPIRED, .refresh = true, .wait_first = true,
+                                .wait_ms = ENTRY_FIRST_WAIT_MS, .next_change_ms = ENTRY_NEVER,
+                                .err = MS_ERR_STALE};
+    }
+    return v;
+}
+
+/* T10: a wall clock behind a verified time cannot judge ages against signed times. */
+static bool clock_suspect(const struct entry *e, struct ms_now now)
+{
+    return e->life.ceiling_s >= 0 && now.wall_s < e->evidence_time_s - ENTRY_CLOCK_SLACK_S;
+}
+
+static struct entry_view view_unserved(enum entry_state state, enum ms_err err, bool refresh)
+{
+    return (struct entry_view){.state = state, .refresh = refresh, .wait_first = refresh,
+                               .wait_ms = ENTRY_FIRST_WAIT_MS, .next_change_ms = ENTRY_NEVER,
+                               .err = err};
+}
+
+static struct entry_view view_now(const struct entry *e, struct ms_now now)
+{
+    if (e->conflict)
+        return view_unserved(ENTRY_CONFLICT, e->conflict_err, true);
+    if (e->good && clock_suspect(e, now))
+        return view_unserved(ENTRY_CLOCK_SUSPECT, MS_ERR_CLOCK, true);
+    if (e->good) {
+        struct entry_view v = view_good(e, now);
+        /* 404 and 410 shrink nothing before E; then they are the answer (6.3) */
+        if (v.state != ENTRY_EXPIRED || now.boot_ms >= e->negative_until_ms) {
+            if (e->hold && v.serve)
+                v.state = ENTRY_HOLD;
+            return v;
+        }
+    }
+    if (now.boot_ms < e->negative_until_ms) {
+        struct entry_view v = view_unserved(ENTRY_NEGATIVE, e->negative_err, false);
+        v.wait_first = false;
+        v.next_change_ms = e->negative_until_ms;
+        return v;
+    }
+    return view_unserved(ENTRY_EMPTY, e->last_err == MS_OK ? MS_ERR_UNAVAILABLE : e->last_err, true);
+}
+
+struct entry_view entry_view(const struct entry *e, struct ms_now now)
+{
+    struct entry_view v = view_now(e, now);
+
+    if (v.refresh && now.boot_ms < e->next_try_ms) {
+        v.refresh = false; /* backing off: the answer at hand is all there is for now */
+        v.wait_first = false;
+        v.next_change_ms = min64(v.next_change_ms, e->next_try_ms);
+    }
+    return v;
+}
+
+enum entry_verdict entry_judge(const struct entry *e, const struct source_result *result)
+{
+    if (result->unchanged)
+        return e->good ? ENTRY_SAME : ENTRY_REFUSED;
+    bool same = e->good && memcmp(e->commitment.b, result->commitment.b, MS_SHA256_BYTES) == 0;
+    if (!result->has_sequence || !e->has_sequence)
+        return same ? ENTRY_SAME : ENTRY_CHANGED;
+    if (result->sequence < e->floor_sequence)
+        return ENTRY_REFUSED;
+    if (e->conflict && (result->sequence == e->floor_sequence || result->level < SPEC_LEVEL_L3))
+        return ENTRY_REFUSED; /* 6.1: only a strictly higher sequence at L3 or better clears it */
+    if (result->sequence == e->floor_sequence && e->good)
+        return same ? ENTRY_SAME : ENTRY_CONTRADICTS;
+    return ENTRY_CHANGED;
+}
+
+void entry_accept(struct entry *e, const struct source_result *result, enum entry_verdict verdict,
+                  struct ms_now now)
+{
+    if (verdict == ENTRY_REFUSED)
+        return;
+    e->fails = 0;
+    e->next_try_ms = 0;
+    e->last_err = MS_OK;
+    e->last_diag = (struct ms_diag){0};
+    if (verdict == ENTRY_CONTRADICTS) {
+        e->conflict = true;
+        e->conflict_err = MS_ERR_CONFLICT;
+        return;
+    }
+    if (verdict == ENTRY_CHANGED) {
+        e->commitment = result->commitment;
+        e->has_sequence = result->has_sequence;
+        if (result->has_sequence && result->sequence > e->floor_sequence)
+            e->floor_sequence = result->sequence;
+        e->valid_until_s = result->valid_until_s;
+        e->conflict = false;
+    }
+    e->good = true;
+    e->recheck = false;
+    e->negative_until_ms = 0;
+    e->negative_err = MS_OK;
+    e->checked_boot_ms = now.boot_ms;
+    e->life = result->life;
+    /* evidence never gets younger by a replayed answer, never older either */
+    if (verdict == ENTRY_CHANGED || result->evidence_time_s > e->evidence_time_s)
+        e->evidence_time_s = result->evidence_time_s;
+}
+
+void entry_fail(struct entry *e, enum ms_err err, const struct ms_diag *diag, int64_t negative_s,
+                int64_t backoff_cap_ms, uint32_t random, struct ms_now now)
+{
+    e->last_err = err;
+    e->last_diag = diag == NULL ? (struct ms_diag){0} : *diag;
+    if (negative_s > 0) {
+        e->negative_until_ms = after(now.boot_ms, negative_s);
+        e->negative_err = err;
+    }
+    /* full jitter: U(0, min(cap, 1 s * 2^fails)) */
+    int64_t span = e->fails < 20 ? min64(backoff_cap_ms, (int64_t)1000 << e->fails) : backoff_cap_ms;
+    e->next_try_ms = now.boot_ms + (int64_t)((uint64_t)span * random >> 32);
+    if (e->fails < UINT32_MAX)
+        e->fails++;
+}
+
+enum entry_window entry_release_window(const struct source_release *release, int64_t chain_s,
+                                       int64_t wall_s)
+{
+    int64_t late = chain_s > wall_s ? chain_s : wall_s;
+
+    if (release->not_after_s != 0 && late >= release->not_after_s)
+        return ENTRY_WINDOW_EXPIRED;
+    if (release->not_before_s > chain_s)
+        return ENTRY_WINDOW_PENDING;
+    return ENTRY_WINDOW_IN_FORCE;
+}

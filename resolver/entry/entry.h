@@ -1,0 +1,103 @@
+/* resolver/entry/entry.h - the state machine of a cached entry: what may be served, until when, and when
+ * to ask again (ethereum.md section 6). It holds facts and times, no sets; `now` is always an argument.
+ * Pure; not thread-safe (the core thread owns every entry). */
+#ifndef MS_ENTRY_H
+#define MS_ENTRY_H
+
+#include "resolver/source/source.h"
+
+enum entry_state {
+    ENTRY_EMPTY = 0, /* never resolved: callers wait or get an error; never shown */
+    ENTRY_FRESH,
+    ENTRY_SWR,
+    ENTRY_SIE,
+    ENTRY_EXPIRED,
+    ENTRY_NEGATIVE,
+    ENTRY_REVOKED, /* servable, and the set in force is empty */
+    ENTRY_HOLD,
+    ENTRY_CONFLICT,
+    ENTRY_CLOCK_SUSPECT,
+};
+
+/* "stale-while-revalidate" and the like, as in answers. */
+const char *entry_state_name(enum entry_state state);
+
+#define ENTRY_NEVER INT64_MAX
+#define ENTRY_FIRST_WAIT_MS 5000 /* a caller of an entry without an answer */
+#define ENTRY_SIE_WAIT_MS 1000   /* a caller of a stale-if-error entry */
+#define ENTRY_BACKOFF_CAP_HTTP_MS 300000
+#define ENTRY_BACKOFF_CAP_RPC_MS 60000
+#define ENTRY_CLOCK_SLACK_S 120 /* T10 */
+
+struct entry {
+    /* the last verified answer */
+    bool good;
+    int64_t checked_boot_ms; /* when the source last confirmed it, on this boot's clock; may be negative */
+    int64_t evidence_time_s;
+    struct source_lifetime life;
+    int64_t valid_until_s;   /* governance heartbeat, 0 none */
+    bool has_sequence;
+    uint64_t floor_sequence; /* never falls */
+    struct ms_sha256 commitment;
+    bool recheck;            /* from disk after a reboot: FRESH is shown as SWR until confirmed */
+
+    bool conflict, hold;
+    enum ms_err conflict_err;
+
+    /* a definite no */
+    int64_t negative_until_ms; /* boot clock; 0 none */
+    enum ms_err negative_err;
+
+    /* trying */
+    uint32_t fails;
+    int64_t next_try_ms; /* boot clock */
+    enum ms_err last_err;
+    struct ms_diag last_diag;
+};
+
+/* What the entry is worth at one moment. */
+struct entry_view {
+    enum entry_state state; /* REVOKED is the caller's to add: it knows the set */
+    bool serve;             /* the good set may be given out */
+    bool refresh;           /* a refresh is due (and backoff allows it) */
+    bool wait_first;        /* callers wait for one try, at most wait_ms, before getting the set */
+    int64_t wait_ms;
+    int64_t next_change_ms; /* boot clock: when state or serve may change by time alone */
+    int64_t serve_until_ms; /* boot clock: the set must not be given out from here on */
+    int64_t soft_until_ms;  /* boot clock: end of FRESH */
+    enum ms_err err;        /* why nothing is served; MS_OK when serve */
+};
+
+struct entry_view entry_view(const struct entry *entry, struct ms_now now);
+
+/* Boot-clock moment after which neither the evidence ceiling nor governance's validUntil lets the set be
+ * served; ENTRY_NEVER without either. */
+int64_t entry_hard_end_ms(const struct entry *entry, struct ms_now now);
+
+/* Unix time of a boot-clock moment, for answers; 0 for never. */
+int64_t entry_wall_s(int64_t boot_ms, struct ms_now now);
+
+enum entry_verdict {
+    ENTRY_REFUSED = 0, /* rollback or clock: keep what there was */
+    ENTRY_SAME,        /* the same set: times are updated */
+    ENTRY_CHANGED,     /* a new set: make it durable, then publish */
+    ENTRY_CONTRADICTS, /* same sequence, other commitment: CONFLICT, nothing is served */
+};
+
+/* What a verified result would mean; changes nothing. */
+enum entry_verdict entry_judge(const struct entry *entry, const struct source_result *result);
+/* Take it (after it is durable): times, floor, lifetime; clears failures. `now` is when the answer was
+ * complete. A contradiction sets `conflict`. */
+void entry_accept(struct entry *entry, const struct source_result *result, enum entry_verdict verdict,
+                  struct ms_now now);
+
+/* A failed attempt. negative_s > 0: a definite no. random is uniform in [0, 2^32): full jitter. */
+void entry_fail(struct entry *entry, enum ms_err err, const struct ms_diag *diag, int64_t negative_s,
+                int64_t backoff_cap_ms, uint32_t random, struct ms_now now);
+
+/* Release windows (3.4): in force at chain time c and wall time w, pessimistic both ways. */
+enum entry_window { ENTRY_WINDOW_EXPIRED = 0, ENTRY_WINDOW_PENDING, ENTRY_WINDOW_IN_FORCE };
+enum entry_window entry_release_window(const struct source_release *release, int64_t chain_s,
+                                       int64_t wall_s);
+
+#endif

@@ -1,0 +1,56 @@
+/* resolver/source/kinds.h - what each kind of source implements; private to resolver/source/. */
+#ifndef MS_SOURCE_KINDS_H
+#define MS_SOURCE_KINDS_H
+
+#include "resolver/source/source.h"
+
+#define SOURCE_ARENA_MAX_BYTES ((size_t)24 << 20)
+
+struct source {
+    const struct spec *spec;
+    struct source_policy policy;
+    struct source_previous previous;
+    struct ms_arena arena; /* request bodies, copies of strings */
+    enum source_state state;
+    enum ms_err err;
+    struct ms_diag diag;
+    int64_t negative_s;
+    struct source_result *result;
+
+    size_t n_requests, n_taken;
+    struct source_request requests[SOURCE_REQUESTS_MAX];
+    bool answered[SOURCE_REQUESTS_MAX];
+
+    /* the kind's own step and what it keeps between steps */
+    enum source_state (*step)(struct source *s, const struct source_response *response,
+                              struct ms_now now);
+    void *kind_state; /* in the arena */
+};
+
+/* End the attempt. The first cause wins. Returns SOURCE_FAILED. */
+enum source_state source_fail(struct source *s, enum ms_err err, const struct ms_diag *diag);
+enum source_state source_failf(struct source *s, enum ms_err err, const char *fmt, ...)
+    MS_PRINTF(3, 4);
+/* As source_fail, remembered for negative_s seconds: a definite no. */
+enum source_state source_fail_negative(struct source *s, enum ms_err err, int64_t negative_s,
+                                       const char *fmt, ...) MS_PRINTF(4, 5);
+
+/* Queue a request; its id is set. NULL after source_fail when there are too many. */
+struct source_request *source_want(struct source *s, const struct source_request *request);
+
+/* A zeroed result with its arena, kept in s->result. NULL when out of memory. */
+struct source_result *source_result_begin(struct source *s);
+/* A new release whose set is to be filled by the caller; NULL when out of memory. */
+struct source_release *source_result_add_release(struct source_result *result);
+/* Fill set_hash from the releases and finish: returns SOURCE_DONE, or SOURCE_FAILED. */
+enum source_state source_finish(struct source *s);
+
+/* Read `body` as a measurement document into a new release (id 1). On error the attempt has failed. */
+bool source_read_document(struct source *s, struct ms_span body, enum rec_mode mode);
+
+/* ---- the kinds ---- */
+enum ms_err source_inline_init(struct source *s, struct ms_now now, struct ms_diag *diag);
+enum ms_err source_location_init(struct source *s, struct ms_now now, struct ms_diag *diag);
+enum ms_err source_contract_init(struct source *s, struct ms_now now, struct ms_diag *diag);
+
+#endif

@@ -1,0 +1,331 @@
+/* resolver/source/source.c - what all kinds of sources share. */
+#include "resolver/source/source.h"
+
+#include "base/hex.h"
+#include "resolver/source/kinds.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SOURCE_RELEASES_MAX 64u
+#define SOURCE_RESULT_ARENA_MAX ((size_t)4 << 20)
+
+const char *source_header_name(enum source_header header)
+{
+    static const char *const names[SOURCE_HEADER_COUNT] = {
+        [SOURCE_HEADER_CACHE_CONTROL] = "cache-control",
+        [SOURCE_HEADER_EXPIRES] = "expires",
+        [SOURCE_HEADER_DATE] = "date",
+        [SOURCE_HEADER_AGE] = "age",
+        [SOURCE_HEADER_ETAG] = "etag",
+        [SOURCE_HEADER_LAST_MODIFIED] = "last-modified",
+        [SOURCE_HEADER_VARY] = "vary",
+        [SOURCE_HEADER_CONTENT_TYPE] = "content-type",
+        [SOURCE_HEADER_RETRY_AFTER] = "retry-after",
+    };
+    return header < SOURCE_HEADER_COUNT ? names[header] : "";
+}
+
+/* ---- failing ---- */
+
+enum source_state source_fail(struct source *s, enum ms_err err, const struct ms_diag *diag)
+{
+    if (s->err == MS_OK) {
+        s->err = err;
+        if (diag != NULL)
+            s->diag = *diag;
+    }
+    s->state = SOURCE_FAILED;
+    return SOURCE_FAILED;
+}
+
+enum source_state source_failf(struct source *s, enum ms_err err, const char *fmt, ...)
+{
+    struct ms_diag diag = {0};
+    char text[MS_DIAG_TEXT_MAX];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    (void)ms_diag_set(&diag, err, "%s", text);
+    return source_fail(s, err, &diag);
+}
+
+enum source_state source_fail_negative(struct source *s, enum ms_err err, int64_t negative_s,
+                                       const char *fmt, ...)
+{
+    struct ms_diag diag = {0};
+    char text[MS_DIAG_TEXT_MAX];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    (void)ms_diag_set(&diag, err, "%s", text);
+    if (s->err == MS_OK)
+        s->negative_s = negative_s;
+    return source_fail(s, err, &diag);
+}
+
+/* ---- requests ---- */
+
+struct source_request *source_want(struct source *s, const struct source_request *request)
+{
+    if (s->n_requests == SOURCE_REQUESTS_MAX) {
+        (void)source_failf(s, MS_ERR_LIMIT, "more than %u requests for one answer",
+                           SOURCE_REQUESTS_MAX);
+        return NULL;
+    }
+    struct source_request *slot = &s->requests[s->n_requests++];
+    *slot = *request;
+    slot->id = (uint32_t)s->n_requests;
+    return slot;
+}
+
+bool source_take_request(struct source *s, struct source_request *ret_request)
+{
+    if (s->state != SOURCE_WANTS || s->n_taken == s->n_requests)
+        return false;
+    *ret_request = s->requests[s->n_taken++];
+    return true;
+}
+
+/* ---- results ---- */
+
+struct source_result *source_result_begin(struct source *s)
+{
+    if (s->result == NULL) {
+        s->result = calloc(1, sizeof(*s->result));
+        if (s->result != NULL)
+            s->result->arena.max = SOURCE_RESULT_ARENA_MAX;
+    }
+    return s->result;
+}
+
+void source_result_free(struct source_result *result)
+{
+    if (result == NULL)
+        return;
+    for (size_t i = 0; i < result->n_releases; i++) {
+        rec_set_done(result->releases[i].set);
+        free(result->releases[i].set);
+    }
+    free(result->releases);
+    json_decref(result->governance);
+    ms_arena_done(&result->arena);
+    free(result);
+}
+
+struct source_release *source_result_add_release(struct source_result *result)
+{
+    if (result->n_releases == SOURCE_RELEASES_MAX)
+        return NULL;
+    if (result->releases == NULL)
+        result->releases = calloc(SOURCE_RELEASES_MAX, sizeof(*result->releases));
+    struct rec_set *set = calloc(1, sizeof(*set));
+    if (result->releases == NULL || set == NULL) {
+        free(set);
+        return NULL;
+    }
+    rec_set_init(set);
+    struct source_release *release = &result->releases[result->n_releases++];
+    *release = (struct source_release){.version = "", .set = set};
+    return release;
+}
+
+void source_result_warn(struct source_result *result, const char *code, const char *fmt, ...)
+{
+    struct ms_diag text = {0};
+    char raw[MS_DIAG_TEXT_MAX];
+    va_list args;
+
+    if (result->n_warnings == MS_ARRAY_LEN(result->warnings))
+        return;
+    va_start(args, fmt);
+    (void)vsnprintf(raw, sizeof(raw), fmt, args);
+    va_end(args);
+    (void)ms_diag_set(&text, MS_OK, "%s", raw);
+    const char *copy = ms_arena_strdup(&result->arena, ms_span_str(text.text));
+    const char *code_copy = ms_arena_strdup(&result->arena, ms_span_str(code));
+    if (copy != NULL && code_copy != NULL)
+        result->warnings[result->n_warnings++] = (struct rec_warning){code_copy, copy};
+}
+
+static void add_u64(struct ms_buf *buf, uint64_t value)
+{
+    for (int shift = 56; shift >= 0; shift -= 8)
+        (void)ms_buf_add_byte(buf, (uint8_t)(value >> shift));
+}
+
+/* set_hash = SHA-256("measured/set/1" LF, then for each release: id, not_before, not_after as 8 bytes
+ * big-endian, length of version as 8 bytes, version, canonical hash of the records). */
+static enum ms_err hash_releases(struct source_result *result)
+{
+    struct ms_buf text = MS_BUF_INIT((size_t)1 << 20);
+
+    (void)ms_buf_add_str(&text, "measured/set/1\n");
+    enum ms_err err = MS_OK;
+    for (size_t i = 0; i < result->n_releases && err == MS_OK; i++) {
+        const struct source_release *release = &result->releases[i];
+        struct ms_sha256 records;
+        err = rec_set_hash(release->set, &records);
+        if (err != MS_OK)
+            break;
+        add_u64(&text, release->id);
+        add_u64(&text, (uint64_t)release->not_before_s);
+        add_u64(&text, (uint64_t)release->not_after_s);
+        add_u64(&text, strlen(release->version));
+        (void)ms_buf_add_str(&text, release->version);
+        err = ms_buf_add(&text, ms_span_of(records.b, sizeof(records.b)));
+    }
+    if (err == MS_OK)
+        err = ms_buf_err(&text);
+    if (err == MS_OK)
+        result->set_hash = ms_sha256(ms_buf_span(&text));
+    ms_buf_done(&text);
+    return err;
+}
+
+enum source_state source_finish(struct source *s)
+{
+    struct source_result *result = s->result;
+
+    enum ms_err err = hash_releases(result);
+    if (err != MS_OK)
+        return source_fail(s, err, NULL);
+    if (!result->has_sequence)
+        result->commitment = result->set_hash;
+    if (result->has_sequence && result->sequence < s->previous.floor_sequence)
+        return source_failf(s, MS_ERR_ROLLBACK,
+                            "the source says sequence %llu, but %llu was already verified",
+                            (unsigned long long)result->sequence,
+                            (unsigned long long)s->previous.floor_sequence);
+    if (s->spec->seq > 0 && (!result->has_sequence || result->sequence < s->spec->seq))
+        return source_failf(s, MS_ERR_ROLLBACK,
+                            "the specifier asks for sequence %llu or later, the source has %llu",
+                            (unsigned long long)s->spec->seq, (unsigned long long)result->sequence);
+    s->state = SOURCE_DONE;
+    return SOURCE_DONE;
+}
+
+bool source_read_document(struct source *s, struct ms_span body, enum rec_mode mode)
+{
+    struct ms_diag diag = {0};
+
+    struct source_result *result = source_result_begin(s);
+    struct source_release *release = result == NULL ? NULL : source_result_add_release(result);
+    if (release == NULL) {
+        (void)source_fail(s, MS_ERR_MEMORY, NULL);
+        return false;
+    }
+    release->id = 1;
+    enum ms_err err = rec_parse(body, mode, release->set, &diag);
+    if (err != MS_OK) {
+        (void)source_fail(s, err, &diag);
+        return false;
+    }
+    for (size_t i = 0; i < release->set->n_warnings; i++)
+        source_result_warn(result, release->set->warnings[i].code, "%s",
+                           release->set->warnings[i].text);
+    return true;
+}
+
+/* ---- the machine ---- */
+
+enum ms_err source_new(const struct spec *spec, const struct source_policy *policy,
+                       const struct source_previous *previous, struct ms_now now,
+                       struct source **ret_source, struct ms_diag *diag)
+{
+    struct source *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return MS_ERR_MEMORY;
+    s->spec = spec;
+    s->policy = *policy;
+    s->arena.max = SOURCE_ARENA_MAX_BYTES;
+    s->state = SOURCE_WANTS;
+    if (previous != NULL) {
+        s->previous.floor_sequence = previous->floor_sequence;
+        if (previous->etag != NULL)
+            s->previous.etag = ms_arena_strdup(&s->arena, ms_span_str(previous->etag));
+        if (previous->last_modified != NULL)
+            s->previous.last_modified =
+                ms_arena_strdup(&s->arena, ms_span_str(previous->last_modified));
+    }
+
+    enum ms_err err = MS_ERR_UNSUPPORTED;
+    switch (spec->kind) {
+    case SPEC_INLINE:
+        err = source_inline_init(s, now, diag);
+        break;
+    case SPEC_SHA256:
+    case SPEC_LOCATION:
+        err = source_location_init(s, now, diag);
+        break;
+    case SPEC_CONTRACT:
+        err = source_contract_init(s, now, diag);
+        break;
+    case SPEC_SIGNERS:
+    case SPEC_ENS:
+    case SPEC_GITHUB:
+        err = ms_diag_set(diag, MS_ERR_UNSUPPORTED,
+                          "specifiers of kind %s are understood but not yet resolvable",
+                          spec_kind_name(spec->kind));
+        break;
+    case SPEC_ALIAS:
+    case SPEC_NONE:
+        err = ms_diag_set(diag, MS_ERR_INTERNAL, "an unresolved alias reached a source");
+        break;
+    }
+    if (err != MS_OK) {
+        source_free(s);
+        return err;
+    }
+    *ret_source = s;
+    return MS_OK;
+}
+
+void source_free(struct source *s)
+{
+    if (s == NULL)
+        return;
+    source_result_free(s->result);
+    ms_arena_done(&s->arena);
+    free(s);
+}
+
+enum source_state source_step(struct source *s, const struct source_response *response,
+                              struct ms_now now)
+{
+    if (s->state != SOURCE_WANTS)
+        return s->state;
+    if (response != NULL) {
+        if (response->id == 0 || response->id > s->n_taken || s->answered[response->id - 1])
+            return s->state;
+        s->answered[response->id - 1] = true;
+    }
+    s->state = s->step(s, response, now);
+    return s->state;
+}
+
+struct source_result *source_take_result(struct source *s)
+{
+    if (s->state != SOURCE_DONE)
+        return NULL;
+    struct source_result *result = s->result;
+    s->result = NULL;
+    return result;
+}
+
+enum ms_err source_error(const struct source *s, struct ms_diag *ret_diag)
+{
+    if (ret_diag != NULL)
+        *ret_diag = s->diag;
+    return s->err == MS_OK ? MS_ERR_INTERNAL : s->err;
+}
+
+int64_t source_negative_s(const struct source *s)
+{
+    return s->state == SOURCE_FAILED ? s->negative_s : 0;
+}
