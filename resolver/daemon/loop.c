@@ -9,7 +9,6 @@
 struct loop {
     uv_loop_t uv;
     uv_async_t wake;
-    uv_check_t woke; /* runs once a turn, after it waited */
     struct ms_now now;
     pthread_mutex_t lock;
     struct loop_job *head, **tail;
@@ -50,9 +49,8 @@ static void on_wake(uv_async_t *handle)
     loop_run_posted(handle->data);
 }
 
-static void on_turn(uv_check_t *handle)
+void loop_turn(struct loop *loop)
 {
-    struct loop *loop = handle->data;
     loop->now = clocks_now();
 }
 
@@ -69,10 +67,7 @@ struct loop *loop_new(void)
         return NULL;
     }
     (void)uv_async_init(&loop->uv, &loop->wake, on_wake);
-    (void)uv_check_init(&loop->uv, &loop->woke);
     loop->wake.data = loop;
-    loop->woke.data = loop;
-    (void)uv_check_start(&loop->woke, on_turn);
     return loop;
 }
 
@@ -81,7 +76,6 @@ void loop_free(struct loop *loop)
     if (loop == NULL)
         return;
     uv_close((uv_handle_t *)&loop->wake, NULL);
-    uv_close((uv_handle_t *)&loop->woke, NULL);
     (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
     (void)uv_loop_close(&loop->uv);
     (void)pthread_mutex_destroy(&loop->lock);

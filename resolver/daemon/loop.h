@@ -21,6 +21,8 @@ uv_loop_t *loop_uv(struct loop *loop);
 void loop_post(struct loop *loop, struct loop_job *job);
 /* On the loop thread: run what was posted; for shutdown, when uv does not run any more. */
 void loop_run_posted(struct loop *loop);
+/* Read the clocks; first thing in every callback that uv makes. */
+void loop_turn(struct loop *loop);
 /* Clocks as read once this turn; on the loop thread. */
 struct ms_now loop_now(struct loop *loop);
 /* Clocks read now; any thread. */

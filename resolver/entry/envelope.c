@@ -228,7 +228,19 @@ enum ms_err envelope_render(const struct envelope_input *in, struct ms_buf *out)
     return err;
 }
 
-enum ms_err envelope_add_spelling(struct ms_span envelope, const struct spec *spec,
+enum ms_err envelope_spelling(const struct spec *spec, struct ms_buf *out)
+{
+    for (size_t i = 0; i < spec->n_warnings; i++) {
+        (void)ms_buf_add_str(out, i == 0 ? "{\"code\":" : ",{\"code\":");
+        (void)ms_json_add_string(out, ms_span_str(spec->warnings[i].code));
+        (void)ms_buf_add_str(out, ",\"text\":");
+        (void)ms_json_add_string(out, ms_span_str(spec->warnings[i].text));
+        (void)ms_buf_add_byte(out, '}');
+    }
+    return ms_buf_err(out);
+}
+
+enum ms_err envelope_add_spelling(struct ms_span envelope, struct ms_span elements,
                                   struct ms_buf *out)
 {
     static const char open[] = "\"warnings\":[";
@@ -238,16 +250,10 @@ enum ms_err envelope_add_spelling(struct ms_span envelope, const struct spec *sp
     /* the last member: nothing but warnings and "]}" stands behind it */
     while (at > 0 && !ms_span_starts(ms_span_sub(envelope, at, envelope.len), open))
         at--;
-    (void)ms_buf_add(out, ms_span_sub(envelope, 0, at + open_len));
-    for (size_t i = 0; i < spec->n_warnings; i++) {
-        (void)ms_buf_add_str(out, i == 0 ? "{\"code\":" : ",{\"code\":");
-        (void)ms_json_add_string(out, ms_span_str(spec->warnings[i].code));
-        (void)ms_buf_add_str(out, ",\"text\":");
-        (void)ms_json_add_string(out, ms_span_str(spec->warnings[i].text));
-        (void)ms_buf_add_byte(out, '}');
-    }
     struct ms_span rest = ms_span_sub(envelope, at + open_len, envelope.len);
-    if (spec->n_warnings > 0 && rest.len > 0 && rest.ptr[0] != ']')
+    (void)ms_buf_add(out, ms_span_sub(envelope, 0, at + open_len));
+    (void)ms_buf_add(out, elements);
+    if (elements.len > 0 && rest.len > 0 && rest.ptr[0] != ']')
         (void)ms_buf_add_byte(out, ',');
     return ms_buf_add(out, rest);
 }

@@ -33,8 +33,10 @@ enum entry_state envelope_state(const struct envelope_input *in);
 MS_MUST_USE enum ms_err envelope_render(const struct envelope_input *in, struct ms_buf *out);
 
 /* An envelope is shared by every spelling of a specifier; what was odd about the spelling of one request
- * (`eip55`, `raw-slash`) is put in front of its warnings here. */
-MS_MUST_USE enum ms_err envelope_add_spelling(struct ms_span envelope, const struct spec *spec,
+ * (`eip55`, `raw-slash`) is put in front of its warnings. envelope_spelling renders the elements,
+ * without brackets; envelope_add_spelling writes the envelope with them. */
+MS_MUST_USE enum ms_err envelope_spelling(const struct spec *spec, struct ms_buf *out);
+MS_MUST_USE enum ms_err envelope_add_spelling(struct ms_span envelope, struct ms_span elements,
                                               struct ms_buf *out);
 
 #endif

@@ -1,0 +1,361 @@
+/* resolver/daemon/http_api.c - what each path answers. */
+#define _GNU_SOURCE
+#include "resolver/daemon/http_internal.h"
+
+#include "base/hex.h"
+#include "resolver/daemon/metrics.h"
+#include "resolver/daemon/query.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static enum MHD_Result queue_shared(struct http_request *r, unsigned status,
+                                    struct MHD_Response *response)
+{
+    return MHD_queue_response(r->connection, status, response);
+}
+
+/* RFC 9110 13.1.2: a list of entity tags, or '*'; ours are strong, a weak prefix compares equal. */
+static bool none_match(const struct http_request *r, const char *etag)
+{
+    const char *header = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND,
+                                                     MHD_HTTP_HEADER_IF_NONE_MATCH);
+    return header != NULL && (strcmp(header, "*") == 0 || strstr(header, etag) != NULL);
+}
+
+static enum MHD_Result not_modified(struct http_request *r, const struct answer *a)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (response == NULL)
+        return MHD_NO;
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, a->etag);
+    (void)MHD_add_response_header(response, "X-Measured-State", entry_state_name(a->state));
+    enum MHD_Result result =
+        MHD_queue_response(r->connection, MHD_HTTP_NOT_MODIFIED, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* ---- measurements ---- */
+
+static enum ms_err prepare_measurements(struct http_request *r, struct ms_diag *diag)
+{
+    struct ms_buf name = MS_BUF_INIT(64);
+    bool found = false;
+
+    r->profile = REC_PROFILE_ATLS_1;
+    enum ms_err err = query_member(ms_span_str(r->target), "profile", &name, &found, diag);
+    if (err == MS_OK && found) {
+        r->profile = rec_profile_parse(ms_buf_span(&name));
+        if (r->profile == REC_PROFILE_NONE)
+            err = ms_diag_set(diag, MS_ERR_PROFILE,
+                              "no such profile; there are seed, atls-1, atls-2 and cvm");
+    } else if (err == MS_ERR_LIMIT) {
+        err = ms_diag_set(diag, MS_ERR_PROFILE, "no such profile");
+    }
+    ms_buf_done(&name);
+    return err == MS_OK ? http_parse_spec(r, diag) : err;
+}
+
+static enum MHD_Result answer_measurements(struct http_request *r, const struct answer *a)
+{
+    if (!a->serve)
+        return http_fail(r, a->err, &a->diag);
+    if (a->records_response[r->profile] == NULL)
+        return http_fail(r, a->records_err[r->profile], &a->records_diag[r->profile]);
+    if (none_match(r, a->etag))
+        return not_modified(r, a);
+    return queue_shared(r, MHD_HTTP_OK, a->records_response[r->profile]);
+}
+
+/* ---- resolve ---- */
+
+static enum MHD_Result answer_resolve(struct http_request *r, const struct answer *a)
+{
+    if (!a->serve)
+        return http_fail(r, a->err, &a->diag);
+    if (!r->has_spelling)
+        return queue_shared(r, MHD_HTTP_OK, a->envelope_response);
+    struct ms_buf text = MS_BUF_INIT(ENVELOPE_MAX_BYTES + 65536);
+    enum MHD_Result result = MHD_NO;
+    if (ms_buf_err(&r->spelling) == MS_OK &&
+        envelope_add_spelling(ms_span_of(a->envelope, a->envelope_len), ms_buf_span(&r->spelling),
+                              &text) == MS_OK)
+        result = http_send(r, MHD_HTTP_OK, ms_buf_span(&text), "application/json");
+    ms_buf_done(&text);
+    return result;
+}
+
+/* ---- check ---- */
+
+static enum ms_err check_predicate(struct http_request *r, const json_t *predicate,
+                                   struct ms_diag *diag)
+{
+    static const struct {
+        const char *name;
+        enum rec_predicate_kind kind;
+    } kinds[] = {
+        {"dstack-compose-hash", REC_PREDICATE_DSTACK_COMPOSE_HASH},
+        {"dstack-os-image", REC_PREDICATE_DSTACK_OS_IMAGE},
+        {"tdx-workload-id", REC_PREDICATE_TDX_WORKLOAD_ID},
+    };
+    struct ms_span kind = ms_json_member_str(predicate, "kind");
+    struct ms_span value = ms_json_member_str(predicate, "value");
+
+    for (size_t i = 0; i < MS_ARRAY_LEN(kinds); i++)
+        if (ms_span_eq_str(kind, kinds[i].name))
+            r->predicate.kind = kinds[i].kind;
+    if (r->predicate.kind == REC_PREDICATE_NONE)
+        return ms_diag_set(diag, MS_ERR_ARGUMENT,
+                           "predicate.kind is none of dstack-compose-hash, dstack-os-image, "
+                           "tdx-workload-id");
+    if (ms_span_starts(value, "0x"))
+        value = ms_span_sub(value, 2, value.len);
+    if (ms_hex_decode(value, r->predicate.value, sizeof(r->predicate.value)) != MS_OK)
+        return ms_diag_set(diag, MS_ERR_ARGUMENT, "predicate.value is not 64 hex digits");
+    return MS_OK;
+}
+
+static enum ms_err check_registers(struct http_request *r, const json_t *root, struct ms_diag *diag)
+{
+    struct ms_span type = ms_json_member_str(root, "attestation_type");
+    const json_t *measurements = json_object_get(root, "measurements");
+
+    if (type.ptr == NULL)
+        return ms_diag_set(diag, MS_ERR_ARGUMENT, "attestation_type is missing");
+    if (!json_is_object(measurements))
+        return ms_diag_set(diag, MS_ERR_ARGUMENT, "measurements is missing or no object");
+    r->type = rec_type_parse(type);
+    if (r->type == REC_TYPE_UNKNOWN)
+        return MS_OK; /* a type nobody approves is refused, not malformed */
+    return rec_presented_parse(measurements, r->type, &r->arena, r->presented, &r->n_presented,
+                               diag);
+}
+
+static enum ms_err check_body(struct http_request *r, const json_t *root, struct ms_diag *diag)
+{
+    struct ms_span text = ms_json_member_str(root, "specifier");
+    struct ms_span url = ms_json_member_str(root, "url");
+    const json_t *predicate = json_object_get(root, "predicate");
+
+    if ((text.ptr != NULL) == (url.ptr != NULL))
+        return ms_diag_set(diag, MS_ERR_ARGUMENT, "exactly one of specifier and url is needed");
+    if ((predicate != NULL) == (json_object_get(root, "measurements") != NULL))
+        return ms_diag_set(diag, MS_ERR_ARGUMENT,
+                           "exactly one of measurements and predicate is needed");
+    enum ms_err err = predicate != NULL ? check_predicate(r, predicate, diag)
+                                        : check_registers(r, root, diag);
+    if (err != MS_OK)
+        return err;
+    return http_take_spec(r, url.ptr != NULL ? url : text, url.ptr != NULL, diag);
+}
+
+static enum ms_err prepare_check(struct http_request *r, struct ms_diag *diag)
+{
+    static const struct ms_json_limits limits = {HTTP_BODY_MAX_BYTES, 8, 1024, 0};
+    json_t *root = NULL;
+
+    enum ms_err err = ms_json_parse(ms_buf_span(&r->body), &limits, &root, diag);
+    if (err != MS_OK)
+        return err;
+    err = json_is_object(root) ? check_body(r, root, diag)
+                               : ms_diag_set(diag, MS_ERR_ARGUMENT, "the body is no JSON object");
+    json_decref(root);
+    return err;
+}
+
+static bool predicate_approved(const struct rec_set *set, const struct rec_predicate *want)
+{
+    for (size_t i = 0; i < set->n_predicates; i++)
+        if (set->predicates[i].kind == want->kind &&
+            memcmp(set->predicates[i].value, want->value, sizeof(want->value)) == 0)
+            return true;
+    return false;
+}
+
+struct check_outcome {
+    bool approved;
+    const char *measurement_id; /* "" for a predicate */
+    size_t set;                 /* index of the set that approves */
+};
+
+static struct check_outcome check_sets(const struct http_request *r, const struct answer *a)
+{
+    for (size_t i = 0; i < a->n_sets; i++) {
+        if (r->predicate.kind != REC_PREDICATE_NONE) {
+            if (predicate_approved(a->sets[i], &r->predicate))
+                return (struct check_outcome){true, "", i};
+            continue;
+        }
+        const struct rec_record *match =
+            r->type == REC_TYPE_UNKNOWN ? NULL
+                                        : rec_match(a->sets[i], r->type, r->presented,
+                                                    r->n_presented);
+        if (match != NULL)
+            return (struct check_outcome){true, match->id, i};
+    }
+    return (struct check_outcome){false, "", 0};
+}
+
+static void why_refused(const struct http_request *r, const struct answer *a, struct ms_diag *diag)
+{
+    if (a->state == ENTRY_REVOKED)
+        (void)ms_diag_set(diag, MS_OK, "nothing is approved");
+    else if (r->predicate.kind != REC_PREDICATE_NONE)
+        (void)ms_diag_set(diag, MS_OK, "the value is not among the approved predicates");
+    else if (r->type == REC_TYPE_UNKNOWN)
+        (void)ms_diag_set(diag, MS_OK, "no record is of this attestation type");
+    else
+        rec_explain_mismatch(a->sets, a->n_sets, r->type, r->presented, r->n_presented, diag);
+}
+
+static enum MHD_Result send_check(struct http_request *r, unsigned status, const char *verdict,
+                                  const char *id, const char *release, const char *state,
+                                  const char *reason)
+{
+    struct ms_buf text = MS_BUF_INIT(8192);
+
+    (void)ms_buf_addf(&text, "{\"verdict\":\"%s\",\"measurement_id\":", verdict);
+    (void)ms_json_add_string(&text, ms_span_str(id));
+    (void)ms_buf_addf(&text, ",\"release\":%s,\"state\":\"%s\",\"reason\":", release, state);
+    (void)ms_json_add_string(&text, ms_span_str(reason));
+    (void)ms_buf_add_str(&text, "}\n");
+    enum MHD_Result result = http_send(r, status, ms_buf_span(&text), "application/json");
+    ms_buf_done(&text);
+    return result;
+}
+
+static enum MHD_Result answer_check(struct http_request *r, const struct answer *a)
+{
+    struct ms_diag reason = {0};
+    struct ms_buf release = MS_BUF_INIT(1024);
+
+    if (!a->serve)
+        return http_fail(r, a->err, &a->diag);
+    struct check_outcome outcome = check_sets(r, a);
+    if (!outcome.approved) {
+        METRIC_INC(checks_refused);
+        why_refused(r, a, &reason);
+        return send_check(r, MHD_HTTP_OK, "refused", "", "null", entry_state_name(a->state),
+                          reason.text);
+    }
+    METRIC_INC(checks_approved);
+    const struct source_release *rel =
+        &a->shared->result->releases[a->set_release[outcome.set]];
+    (void)ms_buf_addf(&release, "{\"id\":%llu,\"version\":", (unsigned long long)rel->id);
+    (void)ms_json_add_string(&release, ms_span_str(rel->version));
+    (void)ms_buf_add_str(&release, "}");
+    const char *text = ms_buf_str(&release);
+    enum MHD_Result result =
+        send_check(r, MHD_HTTP_OK, "approved", outcome.measurement_id, text == NULL ? "null" : text,
+                   entry_state_name(a->state), "an approved record matches");
+    ms_buf_done(&release);
+    return result;
+}
+
+/* 400 is a problem document; whatever else stands in the way of an answer is the verdict "unknown". */
+static enum MHD_Result error_check(struct http_request *r, unsigned status, enum ms_err err,
+                                   const struct ms_diag *diag)
+{
+    struct ms_buf reason = MS_BUF_INIT(1024);
+
+    if (status == MHD_HTTP_BAD_REQUEST || status == MHD_HTTP_CONTENT_TOO_LARGE ||
+        status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        return http_error_problem(r, status, err, diag);
+    METRIC_INC(checks_unknown);
+    (void)ms_buf_addf(&reason, "%s: %s", ms_err_code(err), ms_diag_text(diag, err));
+    const char *text = ms_buf_str(&reason);
+    enum MHD_Result result = send_check(r, MHD_HTTP_SERVICE_UNAVAILABLE, "unknown", "", "null",
+                                        "unknown", text == NULL ? "" : text);
+    ms_buf_done(&reason);
+    return result;
+}
+
+/* ---- refresh ---- */
+
+static enum ms_err prepare_refresh(struct http_request *r, struct ms_diag *diag)
+{
+    r->core.force = true;
+    return http_parse_spec(r, diag);
+}
+
+static enum MHD_Result answer_refresh(struct http_request *r, const struct answer *a)
+{
+    if (!r->asked)
+        return MHD_NO; /* usable() never lets a forced request through before it was asked */
+    if (r->core.err != MS_OK)
+        return http_fail(r, r->core.err, &r->core.diag);
+    return answer_resolve(r, a);
+}
+
+/* ---- operators ---- */
+
+static void run_reply(struct loop_job *job)
+{
+    struct http_request *r =
+        (struct http_request *)((char *)job - offsetof(struct http_request, job));
+    bool is_metrics = strcmp(r->route->path, "/metrics") == 0;
+
+    (is_metrics ? r->http->env.metrics : r->http->env.status)(r->http->env.arg, &r->reply);
+    http_resume(r);
+}
+
+/* Made on the loop thread, which owns what is told. */
+static enum MHD_Result direct_reply(struct http_request *r)
+{
+    bool is_metrics = strcmp(r->route->path, "/metrics") == 0;
+
+    if (r->asked)
+        return http_send(r, MHD_HTTP_OK, ms_buf_span(&r->reply),
+                         is_metrics ? "text/plain; version=0.0.4" : "application/json");
+    r->asked = true;
+    r->stage = HTTP_WAITING;
+    r->job.run = run_reply;
+    if (!http_suspend(r))
+        return http_fail(r, MS_ERR_SHUTDOWN, NULL);
+    loop_post(r->http->env.loop, &r->job);
+    return MHD_YES;
+}
+
+static enum MHD_Result direct_health(struct http_request *r)
+{
+    int64_t alive =
+        atomic_load_explicit(&r->http->loop_alive_ms, memory_order_relaxed);
+    bool ok = clocks_now().boot_ms - alive < HTTP_LOOP_STALL_MS;
+    if (ok && strcmp(r->route->path, "/readyz") == 0)
+        ok = atomic_load(&r->http->ready) && !atomic_load(&r->http->stopping);
+    return http_send(r, ok ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE,
+                     ms_span_str(ok ? "ok\n" : "not ok\n"), "text/plain; charset=utf-8");
+}
+
+/* ---- routes ---- */
+
+static const struct http_route routes[] = {
+    {"/v1/measurements", "GET", false, prepare_measurements, answer_measurements, NULL,
+     http_error_text},
+    {"/v1/resolve", "GET", false, http_parse_spec, answer_resolve, NULL, http_error_problem},
+    {"/v1/check", "POST", false, prepare_check, answer_check, NULL, error_check},
+    {"/v1/watch", "GET", false, http_parse_spec, NULL, http_watch, http_error_problem},
+    {"/v1/refresh", "POST", true, prepare_refresh, answer_refresh, NULL, http_error_problem},
+    {"/v1/status", "GET", false, NULL, NULL, direct_reply, http_error_problem},
+    {"/metrics", "GET", false, NULL, NULL, direct_reply, http_error_problem},
+    {"/healthz", "GET", false, NULL, NULL, direct_health, http_error_problem},
+    {"/readyz", "GET", false, NULL, NULL, direct_health, http_error_problem},
+};
+
+const struct http_route *http_route_find(struct ms_span path, const char *method,
+                                         bool *ret_path_known)
+{
+    *ret_path_known = false;
+    if (strcmp(method, MHD_HTTP_METHOD_HEAD) == 0)
+        method = MHD_HTTP_METHOD_GET;
+    for (size_t i = 0; i < MS_ARRAY_LEN(routes); i++) {
+        if (!ms_span_eq_str(path, routes[i].path))
+            continue;
+        *ret_path_known = true;
+        if (strcmp(method, routes[i].method) == 0)
+            return &routes[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,105 @@
+/* resolver/daemon/http_internal.h - shared by the http_*.c files. */
+#ifndef MS_DAEMON_HTTP_INTERNAL_H
+#define MS_DAEMON_HTTP_INTERNAL_H
+
+#include "resolver/daemon/http.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+
+#define HTTP_DAEMONS_MAX 4
+#define HTTP_KEEPALIVE_MS 15000
+
+struct http_listener {
+    struct http *http;
+    struct MHD_Daemon *daemon;
+    bool admin;
+};
+
+struct http {
+    struct http_env env;
+    size_t n_listeners;
+    struct http_listener listeners[HTTP_DAEMONS_MAX];
+    _Atomic(const struct config *) config;
+    atomic_bool stopping, ready;
+    atomic_uint suspended;
+    atomic_llong loop_alive_ms;
+    struct http_stream *streams; /* loop thread only */
+};
+
+enum http_stage { HTTP_NEW = 0, HTTP_BODY, HTTP_WAITING, HTTP_ANSWERED };
+
+/* One request, from its first byte to its completion. */
+struct http_request {
+    struct http *http;
+    struct http_listener *listener;
+    struct MHD_Connection *connection;
+    char *target; /* raw, as received */
+    enum http_stage stage;
+    const struct http_route *route;
+    struct ms_buf body;
+    bool body_too_large;
+    /* what is asked */
+    struct spec *spec; /* heap; moved to the core on a miss */
+    struct answer_id id;
+    int64_t max_age_s;
+    uint64_t seq;
+    enum rec_profile profile;
+    struct ms_buf spelling; /* warnings about the spelling of this request, elements of a JSON array */
+    bool has_spelling;
+    struct rec_presented presented[REC_REGISTERS_MAX]; /* check */
+    size_t n_presented;
+    enum rec_type type;
+    struct rec_predicate predicate;
+    struct ms_arena arena;
+    /* waiting for the core */
+    struct loop_job job;
+    struct core_request core;
+    bool asked;
+    struct ms_buf reply; /* status, metrics: made on the loop thread */
+};
+
+/* What a handler does with a published answer (inside a read section). */
+typedef enum MHD_Result http_answer_fn(struct http_request *r, const struct answer *answer);
+
+struct http_route {
+    const char *path, *method;
+    bool admin_only;
+    /* Prepare the request; MS_OK: continue with `answer` (or `direct`), else the error is sent. */
+    enum ms_err (*prepare)(struct http_request *r, struct ms_diag *diag);
+    http_answer_fn *answer; /* needs a published answer */
+    enum MHD_Result (*direct)(struct http_request *r);
+    /* How errors are told here. */
+    enum MHD_Result (*error)(struct http_request *r, unsigned status, enum ms_err err,
+                             const struct ms_diag *diag);
+};
+
+const struct http_route *http_route_find(struct ms_span path, const char *method,
+                                         bool *ret_path_known);
+unsigned http_status_of(enum ms_err err);
+
+enum MHD_Result http_send(struct http_request *r, unsigned status, struct ms_span text,
+                          const char *type);
+enum MHD_Result http_error_text(struct http_request *r, unsigned status, enum ms_err err,
+                                const struct ms_diag *diag);
+enum MHD_Result http_error_problem(struct http_request *r, unsigned status, enum ms_err err,
+                                   const struct ms_diag *diag);
+/* By the route's manner. */
+enum MHD_Result http_fail(struct http_request *r, enum ms_err err, const struct ms_diag *diag);
+
+/* Suspend unless the daemon is stopping; false: not suspended, answer with MS_ERR_SHUTDOWN. */
+bool http_suspend(struct http_request *r);
+/* Any thread. The request must not be touched afterwards. */
+void http_resume(struct http_request *r);
+
+/* The specifier in ?specifier= or ?url= (exactly one) to r->spec and r->id. */
+enum ms_err http_parse_spec(struct http_request *r, struct ms_diag *diag);
+enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_url,
+                           struct ms_diag *diag);
+
+/* http_watch.c */
+enum MHD_Result http_watch(struct http_request *r);
+void http_streams_tick(struct http *http);
+void http_streams_end(struct http *http);
+
+#endif
