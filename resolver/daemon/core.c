@@ -61,7 +61,7 @@ static struct ms_now now_of(const struct core *core)
     return core->env.now(core->env.arg);
 }
 
-static void log_event(const struct core *core, int level, const char *event,
+static void note_event(const struct core *core, int level, const char *event,
                       const struct core_entry *e, const char *detail)
 {
     core->env.log(core->env.arg, level, event, &e->id, detail);
@@ -260,7 +260,7 @@ static void publish(struct core *core, struct core_entry *e, bool confirmed)
     };
     struct answer *answer = publish_render(&in);
     if (answer == NULL) {
-        log_event(core, 3, "publish-failed", e, "out of memory");
+        note_event(core, 3, "publish-failed", e, "out of memory");
         e->answer = NULL;
         table_remove(core->table, &e->id); /* rather no answer than an old one */
         return;
@@ -339,7 +339,7 @@ static void flight_failed(struct core *core, struct core_entry *e, enum ms_err e
     struct ms_diag copy = diag == NULL ? (struct ms_diag){0} : *diag;
 
     METRIC_INC(flights_failed);
-    log_event(core, 5, "resolve-failed", e, ms_diag_text(&copy, err));
+    note_event(core, 5, "resolve-failed", e, ms_diag_text(&copy, err));
     if (f != NULL && (err == MS_ERR_PROOF || err == MS_ERR_HEADER || err == MS_ERR_COMMITMENT))
         for (uint32_t p = 0; p < SOURCE_PROVIDERS_MAX; p++)
             if (f->used[p])
@@ -518,6 +518,7 @@ static void start_flight(struct core *core, struct core_entry *e)
     }
     e->flight = f;
     f->policy = core->options.policy;
+    core->env.mark_benched(core->env.arg, &f->policy);
     f->policy.level = e->id.level != SPEC_LEVEL_NONE ? e->id.level : f->policy.level;
     f->started = now_of(core);
     f->previous.floor_sequence = e->facts.floor_sequence;
@@ -582,10 +583,10 @@ void core_stored(struct core *core, struct core_change *change, enum ms_err err,
         e->evidence = change->evidence;
         e->has_evidence = true;
         take_result(e);
-        log_event(core, 6, "changed", e, e->spec->canonical);
+        note_event(core, 6, "changed", e, e->spec->canonical);
     } else {
         METRIC_INC(conflicts);
-        log_event(core, 2, "conflict", e, e->spec->canonical);
+        note_event(core, 2, "conflict", e, e->spec->canonical);
     }
     change_free(change);
     flight_free(core, e);
@@ -714,7 +715,7 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
     }
     e->loading = false;
     if (loaded->err != MS_OK)
-        log_event(core, 3, "stored-entry-refused", e, ms_diag_text(&loaded->diag, loaded->err));
+        note_event(core, 3, "stored-entry-refused", e, ms_diag_text(&loaded->diag, loaded->err));
     if (loaded->found) {
         e->facts = loaded->entry;
         e->good = loaded->result == NULL ? NULL : shared_result_new(loaded->result);

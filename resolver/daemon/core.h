@@ -88,6 +88,8 @@ struct core_env {
     void (*load)(void *arg, const struct answer_id *id);
     /* An attempt found a provider lying (proof, header, commitment): bench it. */
     void (*bench)(void *arg, uint32_t provider);
+    /* Mark the providers that are not to be asked now (breaker open, benched). */
+    void (*mark_benched)(void *arg, struct source_policy *policy);
     void (*log)(void *arg, int level, const char *event, const struct answer_id *id,
                 const char *detail);
 };

@@ -1,0 +1,333 @@
+/* resolver/daemon/store.c - the store thread. */
+#define _GNU_SOURCE
+#include "resolver/daemon/store.h"
+
+#include "resolver/daemon/log.h"
+#include "resolver/daemon/metrics.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct store_op {
+    struct loop_job job; /* first: the outcome travels back as this */
+    struct store_op *next;
+    struct store *store;
+    struct core_change *change; /* commit, or NULL */
+    struct core_loaded loaded;  /* load */
+    enum ms_err err;
+    struct ms_diag diag;
+};
+
+struct store {
+    struct loop *loop;
+    struct cache *cache;
+    struct store_events events;
+    char boot_id[CACHE_BOOT_ID_LEN + 1];
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    struct store_op *head, **tail;
+    bool ending;
+};
+
+/* ---- rows and entries ---- */
+
+static struct cache_time stamp(const struct store *store, int64_t boot_ms, struct ms_now now)
+{
+    struct cache_time t = {.wall_s = now.wall_s + (boot_ms - now.boot_ms) / 1000,
+                           .boot_ms = boot_ms};
+    memcpy(t.boot_id, store->boot_id, sizeof(t.boot_id));
+    return t;
+}
+
+/* The moment on this boot's clock: exact within one boot, by the wall clock across a reboot (6.3). */
+static int64_t boot_of(const struct store *store, const struct cache_time *t, struct ms_now now,
+                       bool *ret_other_boot)
+{
+    *ret_other_boot = store->boot_id[0] == '\0' || strcmp(t->boot_id, store->boot_id) != 0;
+    if (!*ret_other_boot)
+        return t->boot_ms < now.boot_ms ? t->boot_ms : now.boot_ms;
+    int64_t age_s = now.wall_s > t->wall_s ? now.wall_s - t->wall_s : 0;
+    return now.boot_ms - age_s * 1000;
+}
+
+static struct cache_entry row_of(const struct store *store, const struct core_change *change)
+{
+    const struct entry *e = &change->entry;
+    struct cache_entry row = {
+        .key = change->id.key,
+        .level = change->id.level,
+        .canonical = change->canonical,
+        .kind = change->kind,
+        .status = e->conflict ? CACHE_CONFLICT : CACHE_GOOD,
+        .has_bundle = e->good,
+        .bundle = change->evidence,
+        .has_sequence = e->has_sequence,
+        .sequence = e->has_sequence ? e->floor_sequence : 0,
+        .commitment = e->commitment,
+        .set_hash = change->set_hash,
+        .floor_sequence = e->floor_sequence,
+        .fetched = stamp(store, change->now.boot_ms, change->now),
+        .checked = stamp(store, e->checked_boot_ms, change->now),
+        .evidence_time_s = e->evidence_time_s,
+        .life = e->life,
+        .valid_until_s = e->valid_until_s,
+        .error = e->conflict ? e->conflict_err : MS_OK,
+    };
+    return row;
+}
+
+static struct entry entry_of(const struct store *store, const struct cache_entry *row,
+                             struct ms_now now)
+{
+    bool other_boot = false;
+    struct entry e = {
+        .evidence_time_s = row->evidence_time_s,
+        .life = row->life,
+        .valid_until_s = row->valid_until_s,
+        .has_sequence = row->has_sequence,
+        .floor_sequence = row->floor_sequence,
+        .commitment = row->commitment,
+        .conflict = row->status == CACHE_CONFLICT,
+        .conflict_err = row->status == CACHE_CONFLICT ? MS_ERR_CONFLICT : MS_OK,
+    };
+    e.checked_boot_ms = boot_of(store, &row->checked, now, &other_boot);
+    e.recheck = other_boot && row->life.fresh_s >= 0;
+    return e;
+}
+
+/* ---- operations, on the store thread ---- */
+
+static enum ms_err commit_once(struct store *store, const struct core_change *change,
+                               struct ms_diag *diag)
+{
+    struct cache_entry row = row_of(store, change);
+    struct ms_span bundle = ms_buf_span(&change->bundle);
+    struct cache_history history = {
+        .key = change->id.key,
+        .level = change->id.level,
+        .time_s = change->now.wall_s,
+        .status = change->state == ENTRY_CONFLICT ? CACHE_CONFLICT : CACHE_GOOD,
+        .kind = change->state == ENTRY_CONFLICT ? "conflict" : "change",
+        .has_sequence = change->has_sequence,
+        .sequence = change->sequence,
+        .set_hash = change->found_set,
+        .has_bundle = true,
+        .bundle = change->bundle_hash,
+        .has_block = change->block.chain != 0,
+        .block_number = change->block.number,
+        .block_hash = change->block.hash,
+    };
+    struct cache_change write = {.n_blobs = 1, .blobs = &bundle, .entry = &row, .history = &history};
+    return cache_commit(store->cache, &write, diag);
+}
+
+static enum ms_err commit(struct store *store, const struct core_change *change,
+                          struct ms_diag *diag)
+{
+    if (change->bundle.len == 0) {
+        struct cache_freshness fresh = {
+            .checked = stamp(store, change->entry.checked_boot_ms, change->now),
+            .evidence_time_s = change->entry.evidence_time_s,
+            .life = change->entry.life,
+            .valid_until_s = change->entry.valid_until_s,
+        };
+        return cache_touch(store->cache, &change->id.key, change->id.level, &fresh, diag);
+    }
+    enum ms_err err = commit_once(store, change, diag);
+    if (err == MS_ERR_HMAC) {
+        /* somebody changed the row: the alarm is in the log, the row goes, the new one is ours */
+        log_line(LOG_LEVEL_WARNING, "store", "row-replaced", log_str("cause", diag->text));
+        struct ms_diag again = {0};
+        err = cache_entry_delete(store->cache, &change->id.key, change->id.level, &again);
+        if (err == MS_OK)
+            err = commit_once(store, change, &again);
+        *diag = again;
+    }
+    return err;
+}
+
+/* The stored bundle must lead to what the row says. */
+static enum ms_err verify_row(struct store *store, const struct cache_entry *row,
+                              struct source_result **ret_result, struct ms_diag *diag)
+{
+    struct ms_buf text = MS_BUF_INIT(BUNDLE_MAX_BYTES);
+    struct source_result *result = NULL;
+    bool found = false;
+    struct spec spec;
+
+    spec_init(&spec);
+    enum ms_err err = cache_blob_get(store->cache, &row->bundle, &text, &found, diag);
+    if (err == MS_OK && !found)
+        err = ms_diag_set(diag, MS_ERR_EVIDENCE, "the evidence of the row is missing");
+    if (err == MS_OK)
+        err = bundle_verify(ms_buf_span(&text), &spec, &result, diag);
+    if (err == MS_OK && (!ms_sha256_eq(&spec.key, &row->key) ||
+                         !ms_sha256_eq(&result->set_hash, &row->set_hash) ||
+                         !ms_sha256_eq(&result->commitment, &row->commitment))) {
+        source_result_free(result);
+        err = ms_diag_set(diag, MS_ERR_EVIDENCE, "the evidence belongs to another answer");
+    }
+    if (err == MS_OK)
+        *ret_result = result;
+    spec_done(&spec);
+    ms_buf_done(&text);
+    return err;
+}
+
+static void load(struct store *store, struct core_loaded *loaded)
+{
+    struct ms_arena arena = MS_ARENA_INIT((size_t)128 << 10);
+    struct cache_entry row = {0};
+    bool found = false;
+
+    loaded->err = cache_entry_get(store->cache, &loaded->id.key, loaded->id.level, &arena, &row,
+                                  &found, &loaded->diag);
+    if (loaded->err == MS_OK && found) {
+        loaded->entry = entry_of(store, &row, clocks_now());
+        loaded->set_hash = row.set_hash;
+        loaded->evidence = row.bundle;
+        loaded->found = true;
+        if (row.has_bundle)
+            loaded->err = verify_row(store, &row, &loaded->result, &loaded->diag);
+    }
+    if (loaded->err != MS_OK)
+        METRIC_INC(store_errors_load);
+    ms_arena_done(&arena);
+}
+
+/* ---- the thread ---- */
+
+static void deliver(struct loop_job *job)
+{
+    struct store_op *op = (struct store_op *)job;
+    struct store_events *events = &op->store->events;
+
+    if (op->change != NULL)
+        events->stored(events->arg, op->change, op->err, &op->diag);
+    else
+        events->loaded(events->arg, &op->loaded);
+    free(op);
+}
+
+static struct store_op *next_op(struct store *store)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    while (store->head == NULL && !store->ending)
+        (void)pthread_cond_wait(&store->more, &store->lock);
+    struct store_op *op = store->head;
+    if (op != NULL) {
+        store->head = op->next;
+        if (store->head == NULL)
+            store->tail = &store->head;
+    }
+    (void)pthread_mutex_unlock(&store->lock);
+    return op;
+}
+
+static void *run(void *arg)
+{
+    struct store *store = arg;
+    struct store_op *op;
+
+    while ((op = next_op(store)) != NULL) {
+        if (op->change != NULL) {
+            op->err = commit(store, op->change, &op->diag);
+            if (op->err == MS_OK) {
+                METRIC_INC(store_commits);
+            } else {
+                METRIC_INC(store_errors_commit);
+                log_line(LOG_LEVEL_ERROR, "store", "commit-failed",
+                         log_str("cause", ms_diag_text(&op->diag, op->err)));
+            }
+        } else {
+            load(store, &op->loaded);
+        }
+        op->job.run = deliver;
+        loop_post(store->loop, &op->job);
+    }
+    return NULL;
+}
+
+static void push(struct store *store, struct store_op *op)
+{
+    op->store = store;
+    (void)pthread_mutex_lock(&store->lock);
+    *store->tail = op;
+    store->tail = &op->next;
+    (void)pthread_cond_signal(&store->more);
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+/* Without memory for the operation itself its outcome is still told, later and on the loop. */
+static struct store_op *new_op(void)
+{
+    struct store_op *op = calloc(1, sizeof(*op));
+    if (op == NULL)
+        abort(); /* a few hundred bytes: nothing could be told any more either */
+    return op;
+}
+
+void store_commit(struct store *store, struct core_change *change)
+{
+    struct store_op *op = new_op();
+    op->change = change;
+    push(store, op);
+}
+
+void store_load(struct store *store, const struct answer_id *id)
+{
+    struct store_op *op = new_op();
+    op->loaded.id = *id;
+    push(store, op);
+}
+
+/* ---- life ---- */
+
+static void read_boot_id(char out[CACHE_BOOT_ID_LEN + 1])
+{
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, out, CACHE_BOOT_ID_LEN);
+    if (fd >= 0)
+        (void)close(fd);
+    out[n == CACHE_BOOT_ID_LEN ? n : 0] = '\0';
+}
+
+enum ms_err store_new(struct loop *loop, struct cache *cache, const struct store_events *events,
+                      struct store **ret_store)
+{
+    struct store *store = calloc(1, sizeof(*store));
+    if (store == NULL)
+        return MS_ERR_MEMORY;
+    store->loop = loop;
+    store->cache = cache;
+    store->events = *events;
+    store->tail = &store->head;
+    read_boot_id(store->boot_id);
+    (void)pthread_mutex_init(&store->lock, NULL);
+    (void)pthread_cond_init(&store->more, NULL);
+    if (pthread_create(&store->thread, NULL, run, store) != 0) {
+        free(store);
+        return MS_ERR_IO;
+    }
+    *ret_store = store;
+    return MS_OK;
+}
+
+void store_free(struct store *store)
+{
+    if (store == NULL)
+        return;
+    (void)pthread_mutex_lock(&store->lock);
+    store->ending = true;
+    (void)pthread_cond_signal(&store->more);
+    (void)pthread_mutex_unlock(&store->lock);
+    (void)pthread_join(store->thread, NULL);
+    cache_close(store->cache);
+    (void)pthread_cond_destroy(&store->more);
+    (void)pthread_mutex_destroy(&store->lock);
+    free(store);
+}
