@@ -1,12 +1,13 @@
 # tests/support/anvil.sh - a test chain for shell tests and the demo; source it. Needs curl.
-# Blocks: finalized = latest - 2. Accounts are anvil's ten well-known unlocked ones; no key is needed.
+# Blocks: finalized = latest - 2. The chain's clock starts 30 s behind the wall clock, so that blocks mined at once
+# do not lie in the future, which measured would refuse. Accounts are anvil's ten well-known unlocked ones; no key is needed.
 #
 #   anvil_program                  path of the program, or 1 when there is none (a test then exits 77)
 #   anvil_start FOLDER [args...]   sets ANVIL_PID and ANVIL_URL; log and state stay inside FOLDER
 #   anvil_stop                     ends that process; harmless twice
 #   anvil_rpc METHOD PARAMS_JSON   prints the whole answer
 #   anvil_result METHOD PARAMS     prints the result when it is a string; 1 and the answer on stderr otherwise
-#   anvil_mine N                   N blocks, 12 s apart
+#   anvil_mine N [STEP_S]          N blocks, STEP_S (default 1) seconds apart
 #   anvil_now                      timestamp of the latest block, decimal
 #   anvil_height TAG               number of the block TAG (latest, finalized, ...), decimal
 #   anvil_send FROM TO|- DATA      sends and waits; prints the receipt; 1 when it reverted
@@ -43,7 +44,8 @@ anvil_start() {
     mkdir -p "$folder"
     # HOME: anvil keeps state files of its own there.
     HOME=$folder "$program" --host 127.0.0.1 --port 0 --chain-id 1 --hardfork prague \
-        --slots-in-an-epoch 1 --prune-history 64 "$@" >"$folder/anvil.log" 2>&1 &
+        --slots-in-an-epoch 1 --prune-history 64 \
+        --timestamp $(($(date +%s) - 30)) "$@" >"$folder/anvil.log" 2>&1 &
     ANVIL_PID=$!
     port=$(rig_port_of "$folder/anvil.log" "$ANVIL_PID") || return 1
     ANVIL_URL=http://127.0.0.1:$port
@@ -75,7 +77,7 @@ anvil_result() {
 }
 
 anvil_mine() {
-    anvil_rpc anvil_mine "[\"$(printf '0x%x' "$1")\",\"0xc\"]" >/dev/null
+    anvil_rpc anvil_mine "[\"$(printf '0x%x' "$1")\",\"$(printf '0x%x' "${2:-1}")\"]" >/dev/null
 }
 
 # One number of a block's header, decimal.
