@@ -44,7 +44,7 @@ release:
 install:
 	@if [ -x build/release/bin/measured ] && [ -x build/release/bin/measuredctl ]; then \
 	    cmake --build --preset release; else $(MAKE) --no-print-directory release; fi
-	DESTDIR='$(DESTDIR)' cmake --install build/release --prefix '$(prefix)'
+	DESTDIR="$$([ -z '$(DESTDIR)' ] || realpath -m '$(DESTDIR)')" cmake --install build/release --prefix '$(prefix)'
 
 format:
 	git ls-files '*.c' '*.h' ':!proxy-plugin/nginx' | xargs clang-format-14 -i
