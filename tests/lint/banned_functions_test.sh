@@ -53,8 +53,9 @@ without() { # files of `product` whose path does not match
 }
 
 call='(^|[^A-Za-z0-9_])'
-forbid "$call(strcpy|strcat|stpcpy|sprintf|vsprintf|v?f?scanf|v?sscanf|strtok|gets|alloca)[[:space:]]*\(" \
+forbid "$call(strcpy|strcat|stpcpy|v?sprintf|strtok|gets|alloca)[[:space:]]*\(" \
     'unbounded or stateful: use ms_buf, ms_span, snprintf, strtok_r' "${all[@]}"
+forbid "$call(v?f?scanf|v?sscanf)[[:space:]]*\(" 'overflow goes unnoticed: use ms_span' "${product[@]}"
 forbid "$call(atoi|atol|atoll|atof)[[:space:]]*\(" 'no error return: use ms_span_u64' "${all[@]}"
 
 mapfile -t files < <(without '^base/')
