@@ -1,6 +1,6 @@
 # ms_room(NAME FOLDER [ROOMS lower...] [LINKS libraries...] [EXCEPT files...])
 # A static library ms_NAME of all C files of FOLDER. What it links is what it may include:
-# tests/lint/include_order.sh checks the includes themselves.
+# tests/lint/include_order_test.sh checks the includes themselves.
 function(ms_room NAME FOLDER)
   cmake_parse_arguments(R "" "" "ROOMS;LINKS;EXCEPT" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${FOLDER}/*.c)
@@ -39,5 +39,6 @@ function(ms_program NAME WHERE)
     target_link_libraries(${NAME} PRIVATE ms_${room})
   endforeach()
   target_link_libraries(${NAME} PRIVATE ${P_LINKS})
+  add_dependencies(programs ${NAME})
   install(TARGETS ${NAME} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
