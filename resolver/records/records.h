@@ -19,6 +19,7 @@
 #define REC_ID_MAX_BYTES 256u
 #define REC_VALUE_MAX_BYTES 48u /* SHA-384 */
 #define REC_ARENA_MAX_BYTES ((size_t)16 << 20)
+#define REC_WARNINGS_MAX 32u /* of one set; the last one then says that more were left out */
 
 enum rec_type {
     REC_TYPE_UNKNOWN = 0, /* kept, shown, never matched, never rendered for a proxy */
@@ -40,7 +41,7 @@ struct rec_register {
 };
 
 struct rec_image { /* portable policy of gcp-tdx (attested-tls dcap_image_hashes); all NULL when absent */
-    json_t *hashes; /* owned object as read and checked, or NULL */
+    json_t *hashes; /* owned object: name to 96 lower-case digits; or NULL */
 };
 
 struct rec_record {
@@ -50,6 +51,7 @@ struct rec_record {
     size_t n_registers;    /* >= 1 unless image.hashes is set; sorted by index, unique */
     struct rec_register *registers;
     struct rec_image image;
+    json_t *raw; /* REC_TYPE_UNKNOWN: its `measurements` as read (owned); NULL for every other type */
 };
 
 enum rec_predicate_kind {
@@ -88,6 +90,11 @@ enum rec_mode {
 void rec_set_init(struct rec_set *set);
 void rec_set_done(struct rec_set *set);
 
+/* For adapters that build a set without a document. MS_ERR_MEMORY. */
+MS_MUST_USE enum ms_err rec_set_add_predicate(struct rec_set *set, const struct rec_predicate *predicate);
+/* `code` is a literal; the text is escaped. Lost when memory is out or REC_WARNINGS_MAX is reached. */
+void rec_set_warn(struct rec_set *set, const char *code, const char *fmt, ...) MS_PRINTF(3, 4);
+
 /* Read one document. On MS_OK set (initialised by rec_set_init) holds it; on error it is empty again.
  * `[]` is MS_ERR_RECORDS in strict mode and the empty set in dialect mode.
  * MS_ERR_JSON*, MS_ERR_UTF8, MS_ERR_DEPTH, MS_ERR_LIMIT   as ms_json_parse
@@ -101,6 +108,17 @@ MS_MUST_USE enum ms_err rec_parse(struct ms_span text, enum rec_mode mode, struc
 /* "dcap-tdx" and the like, exactly; REC_TYPE_UNKNOWN for everything else. */
 enum rec_type rec_type_parse(struct ms_span text);
 const char *rec_type_name(enum rec_type type);
+/* Whether evidence of one type may satisfy a record of the other: azure-tdx with itself, the DCAP family
+ * within itself, unknown with nothing. */
+bool rec_type_comparable(enum rec_type a, enum rec_type b);
+/* Bytes of a register value: 32 for azure-tdx, 48 for the DCAP family, 0 for unknown. */
+size_t rec_type_value_bytes(enum rec_type type);
+/* "mrtd", "rtmr0", "pcr4"; "?" when the type has no such register. Static storage. */
+const char *rec_register_name(enum rec_type type, uint32_t index);
+
+/* "dstack-compose-hash", "dstack-os-image", "tdx-workload-id"; REC_PREDICATE_NONE for anything else. */
+enum rec_predicate_kind rec_predicate_kind_parse(struct ms_span text);
+const char *rec_predicate_kind_name(enum rec_predicate_kind kind);
 
 /* SHA-256 over the canonical JSON of the set (sorted keys, no spaces, expected_any sorted, numeric
  * register keys; records sorted by their canonical text): equal sets have equal hashes whatever their
@@ -122,8 +140,13 @@ enum rec_profile {
 /* REC_PROFILE_NONE when there is no such profile. */
 enum rec_profile rec_profile_parse(struct ms_span name);
 const char *rec_profile_name(enum rec_profile profile);
+/* Whether a record can be written in a profile: never one of unknown type or without registers, except
+ * portable policies in atls-2. */
+bool rec_expressible(const struct rec_record *record, enum rec_profile profile);
 /* Render the union of several sets (the releases in force) as one array, newline at its end. An empty
- * union is `[]`, in cvm the deny-all form.
+ * union is `[]`, in cvm the deny-all form. What seed and atls cannot express (unknown types, predicates,
+ * portable policies before atls-2) is left out, and then diag says so although the result is MS_OK.
+ * MS_ERR_ARGUMENT   REC_PROFILE_NONE
  * MS_ERR_PROFILE    a record cannot be expressed, diag names it
  * MS_ERR_EXPANSION  cvm: more than REC_CVM_EXPANSION_MAX records */
 MS_MUST_USE enum ms_err rec_render(const struct rec_set *const *sets, size_t n_sets,
@@ -141,15 +164,21 @@ struct rec_presented { /* what a peer showed */
 };
 
 /* Registers from JSON: {"0":"hex",..}, names (mrtd, rtmr0, pcr4) in any case, or the matched-policy shape
- * {"type":..,"measurements":{"0":["hex"]}} of X-Flashbots-Measurement (consumers.md 3.7). At most
+ * {"type":..,"measurements":{"0":["hex"]}} of X-Flashbots-Measurement (consumers.md 3.7). The latter tells
+ * what the peer's value may have been, so a register may come out several times, once a value. At most
  * REC_REGISTERS_MAX are written to out; values live in `arena`.
- * MS_ERR_REGISTER, MS_ERR_JSON.. with a sentence. */
+ * MS_ERR_TYPE      type is unknown, or contradicts the shape's own `type`
+ * MS_ERR_JSON      not an object of one of these shapes
+ * MS_ERR_REGISTER  a name or value; no register at all; one named twice
+ * MS_ERR_LIMIT     more than REC_REGISTERS_MAX values
+ * MS_ERR_MEMORY */
 MS_MUST_USE enum ms_err rec_presented_parse(const json_t *object, enum rec_type type,
                                             struct ms_arena *arena, struct rec_presented *out,
                                             size_t *ret_n, struct ms_diag *diag);
 
 /* The first record whose every register is presented with an approved value and whose type is
- * comparable; NULL when there is none (refuse). qemu, dcap and gcp compare as DCAP. */
+ * comparable; NULL when there is none (refuse). qemu, dcap and gcp compare as DCAP. A register presented
+ * several times counts only when every one of its values is approved. */
 const struct rec_record *rec_match(const struct rec_set *set, enum rec_type type,
                                    const struct rec_presented *regs, size_t n);
 /* Why nothing matched, one sentence for a person (the nearest record and its first differing register). */
@@ -157,6 +186,7 @@ void rec_explain_mismatch(const struct rec_set *const *sets, size_t n_sets, enum
                           const struct rec_presented *regs, size_t n, struct ms_diag *diag);
 
 /* ---- linter (consumers.md 3.10) ---- */
+/* Beside the set's own warnings under L000; L014 and later need more than a document. */
 enum rec_grade { REC_GRADE_INFO = 0, REC_GRADE_WARNING, REC_GRADE_ERROR };
 struct rec_finding {
     char rule[8];         /* "L003" */
@@ -167,5 +197,8 @@ struct rec_finding {
 /* Calls fn for each finding of a document; a document that rec_parse refuses gives the error-grade rule
  * that refuses it (L000 when no numbered rule says it). Returns whether an error-grade finding was made. */
 bool rec_lint(struct ms_span text, void (*fn)(const struct rec_finding *finding, void *arg), void *arg);
+/* The rules that a set which was read can still break (none of error grade). */
+void rec_lint_set(const struct rec_set *set, void (*fn)(const struct rec_finding *finding, void *arg),
+                  void *arg);
 
 #endif
