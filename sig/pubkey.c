@@ -20,8 +20,8 @@ enum ms_err msig_pubkey_addr(struct ms_span key, struct eth_addr *ret_addr)
 
     /* the static context suffices to parse and serialise; it has no state to race on */
     if (!known_form(key) ||
-        secp256k1_ec_pubkey_parse(secp256k1_context_no_precomp, &point, key.ptr, key.len) != 1 ||
-        secp256k1_ec_pubkey_serialize(secp256k1_context_no_precomp, full, &full_len, &point,
+        secp256k1_ec_pubkey_parse(secp256k1_context_static, &point, key.ptr, key.len) != 1 ||
+        secp256k1_ec_pubkey_serialize(secp256k1_context_static, full, &full_len, &point,
                                       SECP256K1_EC_UNCOMPRESSED) != 1)
         return MS_ERR_PUBKEY;
     struct eth_hash hash = eth_keccak256(ms_span_of(full + 1, 64));
