@@ -89,6 +89,8 @@ struct spec_context { /* local policy; zero gives the defaults */
     /* Value of an alias, NULL when there is none; may itself be NULL. The text is borrowed for the call. */
     const char *(*alias)(void *arg, struct ms_span name);
     void *alias_arg;
+    /* For the linter only: an inline document is decoded but not read, so it may be anything. */
+    bool inline_unread;
 };
 
 struct spec_url { /* the parts of the URL beside the specifier; in the spec's arena */
@@ -124,8 +126,23 @@ const char *spec_kind_name(enum spec_kind kind);
 const char *spec_level_name(enum spec_level level); /* "l1" */
 enum spec_level spec_level_parse(struct ms_span text);
 
+/* Value of an option as written ("" without '='), NULL when the specifier has none of that name. */
+const char *spec_option_value(const struct spec *spec, const char *name);
+
+/* "2of3:0x..,0x..,02.." as in a specifier and in the options keys= and auditors=: public keys become
+ * addresses, which are sorted and distinct. EIP-55 is not judged here (spec_parse did).
+ * MS_ERR_SIGNERS, MS_ERR_ADDRESS, MS_ERR_PUBKEY */
+MS_MUST_USE enum ms_err spec_signers_parse(struct ms_span text, struct spec_signers *ret_signers,
+                                           struct ms_diag *diag);
+
+/* 1..64 of a-z 0-9 - _: what may stand behind `alias:` and in a section [alias NAME]. Base64 of a
+ * document or of a URL always has capitals, so an alias cannot shadow one. */
+bool spec_alias_name_ok(struct ms_span name);
+
 /* The one safe userinfo text for this specifier: base64url without padding (inline: re-compressed with
- * ms_gzip), EIP-55, `~` in github; appended. Options are kept, sorted. */
+ * ms_gzip), the chain named, EIP-55, `~` in github; appended. Options are kept, sorted, and
+ * percent-encoded where userinfo needs it, so the text belongs into a URL.
+ * MS_ERR_LIMIT when it would exceed SPEC_TEXT_MAX or decompress beyond SPEC_INLINE_MAX_RATIO. */
 MS_MUST_USE enum ms_err spec_safe_text(const struct spec *spec, struct ms_buf *out);
 
 /* An https location: scheme https (any case), host a name with a dot or an IP literal, port 443 or
