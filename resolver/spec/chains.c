@@ -1,12 +1,12 @@
-/* resolver/spec/chains.c - chains whose short name (ERC-3770) is compiled in. Look-alike names are a
- * known risk of that registry, so the table is closed. */
+/* resolver/spec/chains.c - chains whose short name (ERC-3770) is compiled in. Look-alike names are
+ * a known risk of that registry, so the table is closed. */
 #include "resolver/spec/spec.h"
 
 static const struct {
     const char *name;
     uint64_t id;
 } chains[] = {
-    {"eth", 1},       {"sep", 11155111}, {"hoe", 560048},  {"oeth", 10},
+    {"eth", 1},        {"sep", 11155111}, {"hoe", 560048}, {"oeth", 10},
     {"unichain", 130}, {"base", 8453},    {"arb1", 42161},
 };
 

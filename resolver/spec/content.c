@@ -1,5 +1,5 @@
-/* resolver/spec/content.c - base64 in a specifier: a document, compressed or plain, or the URL of one
- * (ethereum.md 4.4). */
+/* resolver/spec/content.c - base64 in a specifier: a document, compressed or plain, or the URL of
+ * one (ethereum.md 4.4). */
 #include "resolver/spec/internal.h"
 
 #include "base/base64.h"
@@ -14,8 +14,8 @@ enum ms_err spec_b64u_decode(struct spec_builder *b, const char *what, struct ms
         return ms_diag_set(b->diag, MS_ERR_BASE64, "%s is empty", what);
     enum ms_err err = ms_base64_decode(text, out, &alphabet, NULL, b->diag);
     if (err == MS_OK && alphabet == MS_BASE64_STD)
-        err = ms_diag_set(b->diag, MS_ERR_BASE64, "%s takes base64url ('-' and '_', not '+' and '/')",
-                          what);
+        err = ms_diag_set(b->diag, MS_ERR_BASE64,
+                          "%s takes base64url ('-' and '_', not '+' and '/')", what);
     return err;
 }
 

@@ -29,9 +29,10 @@ enum ms_err spec_address_read(struct spec_builder *b, struct ms_span text, const
                         what, right);
         break;
     case ETH_CHECKSUM_NONE:
-        err = spec_warn(b, "eip55-none",
-                        "the %s has letters of one case only, so a typo would not show; right is %s",
-                        what, right);
+        err =
+            spec_warn(b, "eip55-none",
+                      "the %s has letters of one case only, so a typo would not show; right is %s",
+                      what, right);
         break;
     case ETH_CHECKSUM_RIGHT:
         break;
@@ -89,7 +90,8 @@ static enum ms_err ens_parse(struct spec_builder *b, uint64_t chain, struct ms_s
                                "a label of an ENS name has 1 to 63 of a-z 0-9 - _ (lower case)");
     }
     if (text.len > SPEC_NAME_MAX)
-        return ms_diag_set(b->diag, MS_ERR_SPEC, "the ENS name exceeds %u characters", SPEC_NAME_MAX);
+        return ms_diag_set(b->diag, MS_ERR_SPEC, "the ENS name exceeds %u characters",
+                           SPEC_NAME_MAX);
     if (!ms_span_eq_str(label, "eth"))
         return ms_diag_set(b->diag, MS_ERR_SPEC, "not a specifier: an ENS name ends in .eth");
     b->spec->kind = SPEC_ENS;
@@ -111,10 +113,11 @@ static enum ms_err eip155_parse(struct spec_builder *b, struct ms_span text)
 
     if (!ms_span_cut(text, ':', &number, &rest) || number.len > CHAIN_DIGITS_MAX ||
         !ms_span_u64(number, &chain) || chain == 0)
-        return ms_diag_set(b->diag, MS_ERR_CHAIN,
-                           "eip155: takes a chain number of 1 to %u digits without leading zero, then "
-                           "':' and an address",
-                           CHAIN_DIGITS_MAX);
+        return ms_diag_set(
+            b->diag, MS_ERR_CHAIN,
+            "eip155: takes a chain number of 1 to %u digits without leading zero, then "
+            "':' and an address",
+            CHAIN_DIGITS_MAX);
     return on_chain_parse(b, chain, rest);
 }
 
@@ -160,8 +163,8 @@ static enum ms_err alias_parse(struct spec_builder *b, struct ms_span name)
 }
 
 /* "prefix:rest". */
-static enum ms_err prefixed_parse(struct spec_builder *b, struct ms_span body, struct ms_span prefix,
-                                  struct ms_span rest)
+static enum ms_err prefixed_parse(struct spec_builder *b, struct ms_span body,
+                                  struct ms_span prefix, struct ms_span rest)
 {
     if (ms_span_eq_str(prefix, "eip155"))
         return eip155_parse(b, rest);
@@ -198,18 +201,20 @@ static bool all_hex(struct ms_span text)
 /* What people write instead of a specifier; MS_OK when nothing of that kind is seen. */
 static enum ms_err common_mistakes(struct spec_builder *b, struct ms_span body)
 {
-    struct ms_span digits = ms_span_starts_nocase(body, "0x") ? ms_span_sub(body, 2, body.len) : body;
+    struct ms_span digits =
+        ms_span_starts_nocase(body, "0x") ? ms_span_sub(body, 2, body.len) : body;
 
     if (body.len == 0)
         return ms_diag_set(b->diag, MS_ERR_SPEC, "nothing stands before the first ';'");
     if (ms_span_find(body, '@') != body.len)
         return ms_diag_set(b->diag, MS_ERR_SPEC, "not a specifier; a URL starts with https://");
     if (all_hex(digits) && (digits.len == 66 || digits.len == 130))
-        return ms_diag_set(b->diag, MS_ERR_SPEC,
-                           digits.len == 66 && digits.len == body.len
-                               ? "a public key alone is no specifier; for one signer write 1of1:KEY"
-                               : "a public key is no specifier; for one signer write 1of1:KEY with the "
-                                 "compressed key (02 or 03 and 64 hex digits)");
+        return ms_diag_set(
+            b->diag, MS_ERR_SPEC,
+            digits.len == 66 && digits.len == body.len
+                ? "a public key alone is no specifier; for one signer write 1of1:KEY"
+                : "a public key is no specifier; for one signer write 1of1:KEY with the "
+                  "compressed key (02 or 03 and 64 hex digits)");
     if (ms_span_starts(body, "0X") || (all_hex(body) && body.len == 40))
         return ms_diag_set(b->diag, MS_ERR_ADDRESS, "an address starts with 0x");
     return MS_OK;

@@ -1,5 +1,5 @@
-/* resolver/spec/host.c - host and port of a URL, read more strictly than RFC 3986 and WHATWG do: what
- * one of them would rewrite into another host is refused. */
+/* resolver/spec/host.c - host and port of a URL, read more strictly than RFC 3986 and WHATWG do:
+ * what one of them would rewrite into another host is refused. */
 #include "resolver/spec/internal.h"
 
 #include "base/hex.h"
@@ -117,7 +117,8 @@ static void ip6_text(const struct ip6 *ip, char out[SPEC_NAME_MAX + 1])
 static enum ms_err check_label(struct ms_span label, struct ms_diag *diag)
 {
     if (label.len == 0)
-        return ms_diag_set(diag, MS_ERR_URL, "the host has an empty label (two dots, or one at an end)");
+        return ms_diag_set(diag, MS_ERR_URL,
+                           "the host has an empty label (two dots, or one at an end)");
     if (label.len > SPEC_LABEL_MAX)
         return ms_diag_set(diag, MS_ERR_URL, "a label of the host exceeds 63 characters");
     if (label.ptr[0] == '-' || label.ptr[label.len - 1] == '-')
@@ -156,7 +157,8 @@ static enum ms_err name_parse(struct ms_span text, struct spec_authority *ret, s
             return err;
     }
     if (!ret->is_ip4 && is_number(rest))
-        return ms_diag_set(diag, MS_ERR_URL, "the host ends in a number but is no plain IPv4 address");
+        return ms_diag_set(diag, MS_ERR_URL,
+                           "the host ends in a number but is no plain IPv4 address");
     for (size_t i = 0; i < text.len; i++)
         ret->host[i] =
             (char)(text.ptr[i] >= 'A' && text.ptr[i] <= 'Z' ? text.ptr[i] + 32 : text.ptr[i]);

@@ -5,8 +5,8 @@
 #include "resolver/spec/spec.h"
 
 #define SPEC_WARNINGS_MAX 64u
-#define SPEC_LONG_CHARS 2000u  /* chat and mail tools break near there (ethereum.md 4.6) */
-#define SPEC_NAME_MAX 253u     /* octets of a DNS name, RFC 1035 2.3.4 in text form */
+#define SPEC_LONG_CHARS 2000u /* chat and mail tools break near there (ethereum.md 4.6) */
+#define SPEC_NAME_MAX 253u    /* octets of a DNS name, RFC 1035 2.3.4 in text form */
 #define SPEC_LABEL_MAX 63u
 
 /* One parse under way. */
@@ -22,7 +22,8 @@ struct spec_builder {
 
 /* spec.c: all of D, from its first byte to the warnings. */
 enum ms_err spec_build(struct spec_builder *b, struct ms_span text);
-/* A warning; the text is copied, unprintable bytes escaped. Beyond SPEC_WARNINGS_MAX they are dropped. */
+/* A warning; the text is copied, unprintable bytes escaped. Beyond SPEC_WARNINGS_MAX they are
+ * dropped. */
 enum ms_err spec_warn(struct spec_builder *b, const char *code, const char *fmt, ...)
     MS_PRINTF(3, 4);
 enum ms_err spec_keep(struct spec_builder *b, struct ms_span text, const char **ret_text);
@@ -48,8 +49,8 @@ enum ms_err spec_content_parse(struct spec_builder *b, enum spec_content_form fo
 enum ms_err spec_b64u_decode(struct spec_builder *b, const char *what, struct ms_span text,
                              struct ms_buf *out);
 
-/* options.c: behind the first ';'. _read keeps them sorted and distinct; _apply judges each and appends
- * those that belong to the identity to the canonical text. */
+/* options.c: behind the first ';'. _read keeps them sorted and distinct; _apply judges each and
+ * appends those that belong to the identity to the canonical text. */
 enum ms_err spec_options_read(struct spec_builder *b, struct ms_span text);
 enum ms_err spec_options_apply(struct spec_builder *b, struct ms_buf *canonical);
 
@@ -58,13 +59,14 @@ enum ms_err spec_canonical_body(const struct spec *spec, struct ms_buf *out);
 
 /* host.c */
 struct spec_authority {
-    char host[SPEC_NAME_MAX + 1]; /* lower case; an IPv6 literal without brackets, as WHATWG writes it */
+    char host[SPEC_NAME_MAX +
+              1]; /* lower case; an IPv6 literal without brackets, as WHATWG writes it */
     bool is_ip4, is_ip6;
     uint16_t port; /* 0 when there is none */
 };
-/* host [":" port]: a name of letters, digits, '-' and '_', an IPv4 address in four plain numbers, or an
- * IPv6 address in brackets. Port 1..65535 without leading zero; an empty one, a trailing dot, a zone
- * and percent-encoding are refused. MS_ERR_URL. */
+/* host [":" port]: a name of letters, digits, '-' and '_', an IPv4 address in four plain numbers,
+ * or an IPv6 address in brackets. Port 1..65535 without leading zero; an empty one, a trailing dot,
+ * a zone and percent-encoding are refused. MS_ERR_URL. */
 enum ms_err spec_authority_parse(struct ms_span text, struct spec_authority *ret_authority,
                                  struct ms_diag *diag);
 

@@ -17,8 +17,9 @@ static size_t scheme_len(struct ms_span url)
 static enum ms_err check_text(struct ms_span url, struct ms_diag *diag)
 {
     if (url.len > SPEC_LOCATION_MAX)
-        return ms_diag_set(diag, MS_ERR_URL, "the location has %zu characters, at most %u are allowed",
-                           url.len, SPEC_LOCATION_MAX);
+        return ms_diag_set(diag, MS_ERR_URL,
+                           "the location has %zu characters, at most %u are allowed", url.len,
+                           SPEC_LOCATION_MAX);
     for (size_t i = 0; i < url.len; i++) {
         uint8_t c = url.ptr[i];
         if (c == '%' && spec_pct_value(url, i) < 0)
@@ -54,7 +55,8 @@ static enum ms_err check_authority(struct ms_span text, struct spec_authority *r
     if (!ret->is_ip4 && !ret->is_ip6 && strchr(ret->host, '.') == NULL)
         return ms_diag_set(diag, MS_ERR_URL, "the location's host is a name without a dot");
     if (ret->port != 0 && ret->port != 443 && ret->port < 1024)
-        return ms_diag_set(diag, MS_ERR_URL, "the location's port is neither 443 nor 1024 and above");
+        return ms_diag_set(diag, MS_ERR_URL,
+                           "the location's port is neither 443 nor 1024 and above");
     return MS_OK;
 }
 

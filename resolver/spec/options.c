@@ -1,5 +1,6 @@
-/* resolver/spec/options.c - what stands behind the ';' (ethereum.md 4.3). An option only tightens, so one
- * that is unknown, malformed or without effect on its kind of specifier is refused, never ignored. */
+/* resolver/spec/options.c - what stands behind the ';' (ethereum.md 4.3). An option only tightens,
+ * so one that is unknown, malformed or without effect on its kind of specifier is refused, never
+ * ignored. */
 #include "resolver/spec/internal.h"
 
 #include "base/base64.h"
@@ -307,8 +308,9 @@ static enum ms_err apply_one(struct spec_builder *b, const struct spec_option *o
                    ? MS_OK
                    : ms_diag_set(b->diag, MS_ERR_OPT, "unknown option %.64s", option->name);
     if ((row->kinds & KIND(b->spec->kind)) == 0)
-        return ms_diag_set(b->diag, MS_ERR_OPT, "the option %s has no effect on a specifier of kind %s",
-                           row->name, spec_kind_name(b->spec->kind));
+        return ms_diag_set(b->diag, MS_ERR_OPT,
+                           "the option %s has no effect on a specifier of kind %s", row->name,
+                           spec_kind_name(b->spec->kind));
     if (option->value[0] == '\0')
         return ms_diag_set(b->diag, MS_ERR_OPT, "the option %s needs a value", row->name);
     enum ms_err err = row->read(b, option->value, &text);

@@ -26,9 +26,10 @@ static enum ms_err key_parse(struct ms_span text, struct eth_addr *ret_addr, str
     uint8_t key[MSIG_PUBKEY_COMPRESSED_BYTES];
 
     if (ms_hex_decode(text, key, sizeof(key)) != MS_OK)
-        return ms_diag_set(diag, MS_ERR_SIGNERS,
-                           "a signer is an address (0x and 40 hex digits) or a compressed public key "
-                           "(02 or 03 and 64 hex digits)");
+        return ms_diag_set(
+            diag, MS_ERR_SIGNERS,
+            "a signer is an address (0x and 40 hex digits) or a compressed public key "
+            "(02 or 03 and 64 hex digits)");
     enum ms_err err = msig_pubkey_addr(ms_span_of(key, sizeof(key)), ret_addr);
     if (err != MS_OK)
         return ms_diag_set(diag, err, "a signer is not a compressed secp256k1 public key");
@@ -84,7 +85,8 @@ static enum ms_err set_parse(struct spec_builder *b, struct ms_span text,
 
     if (!ms_span_cut(text, ':', &threshold, &list) || !threshold_parse(threshold, &signers))
         return ms_diag_set(diag, MS_ERR_SIGNERS,
-                           "a signer set starts with MofN: where 1 <= M <= N <= %u", SPEC_SIGNERS_MAX);
+                           "a signer set starts with MofN: where 1 <= M <= N <= %u",
+                           SPEC_SIGNERS_MAX);
     for (bool more = true; more; n++) {
         struct eth_addr addr;
         more = ms_span_cut(list, ',', &one, &list);

@@ -5,9 +5,9 @@
 #include <stdio.h>
 
 static const char *const kind_names[] = {
-    [SPEC_NONE] = "none",         [SPEC_INLINE] = "inline",     [SPEC_SHA256] = "sha256",
-    [SPEC_LOCATION] = "location", [SPEC_SIGNERS] = "signers",   [SPEC_CONTRACT] = "contract",
-    [SPEC_ENS] = "ens",           [SPEC_GITHUB] = "github",     [SPEC_ALIAS] = "alias",
+    [SPEC_NONE] = "none",         [SPEC_INLINE] = "inline",   [SPEC_SHA256] = "sha256",
+    [SPEC_LOCATION] = "location", [SPEC_SIGNERS] = "signers", [SPEC_CONTRACT] = "contract",
+    [SPEC_ENS] = "ens",           [SPEC_GITHUB] = "github",   [SPEC_ALIAS] = "alias",
 };
 
 const char *spec_kind_name(enum spec_kind kind)
@@ -101,7 +101,8 @@ static enum ms_err check_text(struct spec_builder *b, struct ms_span text)
                            c == '%' ? "the specifier has a %% at character %zu%s"
                                     : "the specifier has a control, space or non-ASCII character "
                                       "at character %zu%s",
-                           i + 1, c == '%' && b->raw ? " (percent-encoding belongs into a URL)" : "");
+                           i + 1,
+                           c == '%' && b->raw ? " (percent-encoding belongs into a URL)" : "");
     }
     return MS_OK;
 }
@@ -115,9 +116,8 @@ static enum ms_err warn_form(struct spec_builder *b, struct ms_span text)
                         "a '/' in the specifier: other programs end the host of a URL there and "
                         "would contact another one; use the safe form");
     if (err == MS_OK && b->given_len > SPEC_LONG_CHARS)
-        err = spec_warn(b, "long",
-                        "%zu characters: mail, chat and proxies break texts above %u", b->given_len,
-                        SPEC_LONG_CHARS);
+        err = spec_warn(b, "long", "%zu characters: mail, chat and proxies break texts above %u",
+                        b->given_len, SPEC_LONG_CHARS);
     return err;
 }
 

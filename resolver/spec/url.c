@@ -61,8 +61,8 @@ static bool looks_like_seed(struct ms_span text)
     return true;
 }
 
-/* E4: the raw form of an inline URL, whose base64 holds slashes. Only a text that decodes to a valid
- * document is one; whatever else is wrong, the URL has no specifier. */
+/* E4: the raw form of an inline URL, whose base64 holds slashes. Only a text that decodes to a
+ * valid document is one; whatever else is wrong, the URL has no specifier. */
 static enum ms_err parse_seed(struct spec_builder *b, struct ms_span rest, struct ms_span *ret_rest)
 {
     struct ms_diag why = {0};
@@ -70,7 +70,8 @@ static enum ms_err parse_seed(struct spec_builder *b, struct ms_span rest, struc
     struct ms_span text, after;
 
     if (!ms_span_cut(rest, '@', &text, &after) || !looks_like_seed(text))
-        return ms_diag_set(diag, MS_ERR_NO_SPEC, "the URL has no '@' before its path, so no specifier");
+        return ms_diag_set(diag, MS_ERR_NO_SPEC,
+                           "the URL has no '@' before its path, so no specifier");
     b->raw = true;
     b->diag = &why;
     enum ms_err err = spec_build(b, text);
@@ -78,9 +79,10 @@ static enum ms_err parse_seed(struct spec_builder *b, struct ms_span rest, struc
     if (err == MS_ERR_MEMORY || err == MS_ERR_INTERNAL)
         return err;
     if (err != MS_OK)
-        return ms_diag_set(diag, MS_ERR_NO_SPEC,
-                           "the text before the '@' is no inline list (%s), so the URL has no specifier",
-                           ms_diag_text(&why, err));
+        return ms_diag_set(
+            diag, MS_ERR_NO_SPEC,
+            "the text before the '@' is no inline list (%s), so the URL has no specifier",
+            ms_diag_text(&why, err));
     *ret_rest = after;
     return MS_OK;
 }

@@ -1,5 +1,6 @@
-/* specifiers/specifiers.json: inline documents as a bare specifier and as a whole URL. Cases of verdict
- * `policy` follow the table of docs/specifiers.md, which is repeated here by the words of the case. */
+/* specifiers/specifiers.json: inline documents as a bare specifier and as a whole URL. Cases of
+ * verdict `policy` follow the table of docs/specifiers.md, which is repeated here by the words of
+ * the case. */
 #include "base/digest.h"
 #include "resolver/spec/spec.h"
 #include "tests/support/vectors.h"

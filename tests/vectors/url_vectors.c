@@ -1,5 +1,5 @@
-/* url/: whole https://<specifier>@host texts, and the URL standard's own tests read through our host and
- * location parsers: we may refuse more, but never see another host. */
+/* url/: whole https://<specifier>@host texts, and the URL standard's own tests read through our
+ * host and location parsers: we may refuse more, but never see another host. */
 #include "resolver/spec/spec.h"
 #include "tests/support/vectors.h"
 
@@ -66,7 +66,8 @@ static bool case_url(const json_t *c, struct ms_buf *out)
     const json_t *build = json_object_get(c, "url_build"), *url = json_object_get(c, "url");
 
     if (json_is_string(url))
-        return ms_buf_add(out, ms_span_of(json_string_value(url), json_string_length(url))) == MS_OK;
+        return ms_buf_add(out, ms_span_of(json_string_value(url), json_string_length(url))) ==
+               MS_OK;
     if (!json_is_object(build))
         return false;
     (void)ms_buf_add_str(out, vec_str(build, "prefix"));
@@ -178,7 +179,8 @@ static void read_hosts(struct ms_span rest, char request[512], char location[512
     ms_buf_done(&text);
 }
 
-/* "https://..." or "http://..." (same host rules; tells us more about hosts): what follows the slashes. */
+/* "https://..." or "http://..." (same host rules; tells us more about hosts): what follows the
+ * slashes. */
 static bool behind_scheme(const json_t *input, struct ms_span *ret_rest)
 {
     struct ms_span text = ms_span_of(json_string_value(input), json_string_length(input));
@@ -236,7 +238,8 @@ static void run_toascii(struct vec_count *count, const json_t *c)
               want == NULL ? "none" : want);
 }
 
-/* The characters themselves must be refused in a location; encoded as UTF-8 they stay as they are. */
+/* The characters themselves must be refused in a location; encoded as UTF-8 they stay as they are.
+ */
 static void run_percent(struct vec_count *count, const json_t *c)
 {
     const json_t *input = json_object_get(c, "input");
