@@ -186,6 +186,7 @@ void rec_explain_mismatch(const struct rec_set *const *sets, size_t n_sets, enum
                           const struct rec_presented *regs, size_t n, struct ms_diag *diag);
 
 /* ---- linter (consumers.md 3.10) ---- */
+/* Beside the set's own warnings under L000; L014 and later need more than a document. */
 enum rec_grade { REC_GRADE_INFO = 0, REC_GRADE_WARNING, REC_GRADE_ERROR };
 struct rec_finding {
     char rule[8];         /* "L003" */
