@@ -51,7 +51,7 @@ static void print_row(const char *name, const char *text)
 /* Host and specifier on lines of their own and never as a link: userinfo is where phishing happens.
  * What has to be copied is whole. */
 static int print_human(const struct cli *cli, const struct spec *spec, const struct spec_url *url,
-                       const char *safe, const char *safe_url)
+                       const char *safe)
 {
     char key[2 * MS_SHA256_BYTES + 1];
 
@@ -68,9 +68,7 @@ static int print_human(const struct cli *cli, const struct spec *spec, const str
         printf("%-10s %zu bytes\n", "document", spec->document.len);
     printf("%-10s %s\n", "canonical", spec->canonical);
     printf("%-10s %s\n", "key", key);
-    if (safe_url != NULL)
-        printf("%-10s %s\n", "safe URL", safe_url);
-    else if (safe != NULL)
+    if (safe != NULL)
         printf("%-10s %s\n", "safe form", safe);
     for (size_t i = 0; i < spec->n_warnings; i++)
         printf("%-10s %s: %s\n", "warning", spec->warnings[i].code, spec->warnings[i].text);
@@ -93,7 +91,7 @@ static int print(const struct cli *cli, const struct spec *spec, const struct sp
         url_text = ms_buf_str(&safe_url);
     int code = cli->json
                    ? cli_print_json(cli, explain_json(spec, url, safe_text, url_text), CLI_YES)
-                   : print_human(cli, spec, url, safe_text, url_text);
+                   : print_human(cli, spec, url, safe_text);
     ms_buf_done(&safe_url);
     ms_buf_done(&safe);
     return code;

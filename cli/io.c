@@ -179,7 +179,7 @@ int cli_print_error(const struct cli *cli, enum ms_err err, const struct ms_diag
     if (cli->json)
         return cli_print_json(
             cli, json_pack("{s:{s:s,s:s}}", "error", "code", ms_err_code(err), "text", text), code);
-    cli_say(cli, "%s: %s", ms_err_code(err), text);
+    cli_say(cli, "%s (%s)", text, ms_err_code(err));
     return code;
 }
 

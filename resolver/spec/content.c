@@ -19,15 +19,28 @@ enum ms_err spec_b64u_decode(struct spec_builder *b, const char *what, struct ms
     return err;
 }
 
+/* The first characters of base64 follow from the first bytes: gzip, '[', '{', "https://", white
+ * space. */
+static bool looks_encoded(struct ms_span text)
+{
+    return ms_span_starts(text, "H4sI") || ms_span_starts_nocase(text, "aHR0cHM6") ||
+           (text.len > 4 && strchr("WeICD", text.ptr[0]) != NULL);
+}
+
 static enum ms_err legacy_decode(struct spec_builder *b, struct ms_span text, struct ms_buf *out)
 {
     enum ms_base64_alphabet alphabet = MS_BASE64_NONE;
+    struct ms_diag why = {0};
     bool padded = false;
 
-    enum ms_err err = ms_base64_decode(text, out, &alphabet, &padded, b->diag);
-    if (err == MS_OK && alphabet == MS_BASE64_STD && !padded)
-        err = spec_warn(b, "no-padding", "standard base64 without its padding");
-    return err;
+    enum ms_err err = ms_base64_decode(text, out, &alphabet, &padded, &why);
+    if (err == MS_ERR_BASE64 && !looks_encoded(text))
+        return ms_diag_set(b->diag, MS_ERR_SPEC, "not a specifier");
+    if (err != MS_OK)
+        return ms_diag_set(b->diag, err, "%s", ms_diag_text(&why, err));
+    if (alphabet == MS_BASE64_STD && !padded)
+        return spec_warn(b, "no-padding", "standard base64 without its padding");
+    return MS_OK;
 }
 
 /* Judge the document, strictly; what the reader warns of is warned of here. */

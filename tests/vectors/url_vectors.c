@@ -1,5 +1,6 @@
 /* url/: whole https://<specifier>@host texts, and the URL standard's own tests read through our
  * host and location parsers: we may refuse more, but never see another host. */
+#include "base/hex.h"
 #include "resolver/spec/spec.h"
 #include "tests/support/vectors.h"
 
@@ -76,24 +77,16 @@ static bool case_url(const json_t *c, struct ms_buf *out)
     return ms_buf_add_str(out, vec_str(build, "suffix")) == MS_OK;
 }
 
-static int pct_at(const char *text, char *ret)
-{
-    unsigned value = 0;
-
-    if (text[0] != '%' || sscanf(text + 1, "%2x", &value) != 1)
-        return 0;
-    *ret = (char)value;
-    return 1;
-}
-
 /* D of the case, percent-decoded, is what we say D is. */
 static bool same_specifier(const char *given, const char *got)
 {
     for (; *given != '\0' && *got != '\0'; given++, got++) {
-        char c = *given;
-        if (pct_at(given, &c))
+        uint8_t c = (uint8_t)*given;
+        if (c == '%' &&
+            ms_hex_decode(ms_span_of(given + 1, given[1] == '\0' || given[2] == '\0' ? 0 : 2), &c,
+                          1) == MS_OK)
             given += 2;
-        if (c != *got)
+        if ((char)c != *got)
             return false;
     }
     return *given == '\0' && *got == '\0';
