@@ -32,7 +32,14 @@ enum spec_kind {
     SPEC_ALIAS,
 };
 
-enum spec_level { SPEC_LEVEL_NONE = 0, SPEC_LEVEL_L0, SPEC_LEVEL_L1, SPEC_LEVEL_L2, SPEC_LEVEL_L3, SPEC_LEVEL_L4 };
+enum spec_level {
+    SPEC_LEVEL_NONE = 0,
+    SPEC_LEVEL_L0,
+    SPEC_LEVEL_L1,
+    SPEC_LEVEL_L2,
+    SPEC_LEVEL_L3,
+    SPEC_LEVEL_L4
+};
 enum spec_tag { SPEC_TAG_NONE = 0, SPEC_TAG_FINALIZED, SPEC_TAG_SAFE };
 
 struct spec_option { /* as written, NUL-terminated; value "" when there is no '=' */
@@ -40,7 +47,8 @@ struct spec_option { /* as written, NUL-terminated; value "" when there is no '=
     const char *value;
 };
 
-/* An https location taken apart and normalised (RFC 3986 6.2.2: case, percent-encoding, dot segments). */
+/* An https location taken apart and normalised (RFC 3986 6.2.2: case, percent-encoding, dot
+ * segments). */
 struct spec_location {
     const char *url;  /* the whole, as it is requested and keyed */
     const char *host; /* lower case; IPv6 literal without brackets */
@@ -49,8 +57,8 @@ struct spec_location {
 };
 
 struct spec_signers {
-    uint32_t m, n;                            /* 1 <= m <= n <= 16 */
-    struct eth_addr addr[SPEC_SIGNERS_MAX];   /* n of them, sorted, distinct */
+    uint32_t m, n;                          /* 1 <= m <= n <= 16 */
+    struct eth_addr addr[SPEC_SIGNERS_MAX]; /* n of them, sorted, distinct */
 };
 
 struct spec {
@@ -69,42 +77,45 @@ struct spec {
     const char *name;              /* ENS name, "owner~repo", alias name */
 
     size_t n_options;
-    struct spec_option *options;   /* sorted by name, distinct */
-    enum spec_level level;         /* level=, NONE when absent */
-    enum spec_tag tag;             /* tag= */
-    uint64_t max_age_s;            /* max-age=, 0 when absent */
-    uint64_t seq;                  /* seq= floor, 0 when absent */
+    struct spec_option *options; /* sorted by name, distinct */
+    enum spec_level level;       /* level=, NONE when absent */
+    enum spec_tag tag;           /* tag= */
+    uint64_t max_age_s;          /* max-age=, 0 when absent */
+    uint64_t seq;                /* seq= floor, 0 when absent */
     bool has_code;
-    uint8_t code[32];              /* code= */
-    const char *adapter;           /* kind=, NULL when absent */
-    struct spec_location at;       /* at=, url NULL when absent */
+    uint8_t code[32];        /* code= */
+    const char *adapter;     /* kind=, NULL when absent */
+    struct spec_location at; /* at=, url NULL when absent */
 
     size_t n_warnings;
-    struct rec_warning *warnings;  /* codes: eip55, raw-slash, long, no-padding, ... */
+    struct rec_warning *warnings; /* codes: eip55, raw-slash, long, no-padding, ... */
 };
 
 struct spec_context { /* local policy; zero gives the defaults */
     bool eip55_strict;
     uint64_t default_chain; /* 0 means 1 */
-    /* Value of an alias, NULL when there is none; may itself be NULL. The text is borrowed for the call. */
+    /* Value of an alias, NULL when there is none; may itself be NULL. The text is borrowed for the
+     * call. */
     const char *(*alias)(void *arg, struct ms_span name);
     void *alias_arg;
+    /* For the linter only: an inline document is decoded but not read, so it may be anything. */
+    bool inline_unread;
 };
 
-struct spec_url { /* the parts of the URL beside the specifier; in the spec's arena */
-    const char *host;       /* lower case, IPv6 in brackets; NULL for a bare specifier */
-    uint16_t port;          /* 0 when the URL has none */
-    const char *path;       /* path, query and fragment as written, "" when there is none */
+struct spec_url {     /* the parts of the URL beside the specifier; in the spec's arena */
+    const char *host; /* lower case, IPv6 in brackets; NULL for a bare specifier */
+    uint16_t port;    /* 0 when the URL has none */
+    const char *path; /* path, query and fragment as written, "" when there is none */
 };
 
 void spec_init(struct spec *spec);
 void spec_done(struct spec *spec);
 
 /* Parse a bare specifier D (nothing is percent-decoded).
- * A bare word that spec_context.alias knows is an alias (kind ALIAS, name set; the caller resolves it with
- * spec_parse on the alias's value); `alias:NAME` always is.
- * Errors are those of base/err.h 40..60 and what rec_parse says of an inline document; diag names what
- * is wrong. On error spec is empty again. */
+ * A bare word that spec_context.alias knows is an alias (kind ALIAS, name set; the caller resolves
+ * it with spec_parse on the alias's value); `alias:NAME` always is. Errors are those of
+ * base/err.h 40..60 and what rec_parse says of an inline document; diag names what is wrong. On
+ * error spec is empty again. */
 MS_MUST_USE enum ms_err spec_parse(struct ms_span text, const struct spec_context *context,
                                    struct spec *spec, struct ms_diag *diag);
 
@@ -124,17 +135,34 @@ const char *spec_kind_name(enum spec_kind kind);
 const char *spec_level_name(enum spec_level level); /* "l1" */
 enum spec_level spec_level_parse(struct ms_span text);
 
-/* The one safe userinfo text for this specifier: base64url without padding (inline: re-compressed with
- * ms_gzip), EIP-55, `~` in github; appended. Options are kept, sorted. */
+/* Value of an option as written ("" without '='), NULL when the specifier has none of that name. */
+const char *spec_option_value(const struct spec *spec, const char *name);
+
+/* "2of3:0x..,0x..,02.." as in a specifier and in the options keys= and auditors=: public keys
+ * become addresses, which are sorted and distinct. EIP-55 is not judged here (spec_parse did).
+ * MS_ERR_SIGNERS, MS_ERR_ADDRESS, MS_ERR_PUBKEY */
+MS_MUST_USE enum ms_err spec_signers_parse(struct ms_span text, struct spec_signers *ret_signers,
+                                           struct ms_diag *diag);
+
+/* 1..64 of a-z 0-9 - _: what may stand behind `alias:` and in a section [alias NAME]. Base64 of a
+ * document or of a URL always has capitals, so an alias cannot shadow one. */
+bool spec_alias_name_ok(struct ms_span name);
+
+/* The one safe userinfo text for this specifier: base64url without padding (inline: re-compressed
+ * with ms_gzip), the chain named, EIP-55, `~` in github; appended. Options are kept, sorted, and
+ * percent-encoded where userinfo needs it, so the text belongs into a URL.
+ * MS_ERR_LIMIT when it would exceed SPEC_TEXT_MAX or decompress beyond SPEC_INLINE_MAX_RATIO. */
 MS_MUST_USE enum ms_err spec_safe_text(const struct spec *spec, struct ms_buf *out);
 
 /* An https location: scheme https (any case), host a name with a dot or an IP literal, port 443 or
- * 1024+, no userinfo, no fragment, <= SPEC_LOCATION_MAX. Strings go to arena. MS_ERR_SCHEME, MS_ERR_URL. */
+ * 1024+, no userinfo, no fragment, <= SPEC_LOCATION_MAX. Strings go to arena. MS_ERR_SCHEME,
+ * MS_ERR_URL. */
 MS_MUST_USE enum ms_err spec_location_parse(struct ms_span url, struct ms_arena *arena,
                                             struct spec_location *ret_location,
                                             struct ms_diag *diag);
 
-/* Chain id of a short name compiled in (eth, sep, hoe, oeth, unichain, base, arb1); 0 when unknown. */
+/* Chain id of a short name compiled in (eth, sep, hoe, oeth, unichain, base, arb1); 0 when unknown.
+ */
 uint64_t spec_chain_by_name(struct ms_span name);
 const char *spec_chain_name(uint64_t chain); /* NULL when unknown */
 

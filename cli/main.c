@@ -1,0 +1,91 @@
+/* cli/main.c - measuredctl: the table of subcommands. */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#ifndef MS_VERSION
+#define MS_VERSION "unknown"
+#endif
+
+static const struct command {
+    const char *name;
+    const char *args;
+    const char *help; /* one line */
+    int (*run)(struct cli *cli, int argc, char **argv);
+} commands[] = {
+    {"explain", "SPEC|URL|-", "what a specifier means: kind, canonical form, key, host, warnings",
+     cli_explain},
+    {"url",
+     "--host HOST[:PORT] --inline FILE | --location URL | --contract ADDRESS [--chain N] | "
+     "--signers M:ADDRESS,...  [--option NAME=VALUE] [--strict]",
+     "write the one safe URL of a specifier", cli_url},
+    {"lint", "FILE|SPEC|URL|-", "look for mistakes in a measurement document", cli_lint},
+};
+
+static const struct command *command_of(const char *name)
+{
+    for (size_t i = 0; i < MS_ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int print_help(void)
+{
+    printf("usage: measuredctl [--socket DIR] [--json] COMMAND [ARGUMENT ...]\n"
+           "       measuredctl COMMAND --help\n"
+           "       measuredctl --version\n\n");
+    for (size_t i = 0; i < MS_ARRAY_LEN(commands); i++)
+        printf("  %-9s %s\n", commands[i].name, commands[i].help);
+    printf("\nexit codes: 0 yes or done, 1 no, 2 bad usage, 3 could not find out\n");
+    return fflush(stdout) == 0 ? CLI_YES : CLI_UNKNOWN;
+}
+
+static int run(struct cli *cli, const struct command *command, int argc, char **argv)
+{
+    cli->command = command->name;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        printf("usage: measuredctl %s %s\n%s\n", command->name, command->args, command->help);
+        return fflush(stdout) == 0 ? CLI_YES : CLI_UNKNOWN;
+    }
+    return command->run(cli, argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli = {.socket_dir = getenv("MEASURED_SOCKET_DIR")};
+    int at = 1;
+
+    if (cli.socket_dir != NULL && cli.socket_dir[0] == '\0')
+        cli.socket_dir = NULL;
+    for (; at < argc && argv[at][0] == '-'; at++) {
+        if (strcmp(argv[at], "--help") == 0)
+            return print_help();
+        if (strcmp(argv[at], "--version") == 0) {
+            printf("measuredctl %s\n", MS_VERSION);
+            return fflush(stdout) == 0 ? CLI_YES : CLI_UNKNOWN;
+        }
+        if (strcmp(argv[at], "--json") == 0) {
+            cli.json = true;
+        } else if (strcmp(argv[at], "--socket") == 0 && at + 1 < argc) {
+            cli.socket_dir = argv[++at];
+        } else if (strcmp(argv[at], "--socket") == 0) {
+            cli_say(&cli, "--socket needs a folder");
+            return CLI_USAGE;
+        } else {
+            cli_say(&cli, "unknown option %s", argv[at]);
+            return CLI_USAGE;
+        }
+    }
+    if (at == argc) {
+        cli_say(&cli, "no command given; measuredctl --help lists them");
+        return CLI_USAGE;
+    }
+    const struct command *command = command_of(argv[at]);
+    if (command == NULL) {
+        cli_say(&cli, "no command '%s'; measuredctl --help lists them", argv[at]);
+        return CLI_USAGE;
+    }
+    return run(&cli, command, argc - at, argv + at);
+}
