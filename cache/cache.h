@@ -1,0 +1,197 @@
+/* cache/cache.h - what survives a restart: entries, evidence blobs and history in one SQLite
+ * database. The only room that knows SQL.
+ *
+ * state-dir holds measured.db (WAL), measured.hmac (the 32-byte key of the row codes) and
+ * measured.lock (held by the one writer). Everything read back is untrusted: each row carries
+ * HMAC-SHA-256 over all its columns, each blob is addressed by its SHA-256, and lengths, types and
+ * ranges are checked again. A row that fails is reported, never returned. What this does not find:
+ * rows deleted at the end of a history, and a whole older database put back (ethereum.md T11: the
+ * evidence ceiling bounds that).
+ *
+ * A function that writes has made its change durable when it returns MS_OK (synchronous=FULL), and
+ * has changed nothing when it returns anything else.
+ *
+ * Errors common to all functions: MS_ERR_STORE with SQLite's words in diag (full disk, I/O error,
+ * busy, damaged page, a value out of range under a good code); MS_ERR_MEMORY.
+ *
+ * Not thread-safe: one struct cache belongs to one thread (the daemon's store thread). Every string
+ * handed in is borrowed for the call. diag may be NULL everywhere. */
+#ifndef MS_CACHE_H
+#define MS_CACHE_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/digest.h"
+#include "eth/keccak.h"
+#include "resolver/source/source.h"
+
+#define CACHE_DB_NAME "measured.db"
+#define CACHE_KEY_NAME "measured.hmac"
+#define CACHE_LOCK_NAME "measured.lock"
+#define CACHE_BOOT_ID_LEN 36u       /* characters of /proc/sys/kernel/random/boot_id */
+#define CACHE_TEXT_MAX_BYTES 32768u /* canonical text; SPEC_URL_MAX bounds what people can write \
+                                     */
+#define CACHE_VALIDATOR_MAX_BYTES 8192u /* etag, last_modified; a source drops longer ones */
+#define CACHE_KIND_MAX_BYTES 64u        /* change kind of a history row */
+#define CACHE_BLOB_MAX_BYTES ((size_t)16 << 20)
+#define CACHE_BLOB_GZIP_BYTES \
+    16384u /* blobs of this size and more are stored compressed if that helps */
+
+struct cache;
+
+/* ---- opening ---- */
+struct cache_options {
+    uint32_t max_pages; /* largest database in pages of 4096 bytes; 0: SQLite's own limit */
+};
+
+/* Open for reading and writing, creating what is missing: state_dir (0700, parents too), the key,
+ * the database (both 0600 whatever the umask). Older schemas are migrated, each step in its
+ * transaction. options  NULL for the defaults MS_ERR_IO     state_dir or a file in it cannot be
+ * created, read, locked, or is open to others MS_ERR_STORE  another daemon holds the directory; the
+ * database is no database of ours, is damaged (PRAGMA quick_check) or was written by a newer
+ * measured. Nothing is ever deleted. MS_ERR_HMAC   the key file has not 32 bytes, or is missing
+ * beside a database that has content */
+MS_MUST_USE enum ms_err cache_open(const char *state_dir, const struct cache_options *options,
+                                   struct cache **ret_cache, struct ms_diag *diag);
+
+/* Open a database file for tools, also while a daemon runs: creates, migrates and locks nothing.
+ * The key is measured.hmac beside db_path. Writing functions give MS_ERR_STORE. Errors as above. */
+MS_MUST_USE enum ms_err cache_open_readonly(const char *db_path, struct cache **ret_cache,
+                                            struct ms_diag *diag);
+
+/* NULL is fine. Wipes the key, releases the lock. */
+void cache_close(struct cache *cache);
+
+/* ---- entries: one row for each (key, level) ---- */
+enum cache_status { /* numbers are stored: append only */
+                    CACHE_STATUS_NONE = 0,
+                    CACHE_GOOD = 1,
+                    CACHE_NEGATIVE = 2, /* proven "no such thing", until error_until_s */
+                    CACHE_REVOKED = 3,
+                    CACHE_HOLD = 4,
+                    CACHE_CONFLICT = 5,
+};
+/* "good"; "none" for a number that is none. Static storage. */
+const char *cache_status_name(enum cache_status status);
+
+struct cache_time { /* a moment on both clocks, so that ages survive a reboot (6.3 Clock) */
+    int64_t wall_s;
+    int64_t boot_ms;
+    char boot_id[CACHE_BOOT_ID_LEN + 1]; /* "" or exactly CACHE_BOOT_ID_LEN characters */
+};
+
+struct cache_entry {
+    struct ms_sha256 key;
+    enum spec_level level;
+    const char *canonical;
+    enum spec_kind kind;
+    enum cache_status status;
+    bool has_bundle;
+    struct ms_sha256 bundle; /* blob of the evidence of the last good answer */
+    bool has_sequence;
+    uint64_t sequence;
+    struct ms_sha256 commitment, set_hash;
+    uint64_t floor_sequence;   /* stored as the maximum of itself and what was stored before */
+    struct cache_time fetched; /* the evidence */
+    struct cache_time checked; /* when the source last confirmed it */
+    int64_t evidence_time_s;
+    struct source_lifetime life;      /* seconds; -1 for ever */
+    int64_t valid_until_s;            /* 0: none */
+    const char *etag, *last_modified; /* NULL: none */
+    enum ms_err error;                /* why it is negative, held or in conflict; MS_OK: none */
+    int64_t error_until_s;
+};
+
+/* Strings of ret_entry go to arena.
+ *   ret_found  false: no such row; ret_entry is then untouched
+ * MS_ERR_HMAC  the row is not ours or was changed
+ * MS_ERR_LIMIT the arena is too small (CACHE_TEXT_MAX_BYTES + 2 * CACHE_VALIDATOR_MAX_BYTES
+ * suffice, and some slack) */
+MS_MUST_USE enum ms_err cache_entry_get(struct cache *cache, const struct ms_sha256 *key,
+                                        enum spec_level level, struct ms_arena *arena,
+                                        struct cache_entry *ret_entry, bool *ret_found,
+                                        struct ms_diag *diag);
+
+/* Call fn for every row, in no particular order. A bad row comes with row != MS_OK, the cause in
+ * why, and an entry of which only key and level mean anything (what the row says they are; zero
+ * when unreadable). entry and its strings live for the call only. fn must not call this cache;
+ * anything but MS_OK from it stops the walk and is returned. */
+typedef enum ms_err cache_entry_fn(void *arg, enum ms_err row, const struct cache_entry *entry,
+                                   const struct ms_diag *why);
+MS_MUST_USE enum ms_err cache_each_entry(struct cache *cache, cache_entry_fn *fn, void *arg,
+                                         struct ms_diag *diag);
+
+/* Remove the row, bad or good, and its bundle unless something else refers to it: for no_store
+ * answers and for rows that fail their code. No row: MS_OK. MS_ERR_ROLLBACK  the row is intact and
+ * has a floor, which must not be forgotten */
+MS_MUST_USE enum ms_err cache_entry_delete(struct cache *cache, const struct ms_sha256 *key,
+                                           enum spec_level level, struct ms_diag *diag);
+
+/* ---- history: append-only, a chain for each key ---- */
+struct cache_history {
+    uint64_t n; /* of the row, increasing over all keys; ignored when appending */
+    struct ms_sha256 key;
+    enum spec_level level;
+    int64_t time_s; /* wall clock of the change */
+    enum cache_status status;
+    const char *kind; /* what kind of change, 1..CACHE_KIND_MAX_BYTES characters */
+    bool has_sequence;
+    uint64_t sequence;
+    struct ms_sha256 set_hash;
+    bool has_bundle;
+    struct ms_sha256 bundle;
+    bool has_block;
+    uint64_t block_number; /* at most INT64_MAX */
+    struct eth_hash block_hash;
+};
+
+/* Rows of one key, oldest first; of all keys, grouped by key, when key is NULL. A row with a bad
+ * code, or whose predecessor is missing, comes with row == MS_ERR_HMAC and only n and key set. Else
+ * as cache_each_entry. */
+typedef enum ms_err cache_history_fn(void *arg, enum ms_err row,
+                                     const struct cache_history *history,
+                                     const struct ms_diag *why);
+MS_MUST_USE enum ms_err cache_history_each(struct cache *cache, const struct ms_sha256 *key,
+                                           cache_history_fn *fn, void *arg, struct ms_diag *diag);
+
+/* ---- writing ---- */
+struct cache_change {
+    size_t n_blobs;
+    const struct ms_span *blobs;         /* evidence; each is stored under its SHA-256 once */
+    const struct cache_entry *entry;     /* inserted, or replaces the row of its (key, level) */
+    const struct cache_history *history; /* NULL: nothing changed that an auditor would ask about */
+};
+
+/* Blobs, row and history in one transaction.
+ * MS_ERR_ARGUMENT  a member is out of range or has no text where there must be one
+ * MS_ERR_LIMIT     a blob exceeds CACHE_BLOB_MAX_BYTES
+ * MS_ERR_EVIDENCE  a bundle is neither among the blobs nor stored already
+ * MS_ERR_ROLLBACK  entry->sequence lies below the floor (the stored or its own)
+ * MS_ERR_HMAC      the row to be replaced is not ours, so its floor is unknown: an alarm, and
+ *                  cache_entry_delete before the next try */
+MS_MUST_USE enum ms_err cache_commit(struct cache *cache, const struct cache_change *change,
+                                     struct ms_diag *diag);
+
+struct cache_freshness { /* what a confirmation without new evidence changes (304, same commitment)
+                          */
+    struct cache_time checked;
+    int64_t evidence_time_s;
+    struct source_lifetime life;
+    int64_t valid_until_s;
+    const char *etag, *last_modified;
+};
+
+/* MS_ERR_UNKNOWN there is no such row; else as cache_commit. */
+MS_MUST_USE enum ms_err cache_touch(struct cache *cache, const struct ms_sha256 *key,
+                                    enum spec_level level, const struct cache_freshness *freshness,
+                                    struct ms_diag *diag);
+
+/* ---- blobs ---- */
+/* Append the bytes with this hash to out.
+ *   ret_found  false: not stored; out untouched
+ * MS_ERR_EVIDENCE  what is stored does not have this hash; nothing is appended
+ * MS_ERR_LIMIT     larger than out may become */
+MS_MUST_USE enum ms_err cache_blob_get(struct cache *cache, const struct ms_sha256 *hash,
+                                       struct ms_buf *out, bool *ret_found, struct ms_diag *diag);
+
+#endif

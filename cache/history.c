@@ -1,0 +1,229 @@
+/* cache/history.c - the append-only table of accepted changes.
+ *
+ * `prev` of a row is the code of the key's row before it: a row taken out of the middle, or two
+ * that changed places, show. n is part of the code too. */
+#include "cache/internal.h"
+
+#define HISTORY_TABLE "history"
+#define HISTORY_CELLS 12 /* without the code */
+
+/* Order as HISTORY_COLUMNS in schema.c; to_history reads it in the same order. */
+static void from_history(const struct cache_history *h, const struct ms_sha256 *prev,
+                         struct row *row)
+{
+    *row = (struct row){0};
+    row_add_int(row, (int64_t)h->n);
+    row_add_blob(row, h->key.b, sizeof(h->key.b));
+    row_add_int(row, h->level);
+    row_add_int(row, h->time_s);
+    row_add_int(row, h->status);
+    row_add_text(row, h->kind);
+    if (h->has_sequence)
+        row_add_u64(row, h->sequence);
+    else
+        row_add_null(row);
+    row_add_blob(row, h->set_hash.b, sizeof(h->set_hash.b));
+    if (h->has_bundle)
+        row_add_blob(row, h->bundle.b, sizeof(h->bundle.b));
+    else
+        row_add_null(row);
+    if (h->has_block) {
+        row_add_int(row, (int64_t)h->block_number);
+        row_add_blob(row, h->block_hash.b, sizeof(h->block_hash.b));
+    } else {
+        row_add_null(row);
+        row_add_null(row);
+    }
+    row_add_blob(row, prev->b, sizeof(prev->b));
+}
+
+static void read_block(struct row_reader *r, struct cache_history *h)
+{
+    /* Both or neither: a row with only one of them fails in one of the two reads. */
+    h->has_block = !r->failed && r->i < r->row->n && r->row->cell[r->i].type != CELL_NULL;
+    if (h->has_block) {
+        h->block_number = (uint64_t)row_int(r, 0, INT64_MAX);
+        row_bytes(r, h->block_hash.b, sizeof(h->block_hash.b));
+        return;
+    }
+    r->i++;
+    if (row_bytes_or_null(r, h->block_hash.b, sizeof(h->block_hash.b)))
+        r->failed = true;
+}
+
+static enum ms_err to_history(const struct row *row, struct ms_arena *arena,
+                              struct cache_history *ret_history, struct ms_sha256 *ret_prev,
+                              struct ms_diag *diag)
+{
+    struct row_reader r = {.row = row, .arena = arena};
+    struct cache_history h = {0};
+    struct ms_sha256 prev;
+
+    h.n = (uint64_t)row_int(&r, 1, INT64_MAX);
+    row_bytes(&r, h.key.b, sizeof(h.key.b));
+    h.level = (enum spec_level)row_int(&r, SPEC_LEVEL_NONE, SPEC_LEVEL_L4);
+    h.time_s = row_int(&r, INT64_MIN / 4, INT64_MAX / 4);
+    h.status = (enum cache_status)row_int(&r, CACHE_GOOD, CACHE_CONFLICT);
+    h.kind = row_text(&r, 1, CACHE_KIND_MAX_BYTES);
+    h.has_sequence = row_u64_or_null(&r, &h.sequence);
+    row_bytes(&r, h.set_hash.b, sizeof(h.set_hash.b));
+    h.has_bundle = row_bytes_or_null(&r, h.bundle.b, sizeof(h.bundle.b));
+    read_block(&r, &h);
+    row_bytes(&r, prev.b, sizeof(prev.b));
+    enum ms_err err = row_end(&r, HISTORY_TABLE, diag);
+    if (err == MS_OK) {
+        *ret_history = h;
+        *ret_prev = prev;
+    }
+    return err;
+}
+
+/* The code of the key's newest row, zeros when it has none. */
+static enum ms_err last_code(struct cache *cache, const struct ms_sha256 *key,
+                             struct ms_sha256 *ret_code, struct ms_diag *diag)
+{
+    sqlite3_stmt *stmt = cache->stmt[CACHE_STMT_HISTORY_LAST];
+    enum ms_err err = MS_OK;
+
+    *ret_code = (struct ms_sha256){0};
+    int rc = sqlite3_bind_blob(stmt, 1, key->b, sizeof(key->b), SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW) {
+        const void *code = sqlite3_column_blob(stmt, 0);
+        if (code == NULL || sqlite3_column_bytes(stmt, 0) != (int)sizeof(ret_code->b))
+            err = ms_diag_set(diag, MS_ERR_HMAC, "the newest history row has no code");
+        else
+            memcpy(ret_code->b, code, sizeof(ret_code->b));
+    } else if (rc != SQLITE_DONE) {
+        err = cache_sql_error(cache, diag, "read history");
+    }
+    cache_reset(cache, CACHE_STMT_HISTORY_LAST);
+    return err;
+}
+
+static enum ms_err last_n(struct cache *cache, int64_t *ret_n, struct ms_diag *diag)
+{
+    sqlite3_stmt *stmt = cache->stmt[CACHE_STMT_HISTORY_N];
+    enum ms_err err = MS_OK;
+
+    if (sqlite3_step(stmt) == SQLITE_ROW)
+        *ret_n = sqlite3_column_int64(stmt, 0);
+    else
+        err = cache_sql_error(cache, diag, "read history");
+    cache_reset(cache, CACHE_STMT_HISTORY_N);
+    if (err == MS_OK && (*ret_n < 0 || *ret_n == INT64_MAX))
+        err = ms_diag_set(diag, MS_ERR_STORE, "the numbers of history rows are used up");
+    return err;
+}
+
+static enum ms_err check_history(const struct row *row)
+{
+    struct ms_arena arena = MS_ARENA_INIT(8192);
+    struct cache_history again;
+    struct ms_sha256 prev;
+    struct ms_diag why = {0};
+    enum ms_err err = to_history(row, &arena, &again, &prev, &why);
+
+    ms_arena_done(&arena);
+    return err == MS_ERR_STORE ? MS_ERR_ARGUMENT : err;
+}
+
+enum ms_err cache_history_append(struct cache *cache, const struct cache_history *history,
+                                 struct ms_diag *diag)
+{
+    struct cache_history h = *history;
+    struct ms_sha256 prev, hmac;
+    struct row row;
+    int64_t n = 0;
+
+    enum ms_err err = last_n(cache, &n, diag);
+    if (err == MS_OK)
+        err = last_code(cache, &h.key, &prev, diag);
+    if (err != MS_OK)
+        return err;
+    h.n = (uint64_t)n + 1;
+    from_history(&h, &prev, &row);
+    err = check_history(&row);
+    if (err != MS_OK)
+        return ms_diag_set(diag, err, "a history row cannot be stored: %s", ms_err_text(err));
+    err = row_bind(cache, CACHE_STMT_HISTORY_INSERT, HISTORY_TABLE, &row, &hmac, diag);
+    if (err == MS_OK)
+        return cache_run(cache, CACHE_STMT_HISTORY_INSERT, diag, "write history");
+    cache_reset(cache, CACHE_STMT_HISTORY_INSERT);
+    return err;
+}
+
+static void name_bad_row(const struct row *row, struct cache_history *ret_history)
+{
+    const struct cell *n = &row->cell[0], *key = &row->cell[1];
+
+    *ret_history = (struct cache_history){0};
+    if (n->type == CELL_INT && n->number > 0)
+        ret_history->n = (uint64_t)n->number;
+    if (key->type == CELL_BLOB && key->bytes.len == sizeof(ret_history->key.b))
+        memcpy(ret_history->key.b, key->bytes.ptr, sizeof(ret_history->key.b));
+}
+
+struct chain { /* where a walk stands */
+    bool started;
+    struct ms_sha256 key;  /* of the row before */
+    struct ms_sha256 code; /* of the row before, as stored */
+};
+
+/* Read and check the current row against its code and its predecessor, then move on. After a bad
+ * row its key's chain goes on from the code that is stored, so that one bad row is one report. */
+static enum ms_err next_row(struct cache *cache, enum cache_stmt which, struct chain *chain,
+                            struct ms_arena *arena, struct cache_history *ret_history,
+                            struct ms_diag *why)
+{
+    struct ms_sha256 hmac, prev;
+    struct row row;
+
+    enum ms_err err = row_read(cache, which, HISTORY_TABLE, HISTORY_CELLS, &row, &hmac, why);
+    if (err == MS_OK)
+        err = to_history(&row, arena, ret_history, &prev, why);
+    if (err != MS_OK)
+        name_bad_row(&row, ret_history);
+    if (!chain->started || !ms_sha256_eq(&chain->key, &ret_history->key))
+        chain->code = (struct ms_sha256){0};
+    if (err == MS_OK && !ms_sha256_eq(&prev, &chain->code)) {
+        err = ms_diag_set(why, MS_ERR_HMAC, "the history row before row %llu is missing",
+                          (unsigned long long)ret_history->n);
+        name_bad_row(&row, ret_history);
+    }
+    const void *code = sqlite3_column_blob(cache->stmt[which], HISTORY_CELLS);
+    chain->started = true;
+    chain->key = ret_history->key;
+    chain->code = (struct ms_sha256){0};
+    if (code != NULL &&
+        sqlite3_column_bytes(cache->stmt[which], HISTORY_CELLS) == (int)sizeof(chain->code.b))
+        memcpy(chain->code.b, code, sizeof(chain->code.b));
+    return err;
+}
+
+enum ms_err cache_history_each(struct cache *cache, const struct ms_sha256 *key,
+                               cache_history_fn *fn, void *arg, struct ms_diag *diag)
+{
+    enum cache_stmt which = key == NULL ? CACHE_STMT_HISTORY_ALL : CACHE_STMT_HISTORY_KEY;
+    sqlite3_stmt *stmt = cache->stmt[which];
+    struct chain chain = {0};
+    enum ms_err err = MS_OK;
+    int rc = SQLITE_DONE;
+
+    if (key != NULL &&
+        sqlite3_bind_blob(stmt, 1, key->b, sizeof(key->b), SQLITE_STATIC) != SQLITE_OK)
+        err = cache_sql_error(cache, diag, "read history");
+    while (err == MS_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct ms_arena arena = MS_ARENA_INIT(8192);
+        struct ms_diag why = {0};
+        struct cache_history h;
+        enum ms_err bad = next_row(cache, which, &chain, &arena, &h, &why);
+        err = fn(arg, bad, &h, &why);
+        ms_arena_done(&arena);
+    }
+    if (err == MS_OK && rc != SQLITE_DONE)
+        err = cache_sql_error(cache, diag, "read history");
+    cache_reset(cache, which);
+    return err;
+}

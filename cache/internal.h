@@ -1,0 +1,137 @@
+/* cache/internal.h - shared by the files of cache/, by nobody else. */
+#ifndef MS_CACHE_INTERNAL_H
+#define MS_CACHE_INTERNAL_H
+
+#include "cache/cache.h"
+
+#include <sqlite3.h>
+
+#define CACHE_HMAC_KEY_BYTES 32
+#define CACHE_PATH_MAX 4096
+
+enum cache_stmt {
+    CACHE_STMT_BEGIN = 0,
+    CACHE_STMT_COMMIT,
+    CACHE_STMT_ROLLBACK,
+    CACHE_STMT_ENTRY_GET,
+    CACHE_STMT_ENTRY_EACH,
+    CACHE_STMT_ENTRY_INSERT,
+    CACHE_STMT_ENTRY_UPDATE,
+    CACHE_STMT_ENTRY_DELETE,
+    CACHE_STMT_BLOB_GET,
+    CACHE_STMT_BLOB_PUT,
+    CACHE_STMT_BLOB_DROP,
+    CACHE_STMT_HISTORY_LAST,
+    CACHE_STMT_HISTORY_N,
+    CACHE_STMT_HISTORY_INSERT,
+    CACHE_STMT_HISTORY_KEY,
+    CACHE_STMT_HISTORY_ALL,
+    CACHE_STMT_COUNT,
+};
+
+struct cache {
+    sqlite3 *db;
+    sqlite3_stmt *stmt[CACHE_STMT_COUNT];
+    uint8_t hmac_key[CACHE_HMAC_KEY_BYTES];
+    int lock_fd; /* -1 when read-only */
+    bool readonly;
+};
+
+/* ---- cache.c ---- */
+/* The error of the last call on cache->db, told as "what: SQLite's words". */
+enum ms_err cache_sql_error(struct cache *cache, struct ms_diag *diag, const char *what);
+MS_MUST_USE enum ms_err cache_begin(struct cache *cache, struct ms_diag *diag);
+/* COMMIT when err is MS_OK, else (or when that fails) ROLLBACK; gives the error that counts. */
+MS_MUST_USE enum ms_err cache_end(struct cache *cache, enum ms_err err, struct ms_diag *diag);
+/* Back to the start, nothing bound: after this the statement pins neither memory nor a snapshot. */
+void cache_reset(struct cache *cache, enum cache_stmt which);
+/* Run a statement that gives no row. MS_ERR_EVIDENCE when a foreign key says the blob is missing.
+ */
+MS_MUST_USE enum ms_err cache_run(struct cache *cache, enum cache_stmt which, struct ms_diag *diag,
+                                  const char *what);
+
+/* ---- schema.c ---- */
+extern const char *const cache_sql[CACHE_STMT_COUNT];
+/* Bring an empty or older database to the newest schema; readonly only looks. */
+MS_MUST_USE enum ms_err cache_schema(struct cache *cache, const char *path, struct ms_diag *diag);
+
+/* ---- files.c ---- */
+/* Create dir and its missing parents, 0700. */
+MS_MUST_USE enum ms_err cache_files_dir(const char *dir, struct ms_diag *diag);
+/* Take the writer's lock. */
+MS_MUST_USE enum ms_err cache_files_lock(const char *dir, int *ret_fd, struct ms_diag *diag);
+/* Read the key; create it first when it is missing and `create`. */
+MS_MUST_USE enum ms_err cache_files_key(const char *dir, bool create,
+                                        uint8_t ret_key[CACHE_HMAC_KEY_BYTES],
+                                        struct ms_diag *diag);
+/* Make sure path exists with mode 0600; tell whether it has content. */
+MS_MUST_USE enum ms_err cache_files_db(const char *path, bool *ret_has_content,
+                                       struct ms_diag *diag);
+/* dir + "/" + name. MS_ERR_ARGUMENT when too long. */
+MS_MUST_USE enum ms_err cache_files_path(const char *dir, const char *name,
+                                         char ret_path[CACHE_PATH_MAX], struct ms_diag *diag);
+
+/* ---- row.c: rows as typed cells; the code is computed over the cells, the same way in and out
+ * ---- */
+enum cell_type { CELL_NULL = 0, CELL_INT, CELL_TEXT, CELL_BLOB, CELL_OTHER };
+
+struct cell {
+    enum cell_type type;
+    int64_t number;
+    struct ms_span bytes;
+};
+
+#define ROW_CELLS_MAX 32
+#define ROW_NUMBERS_MAX 4
+
+struct row {
+    size_t n;
+    struct cell cell[ROW_CELLS_MAX];
+    size_t n_numbers;
+    uint8_t number[ROW_NUMBERS_MAX][8]; /* uint64 as big-endian blobs: SQL compares them rightly */
+};
+
+void row_add_null(struct row *row);
+void row_add_int(struct row *row, int64_t value);
+void row_add_text(struct row *row, const char *text); /* NULL gives NULL */
+void row_add_blob(struct row *row, const void *ptr, size_t len);
+void row_add_u64(struct row *row, uint64_t value);
+/* cell i as parameter i+1, the code as the one after the last. MS_ERR_LIMIT, MS_ERR_STORE. */
+MS_MUST_USE enum ms_err row_bind(struct cache *cache, enum cache_stmt which, const char *table,
+                                 const struct row *row, struct ms_sha256 *ret_hmac,
+                                 struct ms_diag *diag);
+/* Columns 0..n-1 and the code in column n of the current row. MS_ERR_HMAC when the code is wrong;
+ * the cells are filled all the same and borrow from the statement until its next step. */
+MS_MUST_USE enum ms_err row_read(struct cache *cache, enum cache_stmt which, const char *table,
+                                 size_t n, struct row *ret_row, struct ms_sha256 *ret_hmac,
+                                 struct ms_diag *diag);
+
+struct row_reader { /* a cursor over cells that stays failed */
+    const struct row *row;
+    size_t i;
+    struct ms_arena *arena; /* for texts */
+    bool failed;            /* a cell of the wrong type, length or range */
+    bool no_memory;         /* the arena is exhausted */
+};
+
+int64_t row_int(struct row_reader *r, int64_t min, int64_t max);
+void row_bytes(struct row_reader *r, void *out, size_t len);
+/* false for NULL, out then zero. */
+bool row_bytes_or_null(struct row_reader *r, void *out, size_t len);
+uint64_t row_u64(struct row_reader *r);
+bool row_u64_or_null(struct row_reader *r, uint64_t *out);
+/* A copy in the arena; "" once failed. Texts with NUL bytes fail. */
+const char *row_text(struct row_reader *r, size_t min, size_t max);
+const char *row_text_or_null(struct row_reader *r, size_t max); /* NULL for NULL */
+/* All cells taken and none failed. */
+MS_MUST_USE enum ms_err row_end(const struct row_reader *r, const char *table,
+                                struct ms_diag *diag);
+
+/* ---- blob.c, entry.c, history.c: parts of the transactions ---- */
+MS_MUST_USE enum ms_err cache_blob_put(struct cache *cache, struct ms_span bytes,
+                                       struct ms_diag *diag);
+MS_MUST_USE enum ms_err cache_history_append(struct cache *cache,
+                                             const struct cache_history *history,
+                                             struct ms_diag *diag);
+
+#endif

@@ -1,0 +1,202 @@
+/* cache/schema.c - the SQL: migrations and statements. */
+#include "cache/internal.h"
+
+#include <assert.h>
+
+#define SCHEMA_APPLICATION_ID 0x6d737264 /* "msrd": tells our files from other databases */
+
+/* Enumerations of other rooms stand in rows as numbers; whoever renumbers them must write a
+ * migration. */
+_Static_assert(SPEC_INLINE == 1 && SPEC_CONTRACT == 5 && SPEC_ALIAS == 8,
+               "numbers of stored kinds");
+_Static_assert(SPEC_LEVEL_L0 == 1 && SPEC_LEVEL_L4 == 5, "numbers of stored levels");
+
+/* Append only: entry i brings version i to i+1. A released one is never edited.
+ * STRICT: SQLite itself refuses a value of another type. The codes in `hmac` cover the columns in
+ * the order of ENTRY_COLUMNS and HISTORY_COLUMNS. */
+static const char *const migrations[] = {
+    "PRAGMA application_id = 1836282468;"
+    "CREATE TABLE blob("
+    " hash BLOB NOT NULL PRIMARY KEY CHECK(length(hash) = 32),"
+    " encoding INTEGER NOT NULL CHECK(encoding IN (0, 1)),"      /* 0 as is, 1 gzip */
+    " size INTEGER NOT NULL CHECK(size BETWEEN 0 AND 16777216)," /* before encoding */
+    " data BLOB NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE entry("
+    " key BLOB NOT NULL CHECK(length(key) = 32),"
+    " level INTEGER NOT NULL,"
+    " canonical TEXT NOT NULL,"
+    " kind INTEGER NOT NULL,"
+    " status INTEGER NOT NULL,"
+    " bundle BLOB REFERENCES blob(hash),"
+    " sequence BLOB CHECK(length(sequence) = 8),"
+    " commitment BLOB NOT NULL CHECK(length(commitment) = 32),"
+    " set_hash BLOB NOT NULL CHECK(length(set_hash) = 32),"
+    " floor_sequence BLOB NOT NULL CHECK(length(floor_sequence) = 8),"
+    " fetched_wall_s INTEGER NOT NULL,"
+    " fetched_boot_ms INTEGER NOT NULL,"
+    " fetched_boot_id TEXT NOT NULL,"
+    " checked_wall_s INTEGER NOT NULL,"
+    " checked_boot_ms INTEGER NOT NULL,"
+    " checked_boot_id TEXT NOT NULL,"
+    " evidence_time_s INTEGER NOT NULL,"
+    " fresh_s INTEGER NOT NULL,"
+    " swr_s INTEGER NOT NULL,"
+    " sie_s INTEGER NOT NULL,"
+    " ceiling_s INTEGER NOT NULL,"
+    " no_store INTEGER NOT NULL,"
+    " valid_until_s INTEGER NOT NULL,"
+    " etag TEXT,"
+    " last_modified TEXT,"
+    " error TEXT,"
+    " error_until_s INTEGER NOT NULL,"
+    " hmac BLOB NOT NULL CHECK(length(hmac) = 32),"
+    " PRIMARY KEY(key, level)"
+    ") STRICT;"
+    "CREATE INDEX entry_bundle ON entry(bundle);"
+    /* Blobs of one length compare as numbers do. */
+    "CREATE TRIGGER entry_floor BEFORE UPDATE ON entry"
+    " WHEN NEW.floor_sequence < OLD.floor_sequence"
+    " BEGIN SELECT RAISE(ABORT, 'the floor of an entry never decreases'); END;",
+
+    "CREATE TABLE history("
+    " n INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " key BLOB NOT NULL CHECK(length(key) = 32),"
+    " level INTEGER NOT NULL,"
+    " time_s INTEGER NOT NULL,"
+    " status INTEGER NOT NULL,"
+    " kind TEXT NOT NULL,"
+    " sequence BLOB CHECK(length(sequence) = 8),"
+    " set_hash BLOB NOT NULL CHECK(length(set_hash) = 32),"
+    " bundle BLOB REFERENCES blob(hash),"
+    " block_number INTEGER,"
+    " block_hash BLOB CHECK(length(block_hash) = 32),"
+    " prev BLOB NOT NULL CHECK(length(prev) = 32)," /* hmac of the key's row before, or zeros */
+    " hmac BLOB NOT NULL CHECK(length(hmac) = 32)"
+    ") STRICT;"
+    "CREATE INDEX history_key ON history(key, n);"
+    "CREATE INDEX history_bundle ON history(bundle);"
+    "CREATE TRIGGER history_no_update BEFORE UPDATE ON history"
+    " BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;"
+    "CREATE TRIGGER history_no_delete BEFORE DELETE ON history"
+    " BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;"
+    /* INSERT OR REPLACE would delete without the trigger above. */
+    "CREATE TRIGGER history_in_order BEFORE INSERT ON history"
+    " WHEN EXISTS (SELECT 1 FROM history WHERE n >= NEW.n)"
+    " BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;",
+};
+_Static_assert(SCHEMA_APPLICATION_ID == 1836282468, "the number in the first migration");
+
+#define SCHEMA_VERSION ((int)MS_ARRAY_LEN(migrations))
+
+#define ENTRY_COLUMNS                                                                     \
+    "key, level, canonical, kind, status, bundle, sequence, commitment, set_hash, "       \
+    "floor_sequence, "                                                                    \
+    "fetched_wall_s, fetched_boot_ms, fetched_boot_id, checked_wall_s, checked_boot_ms, " \
+    "checked_boot_id, evidence_time_s, fresh_s, swr_s, sie_s, ceiling_s, no_store, "      \
+    "valid_until_s, etag, last_modified, error, error_until_s, hmac"
+#define ENTRY_VALUES                                                                               \
+    "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, " \
+    "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)"
+#define HISTORY_COLUMNS                                                                           \
+    "n, key, level, time_s, status, kind, sequence, set_hash, bundle, block_number, block_hash, " \
+    "prev, hmac"
+
+const char *const cache_sql[CACHE_STMT_COUNT] = {
+    [CACHE_STMT_BEGIN] = "BEGIN IMMEDIATE",
+    [CACHE_STMT_COMMIT] = "COMMIT",
+    [CACHE_STMT_ROLLBACK] = "ROLLBACK",
+    [CACHE_STMT_ENTRY_GET] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE key = ?1 AND level = ?2",
+    [CACHE_STMT_ENTRY_EACH] = "SELECT " ENTRY_COLUMNS " FROM entry",
+    [CACHE_STMT_ENTRY_INSERT] = "INSERT INTO entry(" ENTRY_COLUMNS ") VALUES" ENTRY_VALUES,
+    [CACHE_STMT_ENTRY_UPDATE] =
+        "UPDATE entry SET (" ENTRY_COLUMNS ") = " ENTRY_VALUES " WHERE key = ?1 AND level = ?2",
+    [CACHE_STMT_ENTRY_DELETE] = "DELETE FROM entry WHERE key = ?1 AND level = ?2",
+    [CACHE_STMT_BLOB_GET] = "SELECT encoding, size, data FROM blob WHERE hash = ?1",
+    [CACHE_STMT_BLOB_PUT] =
+        "INSERT INTO blob(hash, encoding, size, data) VALUES(?1, ?2, ?3, ?4) ON CONFLICT(hash)"
+        " DO UPDATE SET encoding = excluded.encoding, size = excluded.size, data = excluded.data",
+    [CACHE_STMT_BLOB_DROP] = "DELETE FROM blob WHERE hash = ?1"
+                             " AND NOT EXISTS (SELECT 1 FROM entry WHERE bundle = ?1)"
+                             " AND NOT EXISTS (SELECT 1 FROM history WHERE bundle = ?1)",
+    [CACHE_STMT_HISTORY_LAST] = "SELECT hmac FROM history WHERE key = ?1 ORDER BY n DESC LIMIT 1",
+    [CACHE_STMT_HISTORY_N] = "SELECT coalesce(max(n), 0) FROM history",
+    [CACHE_STMT_HISTORY_INSERT] = "INSERT INTO history(" HISTORY_COLUMNS ") VALUES"
+                                  "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    [CACHE_STMT_HISTORY_KEY] = "SELECT " HISTORY_COLUMNS " FROM history WHERE key = ?1 ORDER BY n",
+    [CACHE_STMT_HISTORY_ALL] = "SELECT " HISTORY_COLUMNS " FROM history ORDER BY key, n",
+};
+
+/* The one number a query gives. */
+static enum ms_err get_number(struct cache *cache, const char *sql, int64_t *ret_value,
+                              struct ms_diag *diag)
+{
+    sqlite3_stmt *stmt = NULL;
+    enum ms_err err = MS_OK;
+
+    if (sqlite3_prepare_v2(cache->db, sql, -1, &stmt, NULL) != SQLITE_OK ||
+        sqlite3_step(stmt) != SQLITE_ROW)
+        err = cache_sql_error(cache, diag, sql);
+    else
+        *ret_value = sqlite3_column_int64(stmt, 0);
+    (void)sqlite3_finalize(stmt);
+    return err;
+}
+
+static enum ms_err exec(struct cache *cache, const char *sql, struct ms_diag *diag,
+                        const char *what)
+{
+    return sqlite3_exec(cache->db, sql, NULL, NULL, NULL) == SQLITE_OK
+               ? MS_OK
+               : cache_sql_error(cache, diag, what);
+}
+
+static enum ms_err migrate(struct cache *cache, int64_t from, struct ms_diag *diag)
+{
+    for (int64_t v = from; v < SCHEMA_VERSION; v++) {
+        char set_version[64];
+        (void)snprintf(set_version, sizeof(set_version), "PRAGMA user_version = %d", (int)v + 1);
+        enum ms_err err = exec(cache, "BEGIN IMMEDIATE", diag, "migration");
+        if (err != MS_OK)
+            return err;
+        err = exec(cache, migrations[v], diag, "migration");
+        if (err == MS_OK)
+            err = exec(cache, set_version, diag, "migration");
+        if (err == MS_OK)
+            err = exec(cache, "COMMIT", diag, "migration");
+        if (err != MS_OK) {
+            if (sqlite3_get_autocommit(cache->db) == 0)
+                (void)sqlite3_exec(cache->db, "ROLLBACK", NULL, NULL, NULL);
+            return err;
+        }
+    }
+    return MS_OK;
+}
+
+enum ms_err cache_schema(struct cache *cache, const char *path, struct ms_diag *diag)
+{
+    int64_t version = 0, id = 0, tables = 0;
+
+    enum ms_err err = get_number(cache, "PRAGMA user_version", &version, diag);
+    if (err == MS_OK)
+        err = get_number(cache, "PRAGMA application_id", &id, diag);
+    if (err == MS_OK)
+        err = get_number(cache, "SELECT count(*) FROM sqlite_schema", &tables, diag);
+    if (err != MS_OK)
+        return err;
+    bool empty = version == 0 && id == 0 && tables == 0;
+    if (!empty && (id != SCHEMA_APPLICATION_ID || version < 1))
+        return ms_diag_set(diag, MS_ERR_STORE, "%s is a database of another program", path);
+    if (version > SCHEMA_VERSION)
+        return ms_diag_set(
+            diag, MS_ERR_STORE,
+            "%s was written by a newer measured (schema %lld, this program knows %d); "
+            "use that program or another state-dir",
+            path, (long long)version, SCHEMA_VERSION);
+    if (cache->readonly && version < SCHEMA_VERSION)
+        return ms_diag_set(diag, MS_ERR_STORE,
+                           "%s has the older schema %lld; start this version of the daemon once to "
+                           "bring it to %d",
+                           path, (long long)version, SCHEMA_VERSION);
+    return migrate(cache, version, diag);
+}
