@@ -804,9 +804,18 @@ enum ms_err core_new(const struct core_env *env, const struct core_options *opti
     return MS_OK;
 }
 
+/* Attempts under way were planned for the old endpoints, by index: they start again. */
 void core_set_options(struct core *core, const struct core_options *options)
 {
     core->options = *options;
+    for (size_t b = 0; b < CORE_BUCKETS; b++) {
+        for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next) {
+            if (e->flight == NULL || e->flight->result != NULL)
+                continue;
+            flight_free(core, e);
+            start_flight(core, e);
+        }
+    }
 }
 
 bool core_drain(struct core *core)

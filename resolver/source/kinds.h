@@ -10,6 +10,7 @@ struct source {
     const struct spec *spec;
     struct source_policy policy;
     struct source_previous previous;
+    int64_t started_s;     /* wall clock of source_new */
     struct ms_arena arena; /* request bodies, copies of strings */
     enum source_state state;
     enum ms_err err;

@@ -97,14 +97,14 @@ static enum source_state read_list(struct source *s, struct ms_span body)
     return SOURCE_DONE;
 }
 
-static enum source_state take_answer(struct source *s, const struct source_response *response,
-                                     struct ms_now now)
+static enum source_state take_answer(struct source *s, const struct source_response *response)
 {
     struct source_result *result = source_result_begin(s);
     if (result == NULL)
         return source_fail(s, MS_ERR_MEMORY, NULL);
 
-    struct freshness fresh = freshness_of(response, now.wall_s);
+    struct source_freshness fresh =
+        source_freshness(response, s->started_s, &source_freshness_location);
     result->life = fresh.life;
     result->evidence_time_s = fresh.evidence_time_s;
     bool conditional = s->requests[0].if_none_match != NULL ||
@@ -131,6 +131,7 @@ static enum source_state take_answer(struct source *s, const struct source_respo
 static enum source_state location_step(struct source *s, const struct source_response *response,
                                        struct ms_now now)
 {
+    (void)now; /* times come from the answer, so that a replay sees the same */
     if (response == NULL) {
         struct source_request request = {
             .kind = SOURCE_REQUEST_HTTP,
@@ -145,7 +146,7 @@ static enum source_state location_step(struct source *s, const struct source_res
     }
     if (response->err != MS_OK)
         return source_fail(s, response->err, &response->diag);
-    return take_answer(s, response, now);
+    return take_answer(s, response);
 }
 
 enum ms_err source_location_init(struct source *s, struct ms_now now, struct ms_diag *diag)

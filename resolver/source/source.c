@@ -245,6 +245,7 @@ enum ms_err source_new(const struct spec *spec, const struct source_policy *poli
     s->policy = *policy;
     s->arena.max = SOURCE_ARENA_MAX_BYTES;
     s->state = SOURCE_WANTS;
+    s->started_s = now.wall_s;
     if (previous != NULL) {
         s->previous.floor_sequence = previous->floor_sequence;
         if (previous->etag != NULL)

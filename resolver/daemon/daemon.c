@@ -1,0 +1,415 @@
+/* resolver/daemon/daemon.c - assembly, reload and shutdown. */
+#define _GNU_SOURCE
+#include "resolver/daemon/daemon.h"
+
+#include "resolver/daemon/http.h"
+#include "resolver/daemon/log.h"
+#include "resolver/daemon/metrics.h"
+#include "resolver/daemon/sockets.h"
+#include "resolver/daemon/store.h"
+#include "resolver/daemon/upstream.h"
+
+#include "base/hex.h"
+
+#include <openssl/rand.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TICK_MS 200
+#define SHUTDOWN_MAX_MS 8000 /* answers in flight have their own, shorter deadlines */
+#define STATUS_ENTRIES_MAX 500u
+
+struct retired { /* configurations of before: attempts under way may still name their strings */
+    struct retired *next;
+    struct config *config;
+};
+
+struct daemon {
+    const struct daemon_options *options;
+    struct config *config;
+    struct retired *retired;
+    struct loop *loop;
+    struct table *table;
+    struct core *core;
+    struct store *store;
+    struct upstream *upstream;
+    struct http *http;
+    uv_timer_t tick;
+    uv_signal_t sighup, sigterm, sigint;
+    struct ms_now started;
+    int64_t stop_ms; /* boot clock; 0: not stopping */
+};
+
+/* ---- what the core wants from its surroundings ---- */
+
+static struct ms_now env_now(void *arg)
+{
+    return loop_now(((struct daemon *)arg)->loop);
+}
+
+static uint32_t env_random(void *arg)
+{
+    uint32_t value = 0;
+    (void)arg;
+    (void)RAND_bytes((unsigned char *)&value, sizeof(value)); /* jitter: 0 on failure is harmless */
+    return value;
+}
+
+static void env_fetch(void *arg, uint64_t tag, const struct source_request *request)
+{
+    upstream_send(((struct daemon *)arg)->upstream, tag, request);
+}
+
+static void env_cancel(void *arg, uint64_t tag)
+{
+    upstream_cancel(((struct daemon *)arg)->upstream, tag);
+}
+
+static void env_store(void *arg, struct core_change *change)
+{
+    store_commit(((struct daemon *)arg)->store, change);
+}
+
+static void env_load(void *arg, const struct answer_id *id)
+{
+    store_load(((struct daemon *)arg)->store, id);
+}
+
+static void env_bench(void *arg, uint32_t provider)
+{
+    upstream_bench(((struct daemon *)arg)->upstream, provider);
+}
+
+static void env_mark_benched(void *arg, struct source_policy *policy)
+{
+    upstream_mark_benched(((struct daemon *)arg)->upstream, policy);
+}
+
+static void env_log(void *arg, int level, const char *event, const struct answer_id *id,
+                    const char *detail)
+{
+    char key[2 * MS_SHA256_BYTES + 1];
+    (void)arg;
+    ms_sha256_hex(&id->key, key);
+    log_line((enum log_level)level, "core", event, log_str("key", key), log_str("detail", detail));
+}
+
+static void on_upstream(void *arg, uint64_t tag, const struct source_response *response)
+{
+    core_response(((struct daemon *)arg)->core, tag, response);
+}
+
+static void on_stored(void *arg, struct core_change *change, enum ms_err err,
+                      const struct ms_diag *diag)
+{
+    core_stored(((struct daemon *)arg)->core, change, err, diag);
+}
+
+static void on_loaded(void *arg, struct core_loaded *loaded)
+{
+    core_loaded_entry(((struct daemon *)arg)->core, loaded);
+}
+
+/* ---- status and metrics ---- */
+
+static void render_status(void *arg, struct ms_buf *out)
+{
+    struct daemon *d = arg;
+    struct ms_now now = loop_now(d->loop);
+    size_t counts[ENTRY_CLOCK_SUSPECT + 1];
+    json_t *by_state = json_object();
+
+    core_count(d->core, counts);
+    for (size_t s = 0; s < MS_ARRAY_LEN(counts); s++)
+        (void)json_object_set_new(by_state, entry_state_name((enum entry_state)s),
+                                  json_integer((json_int_t)counts[s]));
+    json_t *root = json_pack(
+        "{s:s, s:i, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o}", "version", d->options->version, "pid",
+        (int)getpid(), "started", (json_int_t)d->started.wall_s, "uptime_s",
+        (json_int_t)((now.boot_ms - d->started.boot_ms) / 1000), "state_dir", d->config->state_dir,
+        "level", spec_level_name(d->config->level), "entries_by_state", by_state, "entries",
+        core_entries_json(d->core, STATUS_ENTRIES_MAX), "rpc", upstream_providers_json(d->upstream),
+        "fetch", upstream_counters_json(d->upstream));
+    if (root == NULL || ms_json_print(root, true, out) != MS_OK)
+        ms_buf_reset(out);
+    (void)ms_buf_add_byte(out, '\n');
+    json_decref(root);
+}
+
+static void render_metrics(void *arg, struct ms_buf *out)
+{
+    struct daemon *d = arg;
+    size_t counts[ENTRY_CLOCK_SUSPECT + 1];
+
+    metrics_render(out);
+    (void)ms_buf_add_str(out, "# HELP measured_entries entries in memory by state\n"
+                              "# TYPE measured_entries gauge\n");
+    core_count(d->core, counts);
+    for (size_t s = 0; s < MS_ARRAY_LEN(counts); s++)
+        (void)ms_buf_addf(out, "measured_entries{state=\"%s\"} %zu\n",
+                          entry_state_name((enum entry_state)s), counts[s]);
+    (void)ms_buf_addf(out,
+                      "# HELP measured_start_time_seconds when the daemon started, Unix time\n"
+                      "# TYPE measured_start_time_seconds gauge\n"
+                      "measured_start_time_seconds %lld\n",
+                      (long long)d->started.wall_s);
+}
+
+/* ---- reload ---- */
+
+static struct core_options core_options_of(const struct config *config)
+{
+    struct core_options options = {.audit_require = config->audit == CONFIG_AUDIT_REQUIRE};
+    config_policy(config, &options.policy);
+    return options;
+}
+
+static void log_warning(void *arg, const char *text)
+{
+    (void)arg;
+    log_line(LOG_LEVEL_WARNING, "config", "warning", log_str("text", text));
+}
+
+static struct config *read_again(struct daemon *d)
+{
+    struct ms_diag diag = {0};
+    struct config *fresh = NULL;
+    struct ms_buf text = MS_BUF_INIT(4096);
+
+    enum ms_err err = config_load_file(d->options->config_path, &d->options->context, &fresh, &diag);
+    if (err == MS_OK)
+        return fresh;
+    (void)config_error_text(d->options->config_path, err, &diag, &text);
+    const char *line = ms_buf_str(&text);
+    log_line(LOG_LEVEL_ERROR, "config", "reload-refused", log_str("cause", line == NULL ? "" : line));
+    ms_buf_done(&text);
+    return NULL;
+}
+
+/* All or nothing: what fails here leaves the old configuration in force. */
+static void reload(struct daemon *d)
+{
+    struct ms_diag diag = {0};
+
+    if (d->options->config_path == NULL)
+        return;
+    struct config *fresh = read_again(d);
+    if (fresh == NULL)
+        return;
+    struct retired *old = calloc(1, sizeof(*old));
+    if (old == NULL || upstream_configure(d->upstream, fresh, &diag) != MS_OK) {
+        log_line(LOG_LEVEL_ERROR, "config", "reload-refused", log_str("cause", diag.text));
+        config_free(fresh);
+        free(old);
+        return;
+    }
+    const char *fixed = config_fixed_difference(d->config, fresh);
+    if (fixed != NULL)
+        log_line(LOG_LEVEL_WARNING, "config", "needs-restart", log_str("key", fixed));
+    struct core_options options = core_options_of(fresh);
+    core_set_options(d->core, &options);
+    http_set_config(d->http, fresh);
+    old->config = d->config;
+    old->next = d->retired;
+    d->retired = old;
+    d->config = fresh;
+    config_each_warning(fresh, log_warning, NULL);
+    log_line(LOG_LEVEL_NOTICE, "config", "reloaded", log_str("file", d->options->config_path));
+}
+
+/* ---- the loop ---- */
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+
+    loop_turn(d->loop);
+    core_tick(d->core);
+    http_tick(d->http);
+    log_flush();
+    if (d->stop_ms == 0)
+        return;
+    bool late = loop_now(d->loop).boot_ms >= d->stop_ms;
+    if ((core_drain(d->core) && http_idle(d->http)) || late)
+        uv_stop(loop_uv(d->loop));
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct daemon *d = handle->data;
+
+    loop_turn(d->loop);
+    if (number == SIGHUP) {
+        reload(d);
+        return;
+    }
+    if (d->stop_ms != 0)
+        return;
+    log_line(LOG_LEVEL_NOTICE, "daemon", "stopping", log_int("signal", number));
+    sockets_notify(d->options->notify_socket, "STOPPING=1");
+    d->stop_ms = loop_now(d->loop).boot_ms + SHUTDOWN_MAX_MS;
+    http_stop_waiting(d->http);
+    (void)core_drain(d->core);
+}
+
+static void watch_signals(struct daemon *d)
+{
+    struct {
+        uv_signal_t *handle;
+        int number;
+    } all[] = {{&d->sighup, SIGHUP}, {&d->sigterm, SIGTERM}, {&d->sigint, SIGINT}};
+
+    for (size_t i = 0; i < MS_ARRAY_LEN(all); i++) {
+        (void)uv_signal_init(loop_uv(d->loop), all[i].handle);
+        all[i].handle->data = d;
+        (void)uv_signal_start(all[i].handle, on_signal, all[i].number);
+    }
+    (void)uv_timer_init(loop_uv(d->loop), &d->tick);
+    d->tick.data = d;
+    (void)uv_timer_start(&d->tick, on_tick, TICK_MS, TICK_MS);
+}
+
+/* ---- start ---- */
+
+static enum ms_err open_parts(struct daemon *d, struct ms_diag *diag)
+{
+    struct cache *cache = NULL;
+    struct store_events events = {.arg = d, .stored = on_stored, .loaded = on_loaded};
+    struct core_env env = {.arg = d, .now = env_now, .random = env_random, .fetch = env_fetch,
+                           .cancel = env_cancel, .store = env_store, .load = env_load,
+                           .bench = env_bench, .mark_benched = env_mark_benched, .log = env_log};
+    struct core_options options = core_options_of(d->config);
+
+    enum ms_err err = cache_open(d->config->state_dir, NULL, &cache, diag);
+    if (err != MS_OK)
+        return err;
+    d->loop = loop_new();
+    d->table = table_new();
+    if (d->loop == NULL || d->table == NULL) {
+        cache_close(cache);
+        return MS_ERR_MEMORY;
+    }
+    err = store_new(d->loop, cache, &events, &d->store);
+    if (err != MS_OK) {
+        cache_close(cache);
+        return err;
+    }
+    err = upstream_new(d->loop, d->config, on_upstream, d, &d->upstream, diag);
+    if (err == MS_OK)
+        err = core_new(&env, &options, d->table, &d->core);
+    return err;
+}
+
+static enum ms_err listen_one(struct daemon *d, const char *name, mode_t mode, bool admin,
+                              struct ms_diag *diag)
+{
+    int fd = -1;
+    enum ms_err err = sockets_listen_unix(d->config->socket_dir, name, mode, &fd, diag);
+    if (err != MS_OK)
+        return err;
+    err = http_listen(d->http, fd, admin, admin ? 1 : d->config->http_threads);
+    if (err != MS_OK)
+        (void)close(fd);
+    return err;
+}
+
+static enum ms_err open_http(struct daemon *d, struct ms_diag *diag)
+{
+    struct http_env env = {.loop = d->loop, .core = d->core, .table = d->table,
+                           .status = render_status, .metrics = render_metrics, .arg = d};
+    int fd = -1;
+
+    enum ms_err err = http_new(&env, &d->http);
+    if (err != MS_OK)
+        return err;
+    http_set_config(d->http, d->config);
+    http_tick(d->http);
+    err = sockets_make_dir(d->config->socket_dir, 0755, diag);
+    if (err == MS_OK)
+        err = listen_one(d, "api.sock", 0660, false, diag);
+    if (err == MS_OK)
+        err = listen_one(d, "admin.sock", 0600, true, diag);
+    if (err == MS_OK && d->config->http_enabled) {
+        err = sockets_listen_tcp(&d->config->http_listen, &fd, diag);
+        if (err == MS_OK)
+            err = http_listen(d->http, fd, false, d->config->http_threads);
+    }
+    return err;
+}
+
+static void remove_sockets(const struct daemon *d)
+{
+    static const char *const names[] = {"api.sock", "admin.sock"};
+    char path[4096];
+
+    for (size_t i = 0; i < MS_ARRAY_LEN(names); i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", d->config->socket_dir, names[i]);
+        (void)unlink(path);
+    }
+}
+
+/* Workers first, so that nobody asks; then the store, so that nothing accepted is lost; then the rest. */
+static void close_parts(struct daemon *d)
+{
+    if (d->http != NULL)
+        http_close(d->http);
+    if (d->loop != NULL)
+        loop_run_posted(d->loop);
+    store_free(d->store);
+    if (d->loop != NULL)
+        loop_run_posted(d->loop);
+    core_free(d->core);
+    upstream_free(d->upstream);
+    table_free(d->table);
+    http_free(d->http);
+    if (d->loop != NULL) {
+        loop_run_posted(d->loop);
+        loop_free(d->loop);
+    }
+    while (d->retired != NULL) {
+        struct retired *next = d->retired->next;
+        config_free(d->retired->config);
+        free(d->retired);
+        d->retired = next;
+    }
+    config_free(d->config);
+}
+
+static void serve(struct daemon *d)
+{
+    watch_signals(d);
+    http_set_ready(d->http, true);
+    (void)fprintf(stderr, "measured: ready socket=%s/api.sock\n", d->config->socket_dir);
+    sockets_notify(d->options->notify_socket, "READY=1");
+    (void)uv_run(loop_uv(d->loop), UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&d->tick, NULL);
+    uv_close((uv_handle_t *)&d->sighup, NULL);
+    uv_close((uv_handle_t *)&d->sigterm, NULL);
+    uv_close((uv_handle_t *)&d->sigint, NULL);
+}
+
+int daemon_run(struct config *config, const struct daemon_options *options)
+{
+    struct daemon d = {.options = options, .config = config, .started = clocks_now()};
+    struct ms_diag diag = {0};
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    enum ms_err err = open_parts(&d, &diag);
+    bool listening = false;
+    if (err == MS_OK) {
+        err = open_http(&d, &diag);
+        listening = err == MS_OK;
+    }
+    if (err == MS_OK)
+        serve(&d);
+    else
+        log_line(LOG_LEVEL_ERROR, "daemon", "cannot-start", log_str("code", ms_err_code(err)),
+                 log_str("cause", ms_diag_text(&diag, err)));
+    if (listening)
+        remove_sockets(&d);
+    close_parts(&d);
+    return err == MS_OK ? 0 : 1;
+}

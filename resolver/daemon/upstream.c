@@ -1,0 +1,263 @@
+/* resolver/daemon/upstream.c - requests of the core, sent. */
+#define _GNU_SOURCE
+#include "resolver/daemon/upstream.h"
+
+#include "resolver/daemon/breaker.h"
+#include "resolver/daemon/fetch.h"
+#include "resolver/daemon/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NO_PROVIDER UINT32_MAX
+
+struct op { /* one request that is out */
+    struct op *next;
+    struct upstream *up;
+    uint64_t tag, fetch_id;
+    uint32_t provider; /* NO_PROVIDER for a location */
+    bool failed;       /* fetch_start could not even begin */
+    struct ms_diag diag;
+    enum ms_err err;
+    uint32_t id;
+    struct loop_job job; /* to tell a failure from outside upstream_send */
+};
+
+struct upstream {
+    struct loop *loop;
+    struct fetch *fetch;
+    const struct config *config;
+    struct breaker breakers[SOURCE_PROVIDERS_MAX]; /* by index of config->rpcs */
+    struct op *ops;
+    void (*answer)(void *arg, uint64_t tag, const struct source_response *response);
+    void *arg;
+};
+
+static struct fetch_config fetch_config_of(const struct config *config)
+{
+    struct fetch_config out = fetch_config_default();
+    out.ca_file = config->ca_file;
+    out.n_permits = config->n_permits;
+    out.permits = config->permits;
+    out.n_pins = config->n_pins;
+    out.pins = config->pins;
+    return out;
+}
+
+enum ms_err upstream_new(struct loop *loop, const struct config *config,
+                         void (*answer)(void *arg, uint64_t tag,
+                                        const struct source_response *response),
+                         void *arg, struct upstream **ret_upstream, struct ms_diag *diag)
+{
+    struct fetch_config fetch_config = fetch_config_of(config);
+    struct upstream *up = calloc(1, sizeof(*up));
+
+    if (up == NULL)
+        return MS_ERR_MEMORY;
+    up->loop = loop;
+    up->config = config;
+    up->answer = answer;
+    up->arg = arg;
+    enum ms_err err = fetch_new(loop_uv(loop), &fetch_config, &up->fetch, diag);
+    if (err != MS_OK) {
+        free(up);
+        return err;
+    }
+    *ret_upstream = up;
+    return MS_OK;
+}
+
+enum ms_err upstream_configure(struct upstream *up, const struct config *config,
+                               struct ms_diag *diag)
+{
+    struct fetch_config fetch_config = fetch_config_of(config);
+    struct breaker kept[SOURCE_PROVIDERS_MAX] = {0};
+
+    enum ms_err err = fetch_configure(up->fetch, &fetch_config, diag);
+    if (err != MS_OK)
+        return err;
+    for (size_t i = 0; i < config->n_rpcs && i < SOURCE_PROVIDERS_MAX; i++)
+        for (size_t j = 0; j < up->config->n_rpcs && j < SOURCE_PROVIDERS_MAX; j++)
+            if (strcmp(config->rpcs[i].name, up->config->rpcs[j].name) == 0)
+                kept[i] = up->breakers[j];
+    memcpy(up->breakers, kept, sizeof(kept));
+    up->config = config;
+    return MS_OK;
+}
+
+static void forget(struct upstream *up, struct op *op)
+{
+    struct op **at = &up->ops;
+    while (*at != op)
+        at = &(*at)->next;
+    *at = op->next;
+    free(op);
+}
+
+/* HTTP 429 and 5xx are faults of an endpoint; what its JSON says is the source's to judge. */
+static void judge(struct upstream *up, const struct op *op, const struct source_response *response)
+{
+    if (op->provider == NO_PROVIDER)
+        return;
+    struct breaker *breaker = &up->breakers[op->provider];
+    if (response->err == MS_OK && response->status != 429 && response->status < 500)
+        breaker_ok(breaker);
+    else
+        breaker_fault(breaker, loop_now(up->loop).boot_ms);
+}
+
+static void on_answer(void *arg, const struct source_response *response)
+{
+    struct op *op = arg;
+    struct upstream *up = op->up;
+    uint64_t tag = op->tag;
+
+    loop_turn(up->loop);
+    judge(up, op, response);
+    forget(up, op);
+    up->answer(up->arg, tag, response);
+}
+
+static void tell_failure(struct loop_job *job)
+{
+    struct op *op = (struct op *)((char *)job - offsetof(struct op, job));
+    struct upstream *up = op->up;
+    struct source_response response = {.id = op->id, .err = op->err, .diag = op->diag,
+                                       .time_s = loop_now(up->loop).wall_s};
+    uint64_t tag = op->tag;
+    bool cancelled = op->fetch_id == UINT64_MAX;
+
+    forget(up, op);
+    if (!cancelled)
+        up->answer(up->arg, tag, &response);
+}
+
+static enum ms_err start(struct op *op, const struct source_request *request)
+{
+    struct upstream *up = op->up;
+    struct fetch_request out = {
+        .kind = FETCH_GUARDED,
+        .id = request->id,
+        .if_none_match = request->if_none_match,
+        .if_modified_since = request->if_modified_since,
+        .body = request->body,
+        .max_bytes = request->max_bytes,
+    };
+
+    if (request->kind == SOURCE_REQUEST_RPC) {
+        if (request->provider >= up->config->n_rpcs || request->provider >= SOURCE_PROVIDERS_MAX)
+            return ms_diag_set(&op->diag, MS_ERR_NO_RPC, "the RPC endpoint is configured no more");
+        op->provider = request->provider;
+        if (!breaker_allow(&up->breakers[op->provider], loop_now(up->loop).boot_ms))
+            return ms_diag_set(&op->diag, MS_ERR_UNAVAILABLE,
+                               "the RPC endpoint %s is not asked for a while after its failures",
+                               up->config->rpcs[op->provider].name);
+        out.kind = FETCH_RPC;
+        out.url = up->config->rpcs[op->provider].url;
+    } else {
+        out.url = request->location->url;
+    }
+    return fetch_start(up->fetch, &out, on_answer, op, &op->fetch_id);
+}
+
+void upstream_send(struct upstream *up, uint64_t tag, const struct source_request *request)
+{
+    struct op *op = calloc(1, sizeof(*op));
+    if (op == NULL)
+        abort(); /* as in store.c: nothing could be told any more */
+    op->up = up;
+    op->tag = tag;
+    op->id = request->id;
+    op->provider = NO_PROVIDER;
+    op->next = up->ops;
+    up->ops = op;
+    op->err = start(op, request);
+    if (op->err == MS_OK)
+        return;
+    op->failed = true;
+    op->job.run = tell_failure;
+    loop_post(up->loop, &op->job);
+}
+
+void upstream_cancel(struct upstream *up, uint64_t tag)
+{
+    for (struct op *op = up->ops; op != NULL; op = op->next) {
+        if (op->tag != tag)
+            continue;
+        if (op->failed) {
+            op->fetch_id = UINT64_MAX; /* its job is on the way and frees it */
+            op->tag = 0;
+        } else {
+            fetch_cancel(up->fetch, op->fetch_id);
+            forget(up, op);
+        }
+        return;
+    }
+}
+
+void upstream_bench(struct upstream *up, uint32_t provider)
+{
+    if (provider >= SOURCE_PROVIDERS_MAX || provider >= up->config->n_rpcs)
+        return;
+    breaker_bench(&up->breakers[provider], loop_now(up->loop).boot_ms);
+    log_line(LOG_LEVEL_ERROR, "rpc", "benched", log_str("name", up->config->rpcs[provider].name),
+             log_str("cause", "an answer did not verify"));
+}
+
+void upstream_mark_benched(const struct upstream *up, struct source_policy *policy)
+{
+    for (size_t i = 0; i < policy->n_providers; i++)
+        policy->providers[i].benched =
+            !breaker_would_allow(&up->breakers[i], loop_now(up->loop).boot_ms);
+}
+
+static const char *breaker_name(enum breaker_state state)
+{
+    switch (state) {
+    case BREAKER_BENCHED:
+        return "benched";
+    case BREAKER_OPEN:
+        return "open";
+    case BREAKER_PROBING:
+        return "probing";
+    case BREAKER_CLOSED:
+        return "closed";
+    }
+    return "closed";
+}
+
+json_t *upstream_providers_json(const struct upstream *up)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; list != NULL && i < up->config->n_rpcs && i < SOURCE_PROVIDERS_MAX; i++) {
+        const struct config_rpc *rpc = &up->config->rpcs[i];
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:s, s:I, s:s}", "name", rpc->name, "group", rpc->group, "chain",
+                            (json_int_t)rpc->chain, "breaker",
+                            breaker_name(breaker_state(&up->breakers[i],
+                                                       loop_now(up->loop).boot_ms))));
+    }
+    return list;
+}
+
+json_t *upstream_counters_json(const struct upstream *up)
+{
+    struct fetch_counters c;
+
+    fetch_count(up->fetch, &c);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "started", (json_int_t)c.started,
+                     "answered", (json_int_t)c.answered, "failed", (json_int_t)c.failed, "cancelled",
+                     (json_int_t)c.cancelled, "bytes_in", (json_int_t)c.bytes_in, "active",
+                     (json_int_t)c.active, "queued", (json_int_t)c.queued);
+}
+
+void upstream_free(struct upstream *up)
+{
+    if (up == NULL)
+        return;
+    fetch_free(up->fetch);
+    while (up->ops != NULL)
+        forget(up, up->ops);
+    free(up);
+}

@@ -1,0 +1,29 @@
+/* resolver/daemon/upstream.h - between the core's requests and the fetcher: endpoints, breakers, benches.
+ * Loop thread only. */
+#ifndef MS_DAEMON_UPSTREAM_H
+#define MS_DAEMON_UPSTREAM_H
+
+#include "resolver/daemon/config.h"
+#include "resolver/daemon/loop.h"
+
+struct upstream;
+
+/* One core_response (through `answer`) follows each upstream_send, unless it is cancelled. */
+MS_MUST_USE enum ms_err upstream_new(struct loop *loop, const struct config *config,
+                                     void (*answer)(void *arg, uint64_t tag,
+                                                    const struct source_response *response),
+                                     void *arg, struct upstream **ret_upstream,
+                                     struct ms_diag *diag);
+/* On error nothing changes. Breakers of endpoints that keep their name are kept. */
+MS_MUST_USE enum ms_err upstream_configure(struct upstream *up, const struct config *config,
+                                           struct ms_diag *diag);
+void upstream_send(struct upstream *up, uint64_t tag, const struct source_request *request);
+void upstream_cancel(struct upstream *up, uint64_t tag);
+void upstream_bench(struct upstream *up, uint32_t provider);
+void upstream_mark_benched(const struct upstream *up, struct source_policy *policy);
+/* Providers with the state of their breaker, and the fetcher's counters (new references). */
+json_t *upstream_providers_json(const struct upstream *up);
+json_t *upstream_counters_json(const struct upstream *up);
+void upstream_free(struct upstream *up);
+
+#endif
