@@ -11,7 +11,10 @@ mapfile -t files < <(find base eth sig resolver cache cli include fuzz bench tes
 awk '
     /\t/        { print FILENAME ":" FNR ": a tab"; bad = 1 }
     /[ \t\r]+$/ { print FILENAME ":" FNR ": blanks at the end of the line"; bad = 1 }
-    length($0) > 100 { print FILENAME ":" FNR ": longer than 100 columns"; bad = 1 }
+    /clang-format off/ { off = 1 } # a table may be wider
+    /clang-format on/  { off = 0 }
+    FNR == 1           { off = 0 }
+    !off && length($0) > 100 { print FILENAME ":" FNR ": longer than 100 columns"; bad = 1 }
     END { exit bad }' "${files[@]}" || bad=1
 
 # The layout differs between releases of the tool: only this one counts.

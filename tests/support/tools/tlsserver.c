@@ -75,9 +75,8 @@ static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
     X509_EXTENSION_free(ext);
 }
 
-/* A certificate for `key`, named `name`, signed by issuer (NULL: by itself). */
-static X509 *make_cert(EVP_PKEY *key, const char *name, X509 *issuer, EVP_PKEY *issuer_key,
-                       long from_s, long to_s)
+/* A certificate for `key`, named `name`, to be signed by issuer (NULL: by itself). */
+static X509 *make_cert(EVP_PKEY *key, const char *name, X509 *issuer, long from_s, long to_s)
 {
     X509 *cert = X509_new();
     if (cert == NULL || X509_set_version(cert, X509_VERSION_3) != 1)
@@ -96,8 +95,6 @@ static X509 *make_cert(EVP_PKEY *key, const char *name, X509 *issuer, EVP_PKEY *
         add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE");
         add_extension(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign");
     }
-    if (issuer_key == NULL)
-        issuer_key = key;
     add_extension(cert, issuer == NULL ? cert : issuer, NID_subject_key_identifier, "hash");
     return cert;
 }
@@ -129,10 +126,10 @@ static void make_tls(void)
     EVP_PKEY *ca_key = EVP_EC_gen("P-256"), *key = EVP_EC_gen("P-256");
     if (ca_key == NULL || key == NULL)
         die("key");
-    X509 *ca = make_cert(ca_key, "measured test CA", NULL, NULL, -DAY_S * 3, DAY_S * 30);
+    X509 *ca = make_cert(ca_key, "measured test CA", NULL, -DAY_S * 3, DAY_S * 30);
     sign_cert(ca, ca_key);
-    X509 *cert = make_cert(key, server.hosts[0], ca, ca_key, -DAY_S * 2,
-                           server.expired ? -DAY_S : DAY_S * 30);
+    X509 *cert =
+        make_cert(key, server.hosts[0], ca, -DAY_S * 2, server.expired ? -DAY_S : DAY_S * 30);
     add_hosts(cert, ca);
     sign_cert(cert, ca_key);
 
