@@ -413,6 +413,7 @@ static void test_tampered_blob(void **state)
     (void)state;
     static const char *const changes[] = {
         "UPDATE blob SET data = x'00'",
+        "UPDATE blob SET data = zeroblob(length(data))",
         "UPDATE blob SET data = substr(data, 1, length(data) - 1)",
         "UPDATE blob SET size = size - 1",
         "UPDATE blob SET encoding = 1 - encoding",
@@ -472,12 +473,14 @@ static struct seen walk(struct cache *cache, const struct ms_sha256 *key)
 static void test_history(void **state)
 {
     (void)state;
-    static const char *const refused[] = {
+    static const char insert_below[] =
+        "INSERT INTO history(n, key, level, time_s, status, kind, set_hash, prev, hmac)"
+        " VALUES(0, zeroblob(32), 1, 1, 1, 'x', zeroblob(32), zeroblob(32), zeroblob(32))";
+    const char *const refused[] = {
         "UPDATE history SET kind = 'x'",
         "DELETE FROM history WHERE n = 2",
         "INSERT OR REPLACE INTO history SELECT * FROM history WHERE n = 2",
-        "INSERT INTO history(n, key, level, time_s, status, kind, set_hash, prev, hmac)"
-        " VALUES(0, zeroblob(32), 1, 1, 1, 'x', zeroblob(32), zeroblob(32), zeroblob(32))",
+        insert_below,
     };
     struct cache *cache = must_open();
     struct cache_entry e = sample();
