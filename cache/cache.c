@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define CACHE_BUSY_MS 5000 /* only readers can hold us up: the lock file keeps other writers out \
-                            */
+#define CACHE_BUSY_MS                                                          \
+    5000 /* only readers can hold us up: the lock file keeps other writers out \
+          */
 #define CACHE_ROW_LIMIT_BYTES \
     ((int)CACHE_BLOB_MAX_BYTES + (1 << 20)) /* largest value SQLite may build */
 
@@ -64,24 +65,29 @@ enum ms_err cache_run(struct cache *cache, enum cache_stmt which, struct ms_diag
     return err;
 }
 
+static enum ms_err roll_back(struct cache *cache, struct ms_diag *diag)
+{
+    if (sqlite3_get_autocommit(cache->db) != 0)
+        return MS_OK;
+    return cache_run(cache, CACHE_STMT_ROLLBACK, diag, "rollback");
+}
+
 enum ms_err cache_begin(struct cache *cache, struct ms_diag *diag)
 {
     if (cache->readonly)
         return ms_diag_set(diag, MS_ERR_STORE, "database: opened for reading only");
-    assert(sqlite3_get_autocommit(cache->db) != 0);
-    return cache_run(cache, CACHE_STMT_BEGIN, diag, "begin");
+    enum ms_err err = roll_back(cache, diag);
+    return err != MS_OK ? err : cache_run(cache, CACHE_STMT_BEGIN, diag, "begin");
 }
 
 enum ms_err cache_end(struct cache *cache, enum ms_err err, struct ms_diag *diag)
 {
     if (err == MS_OK)
         err = cache_run(cache, CACHE_STMT_COMMIT, diag, "commit");
-    /* SQLite ends the transaction by itself after some errors (full disk, I/O). */
-    if (err != MS_OK && sqlite3_get_autocommit(cache->db) == 0) {
-        enum ms_err undone = cache_run(cache, CACHE_STMT_ROLLBACK, NULL, "rollback");
-        assert(undone == MS_OK);
-        (void)undone;
-    }
+    /* SQLite ends the transaction by itself after some errors (full disk, I/O). A ROLLBACK that
+     * fails is tried again before the next transaction. */
+    if (err != MS_OK)
+        (void)roll_back(cache, NULL);
     return err;
 }
 
@@ -209,7 +215,7 @@ enum ms_err cache_open(const char *state_dir, const struct cache_options *option
     if (err == MS_OK)
         err = cache_files_key(state_dir, !has_content, cache->hmac_key, diag);
     if (err == MS_OK)
-        err = open_db(cache, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, diag);
+        err = open_db(cache, path, SQLITE_OPEN_READWRITE, diag);
     if (err == MS_OK)
         err = set_up(cache, path, options, diag);
     if (err != MS_OK) {

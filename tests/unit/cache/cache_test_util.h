@@ -104,7 +104,7 @@ static inline struct cache_entry sample(void)
         .life = {120, 121, 3600, -1, true},
         .valid_until_s = 1700000004,
         .etag = "\"abc\"",
-        .last_modified = "Sun, 06 Nov 1994 08:49:37 GMT",
+        .last_modified = "Sat, 05 Nov 1994 08:49:37 GMT",
         .error = MS_ERR_REVERT,
         .error_until_s = 1700000005,
     };

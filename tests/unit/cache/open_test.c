@@ -61,6 +61,26 @@ static void test_parents(void **state)
     (void)snprintf(state_dir, sizeof(state_dir), "%s", parent);
 }
 
+/* systemd's DynamicUser makes /var/lib/measured a link; the files themselves must not be links. */
+static void test_links(void **state)
+{
+    (void)state;
+    char link_path[80], dir[64];
+    (void)snprintf(dir, sizeof(dir), "%s", state_dir);
+    (void)snprintf(link_path, sizeof(link_path), "%s-link", dir);
+    assert_int_equal(symlink(dir, link_path), 0);
+    (void)snprintf(state_dir, sizeof(state_dir), "%.60s", link_path);
+    struct cache *cache = must_open();
+    struct cache_entry e = sample();
+    must_commit(cache, &e, NULL);
+    cache_close(cache);
+    assert_int_equal(unlink(link_path), 0);
+    (void)snprintf(state_dir, sizeof(state_dir), "%s", dir);
+    assert_int_equal(unlink(in_dir("measured.db")), 0);
+    assert_int_equal(symlink("/dev/null", in_dir("measured.db")), 0);
+    must_refuse(MS_ERR_IO, "measured.db");
+}
+
 static void test_world_writable(void **state)
 {
     (void)state;
@@ -312,12 +332,12 @@ static void test_readonly_dir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_files),        TEST(test_parents),       TEST(test_world_writable),
-        TEST(test_key_file),     TEST(test_second_opener), TEST(test_settings),
-        TEST(test_migration),    TEST(test_newer_version), TEST(test_other_program),
-        TEST(test_garbage),      TEST(test_truncated),     TEST(test_corrupt_page),
-        TEST(test_disk_full),    TEST(test_busy),          TEST(test_readonly),
-        TEST(test_readonly_dir),
+        TEST(test_files),         TEST(test_parents),      TEST(test_world_writable),
+        TEST(test_links),         TEST(test_key_file),     TEST(test_second_opener),
+        TEST(test_settings),      TEST(test_migration),    TEST(test_newer_version),
+        TEST(test_other_program), TEST(test_garbage),      TEST(test_truncated),
+        TEST(test_corrupt_page),  TEST(test_disk_full),    TEST(test_busy),
+        TEST(test_readonly),      TEST(test_readonly_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
