@@ -293,7 +293,7 @@ enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_
     r->seq = spec->seq;
     if (spec->n_warnings > 0) {
         r->has_spelling = true;
-        (void)envelope_spelling(spec, &r->spelling); /* an error sticks in the buffer */
+        return envelope_spelling(spec, &r->spelling);
     }
     return MS_OK;
 }

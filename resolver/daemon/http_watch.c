@@ -56,8 +56,8 @@ static void on_event(struct core_watcher *watcher, const char *envelope, size_t 
     struct ms_buf text = MS_BUF_INIT(WATCH_QUEUE_MAX_BYTES);
 
     (void)ms_buf_add_str(&text, "event: set\ndata: ");
-    (void)envelope_add_spelling(ms_span_of(envelope, len), ms_buf_span(&s->spelling), &text);
-    if (ms_buf_add_str(&text, "\n\n") == MS_OK)
+    if (envelope_add_spelling(ms_span_of(envelope, len), ms_buf_span(&s->spelling), &text) == MS_OK &&
+        ms_buf_add_str(&text, "\n\n") == MS_OK)
         say(s, ms_buf_span(&text), false);
     ms_buf_done(&text);
 }
