@@ -20,7 +20,6 @@ struct flight {
     struct source_previous previous;
     struct ms_now started;
     size_t out;                  /* requests without an answer */
-    bool used[SOURCE_PROVIDERS_MAX];
     struct source_result *result; /* while it is being stored */
     enum entry_verdict verdict;
 };
@@ -304,12 +303,10 @@ static void send_requests(struct core *core, struct core_entry *e)
 
     while (source_take_request(f->source, &request)) {
         f->out++;
-        if (request.kind == SOURCE_REQUEST_RPC) {
-            f->used[request.provider] = true;
+        if (request.kind == SOURCE_REQUEST_RPC)
             METRIC_INC(upstream_rpc);
-        } else {
+        else
             METRIC_INC(upstream_http);
-        }
         core->env.fetch(core->env.arg, tag_of(e, request.id), &request);
     }
 }
@@ -334,16 +331,11 @@ static void schedule_poll(struct core *core, struct core_entry *e)
 static void flight_failed(struct core *core, struct core_entry *e, enum ms_err err,
                           const struct ms_diag *diag, int64_t negative_s)
 {
-    struct flight *f = e->flight;
     struct ms_now now = now_of(core);
     struct ms_diag copy = diag == NULL ? (struct ms_diag){0} : *diag;
 
     METRIC_INC(flights_failed);
     note_event(core, 5, "resolve-failed", e, ms_diag_text(&copy, err));
-    if (f != NULL && (err == MS_ERR_PROOF || err == MS_ERR_HEADER || err == MS_ERR_COMMITMENT))
-        for (uint32_t p = 0; p < SOURCE_PROVIDERS_MAX; p++)
-            if (f->used[p])
-                core->env.bench(core->env.arg, p);
     entry_fail(&e->facts, err, &copy, negative_s,
                is_contract(e) ? ENTRY_BACKOFF_CAP_RPC_MS : ENTRY_BACKOFF_CAP_HTTP_MS,
                core->env.random(core->env.arg), now);
@@ -487,6 +479,10 @@ static void flight_done(struct core *core, struct core_entry *e)
 static void flight_advance(struct core *core, struct core_entry *e, enum source_state state)
 {
     struct flight *f = e->flight;
+
+    for (uint32_t p = 0; state != SOURCE_WANTS && p < f->policy.n_providers; p++)
+        if (source_lied(f->source, p))
+            core->env.bench(core->env.arg, p);
 
     switch (state) {
     case SOURCE_WANTS:

@@ -19,8 +19,7 @@ unsigned http_status_of(enum ms_err err)
 {
     if (err == MS_ERR_CONFLICT)
         return MHD_HTTP_CONFLICT;
-    if (err == MS_ERR_NOT_FOUND || err == MS_ERR_NO_CODE || err == MS_ERR_KIND ||
-        err == MS_ERR_REVERT)
+    if (err == MS_ERR_NOT_FOUND || err == MS_ERR_NO_CODE || err == MS_ERR_KIND)
         return MHD_HTTP_NOT_FOUND;
     if (err == MS_ERR_METHOD)
         return MHD_HTTP_METHOD_NOT_ALLOWED;
@@ -29,7 +28,7 @@ unsigned http_status_of(enum ms_err err)
     if (err == MS_ERR_HTTP || err == MS_ERR_CONNECT || err == MS_ERR_RESOLVE || err == MS_ERR_TLS ||
         err == MS_ERR_REDIRECT || err == MS_ERR_HASH || err == MS_ERR_RPC ||
         err == MS_ERR_RPC_SHAPE || err == MS_ERR_PROOF || err == MS_ERR_HEADER ||
-        err == MS_ERR_COMMITMENT)
+        err == MS_ERR_COMMITMENT || err == MS_ERR_REVERT)
         return MHD_HTTP_BAD_GATEWAY;
     return MHD_HTTP_SERVICE_UNAVAILABLE;
 }

@@ -10,6 +10,7 @@ struct source {
     const struct spec *spec;
     struct source_policy policy;
     struct source_previous previous;
+    bool lied[SOURCE_PROVIDERS_MAX]; /* gave something that does not verify */
     int64_t started_s;     /* wall clock of source_new */
     struct ms_arena arena; /* request bodies, copies of strings */
     enum source_state state;

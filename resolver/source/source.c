@@ -330,3 +330,8 @@ int64_t source_negative_s(const struct source *s)
 {
     return s->state == SOURCE_FAILED ? s->negative_s : 0;
 }
+
+bool source_lied(const struct source *s, uint32_t provider)
+{
+    return provider < SOURCE_PROVIDERS_MAX && s->lied[provider];
+}

@@ -172,6 +172,8 @@ bool source_take_request(struct source *source, struct source_request *ret_reque
 /* Move the result to the caller (source_result_free). NULL unless DONE. */
 struct source_result *source_take_result(struct source *source);
 enum ms_err source_error(const struct source *source, struct ms_diag *ret_diag);
+/* Whether this provider of the policy gave something that does not verify; also after success. */
+bool source_lied(const struct source *source, uint32_t provider);
 /* Whether the failure is a definite "there is no such thing" (404, no code, revert) and for how long it
  * may be remembered; 0 when it is not. */
 int64_t source_negative_s(const struct source *source);
