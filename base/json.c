@@ -11,8 +11,8 @@ static enum ms_err fault(struct ms_diag *diag, enum ms_err err, size_t line, siz
     return ms_diag_set(diag, err, "JSON: %s (line %zu, column %zu)", what, line, column);
 }
 
-/* Depth and number of values, by bytes outside strings: what would be costly never reaches the parser.
- * Text that is not JSON may pass; the parser refuses it. */
+/* Depth and number of values, by bytes outside strings, and NUL bytes: what would be costly or misread
+ * never reaches the parser. Other text that is not JSON may pass; the parser refuses it. */
 static enum ms_err scan(struct ms_span text, const struct ms_json_limits *limits,
                         struct ms_diag *diag)
 {
@@ -23,6 +23,8 @@ static enum ms_err scan(struct ms_span text, const struct ms_json_limits *limits
 
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.ptr[i];
+        if (c == '\0') /* jansson drops one that it has to put back, as behind a number */
+            return fault(diag, MS_ERR_JSON, line, i - start + 1, "a NUL byte");
         if (in_string) {
             if (c == '\\')
                 i++;

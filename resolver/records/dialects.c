@@ -45,10 +45,30 @@ static bool has(const json_t *object, const char *name)
     return json_object_get(object, name) != NULL;
 }
 
+/* A member that is not understood may be a constraint. */
+static enum ms_err check_members(struct rec_ctx *ctx, json_t *object, const char *form,
+                                 const char *const *known, size_t n_known)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach(object, name, value)
+    {
+        bool found = false;
+        for (size_t i = 0; i < n_known; i++)
+            found = found || strcmp(name, known[i]) == 0;
+        if (!found)
+            return rec_refuse(ctx, MS_ERR_RECORDS, "L000", "%s: member \"%.40s\" is not understood",
+                              form, name);
+    }
+    return MS_OK;
+}
+
 /* ---- `attest measure` (consumers.md 1.3) ---- */
 
 static enum ms_err from_attest_measure(struct rec_ctx *ctx, json_t *root, json_t *list)
 {
+    static const char *const known[] = {"kind", "azure", "dcap"};
     struct ms_span kind = ms_json_member_str(root, "kind");
     json_t *azure = json_object_get(root, "azure");
     json_t *dcap = json_object_get(root, "dcap");
@@ -57,10 +77,8 @@ static enum ms_err from_attest_measure(struct rec_ctx *ctx, json_t *root, json_t
         return shape(ctx, "attest measure: kind dcap holds values of one machine, not a policy");
     if (!ms_span_eq_str(kind, "portable") && !ms_span_eq_str(kind, "azure"))
         return shape(ctx, "attest measure: unknown kind");
-    if (json_object_size(root) != 1 + (size_t)(azure != NULL) + (size_t)(dcap != NULL))
-        return shape(ctx, "attest measure: a member that is not understood");
-    enum ms_err err = MS_OK;
-    if (azure != NULL && !json_is_null(azure))
+    enum ms_err err = check_members(ctx, root, "attest measure", known, MS_ARRAY_LEN(known));
+    if (err == MS_OK && azure != NULL && !json_is_null(azure))
         err = add_record(list, "", "azure-tdx", "measurements", json_incref(azure));
     if (err == MS_OK && dcap != NULL && !json_is_null(dcap))
         err = add_record(list, "", "gcp-tdx", "dcap_image_hashes", json_incref(dcap));
@@ -297,9 +315,16 @@ static bool is_default_tcb(const json_t *statuses)
 
 static enum ms_err from_dstack(struct rec_ctx *ctx, json_t *root, json_t *list)
 {
+    static const char *const known[] = {"osImages",           "gatewayAppId", "allowedTcbStatuses",
+                                        "allowedAdvisoryIds", "kms",          "apps"};
+    static const char *const of_app[] = {"composeHashes", "devices", "allowAnyDevice"};
     json_t *app = NULL;
 
-    enum ms_err err = the_app(ctx, json_object_get(root, "apps"), &app);
+    enum ms_err err = check_members(ctx, root, "dstack", known, MS_ARRAY_LEN(known));
+    if (err == MS_OK)
+        err = the_app(ctx, json_object_get(root, "apps"), &app);
+    if (err == MS_OK)
+        err = check_members(ctx, app, "dstack app", of_app, MS_ARRAY_LEN(of_app));
     if (err != MS_OK)
         return err;
     if (!is_default_tcb(json_object_get(root, "allowedTcbStatuses")) ||

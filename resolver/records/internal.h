@@ -67,9 +67,6 @@ MS_MUST_USE enum ms_err rec_check_unknown(struct rec_ctx *ctx, json_t *measureme
 /* `dcap_image_hashes` into a new normalised object. */
 MS_MUST_USE enum ms_err rec_read_image(struct rec_ctx *ctx, json_t *hashes, json_t **ret_hashes);
 
-/* One record or predicate as canonical JSON, appended. */
-enum ms_err rec_record_canonical(const struct rec_record *record, struct ms_buf *out);
-enum ms_err rec_predicate_canonical(const struct rec_predicate *predicate, struct ms_buf *out);
 int rec_predicate_cmp(const void *a, const void *b);
 
 #endif

@@ -127,6 +127,11 @@ MS_MUST_USE enum ms_err rec_set_hash(const struct rec_set *set, struct ms_sha256
 /* That canonical JSON text, an array, appended. */
 MS_MUST_USE enum ms_err rec_set_canonical(const struct rec_set *set, struct ms_buf *out);
 
+/* One record or predicate of it, appended: what a diff of two sets compares. */
+MS_MUST_USE enum ms_err rec_record_canonical(const struct rec_record *record, struct ms_buf *out);
+MS_MUST_USE enum ms_err rec_predicate_canonical(const struct rec_predicate *predicate,
+                                                struct ms_buf *out);
+
 /* ---- profiles (consumers.md 3.4) ---- */
 enum rec_profile {
     REC_PROFILE_NONE = 0,

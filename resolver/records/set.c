@@ -69,6 +69,9 @@ void rec_set_warn(struct rec_set *set, const char *code, const char *fmt, ...)
 
 /* "record 2 (id "x"): " before the sentence; a long id is cut, so that the sentence survives. */
 static void tell(const struct rec_ctx *ctx, const char *fmt, va_list args, char *out, size_t size)
+    MS_PRINTF(2, 0);
+
+static void tell(const struct rec_ctx *ctx, const char *fmt, va_list args, char *out, size_t size)
 {
     int n = 0;
 

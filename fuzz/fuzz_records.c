@@ -1,0 +1,119 @@
+/* fuzz/fuzz_records.c - measurement documents in both modes, the linter, every profile.
+ *
+ * Beside not crashing: strict accepts nothing that dialect mode refuses; the canonical form of what
+ * was read reads back to the same hash; no profile writes a record without registers, or of type
+ * none. */
+#include "resolver/records/records.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool ok)
+{
+    if (!ok)
+        abort();
+}
+
+static void count_finding(const struct rec_finding *finding, void *arg)
+{
+    size_t *n = arg;
+
+    require(finding->text[0] != '\0');
+    ++*n;
+}
+
+static void check_canonical(const struct rec_set *set)
+{
+    struct ms_buf text = MS_BUF_INIT(REC_ARENA_MAX_BYTES);
+    struct ms_sha256 a, b;
+    struct rec_set again;
+
+    rec_set_init(&again);
+    require(rec_set_canonical(set, &text) == MS_OK);
+    /* The canonical form writes more than some dialects do, so it may exceed the limits of a
+     * document. */
+    if (rec_parse(ms_buf_span(&text), REC_MODE_DIALECTS, &again, NULL) == MS_OK) {
+        require(rec_set_hash(set, &a) == MS_OK && rec_set_hash(&again, &b) == MS_OK);
+        require(ms_sha256_eq(&a, &b));
+    } else {
+        require(text.len > REC_DOC_MAX_BYTES / 4);
+    }
+    rec_set_done(&again);
+    ms_buf_done(&text);
+}
+
+static void check_rendered(struct ms_span text, enum rec_profile profile)
+{
+    static const struct ms_json_limits limits = {(size_t)32 << 20, 16, (size_t)1 << 22, 0};
+    json_t *root = NULL;
+
+    require(ms_json_parse(text, &limits, &root, NULL) == MS_OK && json_is_array(root));
+    require(profile != REC_PROFILE_CVM || json_array_size(root) > 0);
+    for (size_t i = 0; i < json_array_size(root); i++) {
+        const json_t *record = json_array_get(root, i);
+        require(rec_type_parse(ms_json_member_str(record, "attestation_type")) != REC_TYPE_UNKNOWN);
+        require(json_object_size(json_object_get(record, "measurements")) > 0 ||
+                (profile == REC_PROFILE_ATLS_2 &&
+                 json_object_size(json_object_get(record, "dcap_image_hashes")) >= 5));
+    }
+    json_decref(root);
+}
+
+static void check_profiles(const struct rec_set *set)
+{
+    const struct rec_set *sets[] = {set};
+
+    for (enum rec_profile p = REC_PROFILE_SEED; p <= REC_PROFILE_CVM; p++) {
+        struct ms_buf out = MS_BUF_INIT((size_t)32 << 20);
+        enum ms_err err = rec_render(sets, 1, p, &out, NULL);
+        if (err == MS_OK)
+            check_rendered(ms_buf_span(&out), p);
+        else
+            require(p == REC_PROFILE_CVM && out.len == 0);
+        ms_buf_done(&out);
+    }
+    json_decref(rec_records_json(set));
+    json_decref(rec_predicates_json(set));
+}
+
+static void check_presented(struct ms_span text)
+{
+    static const struct ms_json_limits limits = {65536, 8, 4096, 0};
+    struct ms_arena arena = MS_ARENA_INIT(65536);
+    struct rec_presented regs[REC_REGISTERS_MAX];
+    json_t *root = NULL;
+    size_t n;
+
+    if (ms_json_parse(text, &limits, &root, NULL) != MS_OK)
+        return;
+    for (enum rec_type type = REC_TYPE_UNKNOWN; type <= REC_TYPE_QEMU_TDX; type++)
+        if (rec_presented_parse(root, type, &arena, regs, &n, NULL) == MS_OK)
+            require(n > 0 && n <= REC_REGISTERS_MAX);
+    json_decref(root);
+    ms_arena_done(&arena);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct ms_span text = ms_span_of(data, size);
+    struct rec_set strict, loose;
+    struct ms_diag diag = {0};
+    size_t findings = 0;
+
+    rec_set_init(&strict);
+    rec_set_init(&loose);
+    bool strict_ok = rec_parse(text, REC_MODE_STRICT, &strict, NULL) == MS_OK;
+    bool loose_ok = rec_parse(text, REC_MODE_DIALECTS, &loose, &diag) == MS_OK;
+    require(loose_ok || (!strict_ok && diag.text[0] != '\0'));
+    if (loose_ok) {
+        check_canonical(&loose);
+        check_profiles(&loose);
+    }
+    require(rec_lint(text, count_finding, &findings) == !loose_ok);
+    require(loose_ok || findings == 1);
+    check_presented(text);
+    rec_set_done(&strict);
+    rec_set_done(&loose);
+    return 0;
+}
