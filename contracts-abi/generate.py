@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""contracts-abi/generate.py - writes registry_abi.h from MeasurementRegistry.json.
+
+usage: python3 contracts-abi/generate.py          write the header
+       python3 contracts-abi/generate.py --check  exit 1 when the header is not what would be written
+
+Needs nothing but Python's standard library, and only to generate again: the header is checked in. The
+Keccak below is a third one beside js-sha3 (compile.mjs) and nettle (eth/keccak.c, with which
+tests/unit/source/registry_abi_test.c checks every constant).
+"""
+import json
+import os
+import re
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MASK = (1 << 64) - 1
+
+
+def rol(x, n):
+    n %= 64
+    return ((x << n) | (x >> (64 - n))) & MASK if n else x
+
+
+def permute(a):
+    """Keccak-f[1600], FIPS 202 3.3, on a[x][y]."""
+    lfsr = 1
+    for _ in range(24):
+        c = [a[x][0] ^ a[x][1] ^ a[x][2] ^ a[x][3] ^ a[x][4] for x in range(5)]
+        d = [c[(x + 4) % 5] ^ rol(c[(x + 1) % 5], 1) for x in range(5)]
+        a = [[a[x][y] ^ d[x] for y in range(5)] for x in range(5)]
+        x, y, lane = 1, 0, a[1][0]
+        for t in range(24):
+            x, y = y, (2 * x + 3 * y) % 5
+            lane, a[x][y] = a[x][y], rol(lane, (t + 1) * (t + 2) // 2)
+        for y in range(5):
+            row = [a[x][y] for x in range(5)]
+            for x in range(5):
+                a[x][y] = row[x] ^ (~row[(x + 1) % 5] & MASK & row[(x + 2) % 5])
+        for j in range(7):
+            lfsr = ((lfsr << 1) ^ ((lfsr >> 7) * 0x71)) & 0xFF
+            if lfsr & 2:
+                a[0][0] ^= 1 << ((1 << j) - 1)
+    return a
+
+
+def keccak256(data):
+    rate = 136
+    data = bytearray(data) + b"\x01"
+    data += b"\0" * (-len(data) % rate)
+    data[-1] |= 0x80
+    a = [[0] * 5 for _ in range(5)]
+    for block in range(0, len(data), rate):
+        for i in range(rate // 8):
+            at = block + 8 * i
+            a[i % 5][i // 5] ^= int.from_bytes(data[at : at + 8], "little")
+        a = permute(a)
+    return b"".join(a[i % 5][i // 5].to_bytes(8, "little") for i in range(4))
+
+
+def type_text(p):
+    """The canonical type of an ABI parameter: tuples written out."""
+    if not p["type"].startswith("tuple"):
+        return p["type"]
+    return "(" + ",".join(map(type_text, p["components"])) + ")" + p["type"][5:]
+
+
+def signature(entry):
+    return entry["name"] + "(" + ",".join(map(type_text, entry["inputs"])) + ")"
+
+
+def macro(name):
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).upper()
+
+
+def struct_text(p):
+    """EIP-712 encodeType of a struct without nested structs."""
+    name = p["internalType"].split(".")[-1].split("[")[0]
+    return name, name + "(" + ",".join(c["type"] + " " + c["name"] for c in p["components"]) + ")"
+
+
+def initialiser(value, outer):
+    lines, line = [], ""
+    for i, byte in enumerate(value):
+        piece = "0x%02x" % byte + (", " if i + 1 < len(value) else "")
+        if len(line) + len(piece) > 92:
+            lines.append(line.rstrip())
+            line = ""
+        line += piece
+    body = (" " + "\\\n        ").join(lines + [line]) if lines else line
+    return ("{{%s}}" if outer else "{%s}") % body
+
+
+def define(name, value):
+    text = "#define %s %s" % (name, value)
+    if len(text) <= 96 and "\n" not in text:
+        return text
+    return "#define %s \\\n    %s" % (name, value)
+
+
+def string(text, width=84):
+    """A C string, cut into pieces that fit a line."""
+    pieces = [text[i : i + width] for i in range(0, len(text), width)]
+    return " \\\n    ".join('"%s"' % p for p in pieces)
+
+
+def section(title, prefix, entries, size):
+    out = ["", "/* %s */" % title]
+    for entry in sorted(entries, key=lambda e: e["name"]):
+        text, name = signature(entry), macro(entry["name"])
+        out.append(define("%s_TEXT_%s" % (prefix, name), string(text)))
+        out.append(define("%s_%s" % (prefix, name), initialiser(keccak256(text.encode())[:size], size == 32)))
+    rows = ["X(%s)" % macro(e["name"]) for e in sorted(entries, key=lambda e: e["name"])]
+    out.append("#define %s_ALL(X) \\\n    %s" % (prefix, " \\\n    ".join(rows)))
+    return out
+
+
+def render(contract):
+    abi = contract["abi"]
+    kinds = lambda kind: [e for e in abi if e["type"] == kind]
+    functions = {e["name"]: e for e in kinds("function")}
+    code = bytes.fromhex(contract["deployedBytecode"][2:])
+    assert "0x" + keccak256(code).hex() == contract["deployedBytecodeKeccak256"]
+    out = [
+        "/* contracts-abi/registry_abi.h - constants of contracts-abi/MeasurementRegistry.json.",
+        " * Made by contracts-abi/generate.py; do not edit. X_ALL(X) lists the names of a section. */",
+        "#ifndef MS_CONTRACTS_REGISTRY_ABI_H",
+        "#define MS_CONTRACTS_REGISTRY_ABI_H",
+        "",
+        "/* clang-format off */",
+        "/* keccak256 of the contract's code: %d bytes, the same on every chain */" % len(code),
+        define("REGISTRY_CODE_HASH", initialiser(keccak256(code), True)),
+    ]
+    out += section("selectors: first 4 bytes of keccak256 of the text", "REGISTRY_CALL", kinds("function"), 4)
+    out += section("topic 0 of events", "REGISTRY_EVENT", kinds("event"), 32)
+    out += section("selectors of errors", "REGISTRY_ERROR", kinds("error"), 4)
+    out += ["", "/* EIP-712 types; frozen */"]
+    names = []
+    for p in functions["snapshot"]["outputs"]:
+        name, text = struct_text(p)
+        names.append(name.upper())
+        out.append(define("REGISTRY_TYPE_TEXT_%s" % name.upper(), string(text)))
+        out.append(define("REGISTRY_TYPE_%s" % name.upper(), initialiser(keccak256(text.encode()), True)))
+    out.append("#define REGISTRY_TYPE_ALL(X) \\\n    %s" % " \\\n    ".join("X(%s)" % n for n in names))
+    out += ["", "/* what calls return, and what is not indexed in an event, as ABI parameter lists */"]
+    for name in ("snapshot", "snapshotWithPayloads"):
+        text = ",".join(map(type_text, functions[name]["outputs"]))
+        out.append(define("REGISTRY_RETURNS_%s" % macro(name), string(text)))
+    for e in kinds("event"):
+        if e["name"] == "HistoryAppended":
+            text = ",".join(type_text(p) for p in e["inputs"] if not p["indexed"])
+            out.append(define("REGISTRY_LOG_DATA_HISTORY_APPENDED", string(text)))
+    out += ["", "#endif", ""]
+    return "\n".join(out)
+
+
+def main():
+    with open(os.path.join(HERE, "MeasurementRegistry.json"), encoding="ascii") as f:
+        text = render(json.load(f))
+    path = os.path.join(HERE, "registry_abi.h")
+    if sys.argv[1:] == ["--check"]:
+        with open(path, encoding="ascii") as f:
+            if f.read() != text:
+                sys.exit("contracts-abi/registry_abi.h is stale: run contracts-abi/generate.py")
+        return
+    with open(path, "w", encoding="ascii") as f:
+        f.write(text)
+
+
+main()
