@@ -169,8 +169,10 @@ static void lint_host(const struct linter *l, const struct rec_set *set,
 static int major_version(const char *id)
 {
     for (const char *at = id; *at != '\0'; at++) {
-        char before = at == id ? '-' : at[-1];
+        char before = '-';
         size_t len = 0;
+        if (at != id)
+            before = at[-1];
         if (!is_digit(*at) || is_digit(before) || before == '.' ||
             (is_letter(before) && before != 'v' && before != 'V'))
             continue;

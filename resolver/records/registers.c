@@ -221,7 +221,7 @@ static const struct {
 static enum ms_err read_image_hash(struct rec_ctx *ctx, const char *name, const json_t *json,
                                    json_t *out)
 {
-    struct rec_value value;
+    struct rec_value value = {0};
     char hex[2 * REC_VALUE_MAX_BYTES + 1];
 
     enum ms_err err = read_value(ctx, name, REC_TYPE_GCP_TDX, json, &value);

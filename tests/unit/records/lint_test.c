@@ -18,7 +18,7 @@
 #define V32(d) "\"" A32 d "\""
 #define REC(id, type, regs)                                                                        \
     "{\"measurement_id\":\"" id "\",\"attestation_type\":\"" type "\",\"measurements\":{" regs "}" \
-                                                                                               "}"
+    "}"
 #define DCAP(id, d) REC(id, "dcap-tdx", "\"0\":" V48("0") ",\"3\":" V48(d) ",\"1\":" V48(d))
 #define AZURE(id, d) REC(id, "azure-tdx", "\"4\":" V32("0") ",\"9\":" V32(d) ",\"11\":" V32(d))
 

@@ -213,6 +213,114 @@ static void test_different_hash(void **state)
     }
 }
 
+/* ---- random documents, each written in many ways ---- */
+
+struct draft {
+    bool azure;
+    size_t n;
+    struct {
+        unsigned index, n_values;
+        uint8_t value[3][48];
+    } reg[5];
+};
+
+static struct draft random_draft(void)
+{
+    struct draft d = {.azure = rand() % 2 == 0, .n = 1 + (size_t)rand() % 5};
+
+    for (size_t i = 0; i < d.n; i++) {
+        d.reg[i].index = (unsigned)i * (d.azure ? 5 : 1);
+        d.reg[i].n_values = 1 + (unsigned)rand() % 3;
+        for (size_t v = 0; v < d.reg[i].n_values; v++)
+            for (size_t b = 0; b < 48; b++)
+                d.reg[i].value[v][b] = (uint8_t)rand();
+    }
+    return d;
+}
+
+static void write_value(const uint8_t *value, size_t len, struct ms_buf *out)
+{
+    (void)ms_buf_add_byte(out, '"');
+    for (size_t i = 0; i < len; i++)
+        (void)ms_buf_addf(out, rand() % 2 == 0 ? "%02x" : "%02X", value[i]);
+    (void)ms_buf_add_byte(out, '"');
+}
+
+/* One of the ways in which the register can be written. */
+static void write_register(const struct draft *d, size_t i, struct ms_buf *out)
+{
+    unsigned first = (unsigned)rand() % d->reg[i].n_values, n = d->reg[i].n_values;
+    bool bare = rand() % 2 == 0, list = n > 1 || rand() % 2 == 0;
+    const char *name =
+        rec_register_name(d->azure ? REC_TYPE_AZURE_TDX : REC_TYPE_DCAP_TDX, d->reg[i].index);
+
+    if (rand() % 2 == 0)
+        (void)ms_buf_addf(out, "\"%u\":", d->reg[i].index);
+    else
+        (void)ms_buf_addf(out, "\"%c%s\":", name[0] - (rand() % 2 == 0 ? 32 : 0), name + 1);
+    if (!bare)
+        (void)ms_buf_add_str(out, list ? "{\"expected_any\":" : "{\"expected\":");
+    for (unsigned v = 0; v < n; v++) {
+        (void)ms_buf_add_str(out, v > 0 ? "," : list ? "[" : "");
+        write_value(d->reg[i].value[(first + v) % n], d->azure ? 32 : 48, out);
+    }
+    (void)ms_buf_addf(out, "%s%s", list ? "]" : "", bare ? "" : "}");
+}
+
+static void write_record(const struct draft *d, unsigned id, struct ms_buf *out)
+{
+    size_t first = (size_t)rand() % d->n;
+
+    (void)ms_buf_addf(
+        out, "{\"measurement_id\":\"%u\",\"attestation_type\":\"%s\",\"measurements\":{", id,
+        d->azure          ? "azure-tdx"
+        : rand() % 2 == 0 ? "dcap-tdx"
+                          : "qemu-tdx");
+    for (size_t i = 0; i < d->n; i++) {
+        (void)ms_buf_add_str(out, i == 0 ? "" : ", ");
+        write_register(d, (first + i) % d->n, out);
+    }
+    (void)ms_buf_add_str(out, "}}");
+}
+
+static void test_random_spellings(void **state)
+{
+    (void)state;
+    unsigned seed = 20261121;
+    print_message("seed %u\n", seed);
+    srand(seed);
+    for (int round = 0; round < 100; round++) {
+        struct draft drafts[4];
+        char first[65] = "", hash[65];
+        for (size_t i = 0; i < 4; i++)
+            drafts[i] = random_draft();
+        for (int spelling = 0; spelling < 8; spelling++) {
+            struct ms_buf text = MS_BUF_INIT(1 << 20);
+            unsigned start = (unsigned)rand() % 4;
+            for (unsigned i = 0; i < 4; i++) {
+                (void)ms_buf_add_byte(&text, i == 0 ? '[' : ',');
+                write_record(&drafts[(start + i) % 4], (start + i) % 4, &text);
+            }
+            (void)ms_buf_add_byte(&text, ']');
+            hash_of(ms_buf_str(&text), hash);
+            if (spelling == 0)
+                memcpy(first, hash, sizeof(first));
+            assert_string_equal(hash, first);
+            ms_buf_done(&text);
+        }
+        drafts[round % 4].reg[0].value[0][round % 32] ^= 1;
+        struct ms_buf text = MS_BUF_INIT(1 << 20);
+        for (unsigned i = 0; i < 4; i++) {
+            (void)ms_buf_add_byte(&text, i == 0 ? '[' : ',');
+            write_record(&drafts[i], i, &text);
+        }
+        (void)ms_buf_add_byte(&text, ']');
+        hash_of(ms_buf_str(&text), hash);
+        assert_string_not_equal(hash, first);
+        ms_buf_done(&text);
+    }
+}
+
 /* ---- profiles ---- */
 
 static const struct {
@@ -414,17 +522,12 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_hash),
-        cmocka_unit_test(test_foreign_forms),
-        cmocka_unit_test(test_canonical_text),
-        cmocka_unit_test(test_canonical_round_trip),
-        cmocka_unit_test(test_different_hash),
-        cmocka_unit_test(test_profiles),
-        cmocka_unit_test(test_seed_text),
-        cmocka_unit_test(test_expansion_cap),
-        cmocka_unit_test(test_render_reads_back),
-        cmocka_unit_test(test_envelope_members),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_same_hash),        cmocka_unit_test(test_foreign_forms),
+        cmocka_unit_test(test_canonical_text),   cmocka_unit_test(test_canonical_round_trip),
+        cmocka_unit_test(test_random_spellings), cmocka_unit_test(test_different_hash),
+        cmocka_unit_test(test_profiles),         cmocka_unit_test(test_seed_text),
+        cmocka_unit_test(test_expansion_cap),    cmocka_unit_test(test_render_reads_back),
+        cmocka_unit_test(test_envelope_members), cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
