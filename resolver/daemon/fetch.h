@@ -75,8 +75,8 @@ struct fetch;
 /* MS_ERR_CONFIG: ca_file cannot be read or holds no certificate, diag says why. MS_ERR_MEMORY. */
 MS_MUST_USE enum ms_err fetch_new(uv_loop_t *loop, const struct fetch_config *config,
                                   struct fetch **ret_fetch, struct ms_diag *diag);
-/* Other rules for requests that start from now on (those in flight finish under the old trust anchors, but
- * the new permits judge their next connection). On error nothing changes. Errors as fetch_new. */
+/* Other rules for requests that start from now on (those in flight keep their deadline and limits of size, but
+ * the new permits and anchors judge their next connection). On error nothing changes. Errors as fetch_new. */
 MS_MUST_USE enum ms_err fetch_configure(struct fetch *fetch, const struct fetch_config *config,
                                         struct ms_diag *diag);
 
