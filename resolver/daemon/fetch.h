@@ -64,7 +64,8 @@ struct fetch_counters {
  *   MS_ERR_OVERLOAD    too many wait already
  *   MS_ERR_RESOLVE, MS_ERR_CONNECT, MS_ERR_TLS, MS_ERR_TIMEOUT, MS_ERR_TOO_LARGE, MS_ERR_REDIRECT
  *   MS_ERR_BLOCKED     every address of the host is refused
- *   MS_ERR_HTTP        not HTTP, or the connection ended before the answer did
+ *   MS_ERR_HTTP        not HTTP
+ *   MS_ERR_TRUNCATED   the connection ended before the answer did
  *   MS_ERR_MEMORY, MS_ERR_INTERNAL
  * and diag says it in a sentence with host and port, never with a path or query. It may call fetch_start and
  * fetch_cancel, not fetch_free. */

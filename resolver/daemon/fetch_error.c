@@ -92,7 +92,7 @@ enum ms_err transfer_error(struct transfer *t, CURLcode code)
         return write_error(t);
     case CURLE_PARTIAL_FILE:
     case CURLE_GOT_NOTHING:
-        return ms_diag_set(diag, MS_ERR_HTTP,
+        return ms_diag_set(diag, MS_ERR_TRUNCATED,
                            "%s port %u: the connection ended before the answer did", t->host, t->port);
     case CURLE_OUT_OF_MEMORY:
         return MS_ERR_MEMORY;

@@ -578,11 +578,11 @@ static const struct {
     {"/r/file", MS_ERR_REDIRECT, 0, NULL, "redirects to another origin"},
     {"/big", MS_ERR_TOO_LARGE, 0, NULL, "the answer exceeds 1000 bytes"},
     {"/big-chunked", MS_ERR_TOO_LARGE, 0, NULL, "the answer exceeds 1000 bytes"},
-    {"/short", MS_ERR_HTTP, 0, NULL, "ended before the answer did"},
+    {"/short", MS_ERR_TRUNCATED, 0, NULL, "ended before the answer did"},
     /* libcurl 7.88 cannot tell a missing close_notify from the end of a body without a length. What is cut
      * short that way is no complete JSON, so the document's parser refuses it. */
     {"/cut", MS_OK, 200, "0123456789", ""},
-    {"/empty", MS_ERR_HTTP, 0, NULL, "ended before the answer did"},
+    {"/empty", MS_ERR_TRUNCATED, 0, NULL, "ended before the answer did"},
     {"/garbage", MS_ERR_HTTP, 0, NULL, "not an HTTP answer"},
 };
 
