@@ -247,7 +247,8 @@ enum ms_err source_new(const struct spec *spec, const struct source_policy *poli
     s->state = SOURCE_WANTS;
     s->started_s = now.wall_s;
     if (previous != NULL) {
-        s->previous.floor_sequence = previous->floor_sequence;
+        s->previous = *previous;
+        s->previous.etag = s->previous.last_modified = NULL; /* copied below */
         if (previous->etag != NULL)
             s->previous.etag = ms_arena_strdup(&s->arena, ms_span_str(previous->etag));
         if (previous->last_modified != NULL)
