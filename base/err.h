@@ -79,6 +79,7 @@
     X(MS_ERR_REDIRECT, 128, "redirect", "the server redirects to another origin")                  \
     X(MS_ERR_HASH, 129, "hash-mismatch", "the bytes do not hash to the expected value")            \
     X(MS_ERR_OVERLOAD, 130, "overload", "too many requests are waiting")                           \
+    X(MS_ERR_TRUNCATED, 131, "truncated", "the answer ended before it was complete")               \
     X(MS_ERR_UNAVAILABLE, 140, "unavailable", "could not find out")                                \
     X(MS_ERR_STALE, 141, "stale", "the last verified answer is too old to be served")              \
     X(MS_ERR_CONFLICT, 142, "conflict", "two verified answers contradict each other")              \

@@ -87,6 +87,28 @@ static enum ms_err from_jansson(const json_error_t *error, struct ms_diag *diag)
     return fault(diag, err, line, column, error->text);
 }
 
+/* jansson's member names are C strings. Who asked for U+0000 gets U+FFFD in its place there, and then in
+ * every string: RFC 8259 allows the text, so it parses. */
+static json_t *load_names_with_nul(struct ms_span text, size_t flags, json_error_t *error)
+{
+    static const char nul[] = "\\u0000", shown[] = "\\ufffd";
+    struct ms_buf copy = MS_BUF_INIT(text.len);
+    json_t *root = NULL;
+
+    if (ms_buf_add(&copy, text) != MS_OK)
+        return NULL;
+    for (size_t i = 0; i < copy.len; i++) {
+        if (copy.ptr[i] != '\\')
+            continue;
+        if (ms_span_starts(ms_span_sub(ms_buf_span(&copy), i, copy.len), nul))
+            memcpy(copy.ptr + i, shown, sizeof(shown) - 1);
+        i++; /* what is escaped starts no escape of its own */
+    }
+    root = json_loadb((const char *)copy.ptr, copy.len, flags, error);
+    ms_buf_done(&copy);
+    return root;
+}
+
 enum ms_err ms_json_parse(struct ms_span text, const struct ms_json_limits *limits, json_t **ret_root,
                           struct ms_diag *diag)
 {
@@ -106,6 +128,9 @@ enum ms_err ms_json_parse(struct ms_span text, const struct ms_json_limits *limi
     if ((limits->flags & MS_JSON_ALLOW_NUL) != 0)
         flags |= JSON_ALLOW_NUL;
     json_t *root = json_loadb((const char *)text.ptr, text.len, flags, &error);
+    if (root == NULL && (flags & JSON_ALLOW_NUL) != 0 &&
+        json_error_code(&error) == json_error_null_byte_in_key)
+        root = load_names_with_nul(text, flags, &error);
     if (root == NULL)
         return from_jansson(&error, diag);
     *ret_root = root;

@@ -10,7 +10,8 @@
 
 enum ms_json_flag {
     MS_JSON_ALLOW_DUPLICATES = 1u << 0, /* last one wins; only for conformance tests */
-    MS_JSON_ALLOW_NUL = 1u << 1,        /* \u0000 in strings (never in names); use json_string_length */
+    MS_JSON_ALLOW_NUL = 1u << 1,        /* \u0000 in strings: use json_string_length; in a
+                                       * member name it makes every one of them U+FFFD */
 };
 
 struct ms_json_limits {

@@ -114,10 +114,7 @@ static enum ms_err write_url(const struct wish *w, const struct spec *spec, stru
     spec_init(&again);
     enum ms_err err = cli_safe_url(spec, &typed, out);
     if (err == MS_ERR_LIMIT)
-        (void)ms_diag_set(diag, err,
-                          "the specifier exceeds %u characters; publish the document and use "
-                          "--location",
-                          SPEC_TEXT_MAX);
+        (void)ms_diag_set(diag, err, "the specifier exceeds %u characters", SPEC_TEXT_MAX);
     if (err == MS_OK)
         err = spec_parse_url(ms_buf_span(out), NULL, &again, &url, diag);
     if (err == MS_OK && url.path[0] != '\0')
@@ -152,6 +149,8 @@ static int run(const struct cli *cli, const struct wish *w)
         err = write_url(w, &spec, &out, &diag);
     if (err != MS_OK) {
         code = cli_print_error(cli, err, &diag, cli_exit_of(err));
+        if (err == MS_ERR_LIMIT && w->file != NULL)
+            cli_say(cli, "publish the document and use --location, or let a contract name it");
     } else {
         cli_say_warnings(cli, &spec);
         code = cli->json ? cli_print_json(cli, json_pack("{s:s}", "url", ms_buf_str(&out)), CLI_YES)

@@ -635,6 +635,20 @@ static void ask_entry(struct core *core, struct core_entry *e, struct core_reque
         start_flight(core, e);
 }
 
+/* `sha256:` and the inline list it names are one entry; who comes with the bytes brings the source. */
+static void take_bytes(struct core_entry *e, struct core_request *r)
+{
+    if (r->spec == NULL || r->spec->kind != SPEC_INLINE || e->spec->kind != SPEC_SHA256 ||
+        e->facts.good || e->flight != NULL)
+        return;
+    spec_release(e->spec);
+    e->spec = r->spec;
+    r->spec = NULL;
+    bundle_identity_only(e->spec);
+    e->facts.next_try_ms = 0;
+    e->facts.negative_until_ms = 0;
+}
+
 void core_ask(struct core *core, struct core_request *r)
 {
     if (core->draining) {
@@ -652,6 +666,7 @@ void core_ask(struct core *core, struct core_request *r)
             return;
         }
     }
+    take_bytes(e, r);
     ask_entry(core, e, r);
 }
 

@@ -64,7 +64,8 @@ struct fetch_counters {
  *   MS_ERR_OVERLOAD    too many wait already
  *   MS_ERR_RESOLVE, MS_ERR_CONNECT, MS_ERR_TLS, MS_ERR_TIMEOUT, MS_ERR_TOO_LARGE, MS_ERR_REDIRECT
  *   MS_ERR_BLOCKED     every address of the host is refused
- *   MS_ERR_HTTP        not HTTP, or the connection ended before the answer did
+ *   MS_ERR_HTTP        not HTTP
+ *   MS_ERR_TRUNCATED   the connection ended before the answer did
  *   MS_ERR_MEMORY, MS_ERR_INTERNAL
  * and diag says it in a sentence with host and port, never with a path or query. It may call fetch_start and
  * fetch_cancel, not fetch_free. */
@@ -75,8 +76,8 @@ struct fetch;
 /* MS_ERR_CONFIG: ca_file cannot be read or holds no certificate, diag says why. MS_ERR_MEMORY. */
 MS_MUST_USE enum ms_err fetch_new(uv_loop_t *loop, const struct fetch_config *config,
                                   struct fetch **ret_fetch, struct ms_diag *diag);
-/* Other rules for requests that start from now on (those in flight finish under the old trust anchors, but
- * the new permits judge their next connection). On error nothing changes. Errors as fetch_new. */
+/* Other rules for requests that start from now on (those in flight keep their deadline and limits of size, but
+ * the new permits and anchors judge their next connection). On error nothing changes. Errors as fetch_new. */
 MS_MUST_USE enum ms_err fetch_configure(struct fetch *fetch, const struct fetch_config *config,
                                         struct ms_diag *diag);
 

@@ -61,10 +61,9 @@ void fetch_trust_free(struct fetch_trust *trust)
     free(trust);
 }
 
-bool fetch_trust_apply(const struct fetch_trust *trust, void *ssl_ctx)
+void fetch_trust_apply(const struct fetch_trust *trust, void *ssl_ctx)
 {
     SSL_CTX_set1_cert_store(ssl_ctx, trust->store);
-    return true;
 }
 
 bool fetch_trust_peer(void *ssl, struct ms_sha256 *ret_hash)

@@ -16,8 +16,8 @@ MS_MUST_USE enum ms_err fetch_trust_new(const char *ca_file, struct fetch_trust 
                                         struct ms_diag *diag);
 void fetch_trust_free(struct fetch_trust *trust);
 
-/* Make an SSL_CTX verify by these anchors and no others. False on failure. */
-bool fetch_trust_apply(const struct fetch_trust *trust, void *ssl_ctx);
+/* Make an SSL_CTX verify by these anchors and no others. */
+void fetch_trust_apply(const struct fetch_trust *trust, void *ssl_ctx);
 
 /* SHA-256 of the certificate (DER) of an SSL's peer; false when it has none. */
 bool fetch_trust_peer(void *ssl, struct ms_sha256 *ret_hash);

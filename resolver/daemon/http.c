@@ -25,7 +25,7 @@ unsigned http_status_of(enum ms_err err)
         return MHD_HTTP_METHOD_NOT_ALLOWED;
     if (err == MS_ERR_TOO_LARGE)
         return MHD_HTTP_CONTENT_TOO_LARGE;
-    if (err == MS_ERR_HTTP || err == MS_ERR_CONNECT || err == MS_ERR_RESOLVE || err == MS_ERR_TLS ||
+    if (err == MS_ERR_HTTP || err == MS_ERR_TRUNCATED || err == MS_ERR_CONNECT || err == MS_ERR_RESOLVE || err == MS_ERR_TLS ||
         err == MS_ERR_REDIRECT || err == MS_ERR_HASH || err == MS_ERR_RPC ||
         err == MS_ERR_RPC_SHAPE || err == MS_ERR_PROOF || err == MS_ERR_HEADER ||
         err == MS_ERR_COMMITMENT || err == MS_ERR_REVERT)

@@ -79,6 +79,10 @@ static void render_profiles(struct answer *answer, const struct envelope_input *
                 answer->records_err[p] = MS_ERR_MEMORY;
             else
                 add_headers(answer->records_response[p], answer, in);
+            /* what the profile cannot express and leaves out is said (docs/measurements.md) */
+            if (answer->records_response[p] != NULL && answer->records_diag[p].text[0] != '\0')
+                (void)MHD_add_response_header(answer->records_response[p], "X-Measured-Warning",
+                                              answer->records_diag[p].text);
         }
         ms_buf_done(&text);
     }

@@ -164,6 +164,14 @@ static void lint_host(const struct linter *l, const struct rec_set *set,
     find(l, "L011", REC_GRADE_WARNING, record->id, text.text);
 }
 
+static int number(const char *digits, size_t len)
+{
+    int value = 0;
+    for (size_t i = 0; i < len; i++)
+        value = value * 10 + (digits[i] - '0');
+    return value;
+}
+
 /* The number before the first dot of "2.3.1" or "v1.0", or -1. Longer numbers are dates, not
  * versions. */
 static int major_version(const char *id)
@@ -179,7 +187,7 @@ static int major_version(const char *id)
         while (is_digit(at[len]))
             len++;
         if (len <= 3 && at[len] == '.' && is_digit(at[len + 1]))
-            return (int)strtol(at, NULL, 10);
+            return number(at, len);
         at += len - 1;
     }
     return -1;

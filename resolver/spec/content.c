@@ -35,7 +35,7 @@ static enum ms_err legacy_decode(struct spec_builder *b, struct ms_span text, st
 
     enum ms_err err = ms_base64_decode(text, out, &alphabet, &padded, &why);
     if (err == MS_ERR_BASE64 && !looks_encoded(text))
-        return ms_diag_set(b->diag, MS_ERR_SPEC, "not a specifier");
+        return ms_diag_set(b->diag, MS_ERR_SPEC, "not a specifier, nor an alias known here");
     if (err != MS_OK)
         return ms_diag_set(b->diag, err, "%s", ms_diag_text(&why, err));
     if (alphabet == MS_BASE64_STD && !padded)

@@ -117,13 +117,6 @@ static enum ms_err normal_text(const struct spec_authority *authority, struct ms
     return ms_buf_err(out);
 }
 
-enum ms_err spec_no_room(const struct ms_arena *arena, size_t bytes, struct ms_diag *diag)
-{
-    if (bytes < arena->max - arena->used)
-        return MS_ERR_MEMORY;
-    return ms_diag_set(diag, MS_ERR_LIMIT, "the specifier needs too much memory");
-}
-
 static enum ms_err keep(const struct spec_authority *authority, const struct ms_buf *text,
                         struct ms_arena *arena, struct spec_location *ret, struct ms_diag *diag)
 {

@@ -91,8 +91,7 @@ enum ms_err spec_options_read(struct spec_builder *b, struct ms_span text)
     return MS_OK;
 }
 
-/* Each reader judges one value, keeps what it means and appends its normal text to `out`. */
-typedef enum ms_err read_fn(struct spec_builder *b, const char *value, struct ms_buf *out);
+/* The readers: each judges one value, keeps what it means and appends its normal text to `out`. */
 
 static enum ms_err read_text(struct spec_builder *b, const char *value, size_t max,
                              struct ms_buf *out)
@@ -268,7 +267,7 @@ static const struct row {
     const char *name;
     unsigned kinds; /* of specifiers it has an effect on */
     bool identity;  /* changes what is trusted, so it is part of the key (4.7) */
-    read_fn *read;
+    enum ms_err (*read)(struct spec_builder *b, const char *value, struct ms_buf *out);
 } rows[] = {
     {"app", SIGNABLE, true, read_app},
     {"at", FETCHED, true, read_at},

@@ -52,6 +52,13 @@ const char *spec_option_value(const struct spec *spec, const char *name)
     return NULL;
 }
 
+enum ms_err spec_no_room(const struct ms_arena *arena, size_t bytes, struct ms_diag *diag)
+{
+    if (bytes < arena->max - arena->used)
+        return MS_ERR_MEMORY;
+    return ms_diag_set(diag, MS_ERR_LIMIT, "the specifier needs too much memory");
+}
+
 enum ms_err spec_keep(struct spec_builder *b, struct ms_span text, const char **ret_text)
 {
     const char *copy = ms_arena_strdup(&b->spec->arena, text);

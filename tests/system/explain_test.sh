@@ -160,6 +160,12 @@ out_has "\"canonical\":\"sha256:$(sha256sum <"$work/list.json" | cut -d' ' -f1)\
 run 0 url --host h --inline - --json <"$work/list.json"
 out_has "{\"url\":\"$url\"}"
 run 1 url --host h --inline /dev/null
+head -c 40000 /dev/urandom | base64 -w0 | sed 's/.*/[{"measurement_id":"&"}]/' >"$work/large.json"
+run 1 url --host h --inline "$work/large.json"
+err_has '--location'
+run 0 url --host h --contract 0xde374479cEE0792f9c3fd389E5C28b8574b0a7dD --option 'level=l2;kind=safe'
+[ "$(cat "$work/out")" = 'https://eip155:1:0xde374479cEE0792f9c3fd389E5C28b8574b0a7dD;kind=safe;level=l2@h' ] ||
+    fail "$(cat "$work/out")"
 run 3 url --host h --inline "$work/missing"
 err_has "$work/missing"
 

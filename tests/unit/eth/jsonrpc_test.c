@@ -10,7 +10,7 @@
 #define R(id) "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"result\":\"0x1\"}"
 #define E(id, code, message)                                                                       \
     "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"error\":{\"code\":" code ",\"message\":\"" message "\"}" \
-                                                                                             "}"
+    "}"
 #define DEEP8 "[[[[[[[["
 #define END8 "]]]]]]]]"
 

@@ -176,12 +176,69 @@ static void test_in_force(void **state)
     }
 }
 
+/* Histories whose hashes are all right and that a contract which keeps its rules cannot have. */
+static const struct {
+    const char *name;
+    uint64_t block[3], prev[3], time[3], sequence[3];
+    uint64_t state_block, state_time, state_sequence;
+    enum ms_err want;
+} histories[] = {
+    {"three operations", {5, 6, 9}, {0, 5, 6}, {1, 2, 3}, {1, 2, 3}, 9, 3, 3, MS_OK},
+    {"two in one block", {5, 5, 9}, {0, 5, 5}, {1, 1, 3}, {1, 2, 3}, 9, 3, 3, MS_OK},
+    {"prevBlock elsewhere", {5, 6, 9}, {0, 4, 6}, {1, 2, 3}, {1, 2, 3}, 9, 3, 3, MS_ERR_COMMITMENT},
+    {"first has a prevBlock",
+     {5, 6, 9},
+     {4, 5, 6},
+     {1, 2, 3},
+     {1, 2, 3},
+     9,
+     3,
+     3,
+     MS_ERR_COMMITMENT},
+    {"blocks fall", {5, 4, 9}, {0, 5, 4}, {1, 2, 3}, {1, 2, 3}, 9, 3, 3, MS_ERR_COMMITMENT},
+    {"time falls", {5, 6, 9}, {0, 5, 6}, {2, 1, 3}, {1, 2, 3}, 9, 3, 3, MS_ERR_COMMITMENT},
+    {"a sequence left out", {5, 6, 9}, {0, 5, 6}, {1, 2, 3}, {1, 3, 4}, 9, 3, 4, MS_ERR_COMMITMENT},
+    {"begins at 0", {5, 6, 9}, {0, 5, 6}, {1, 2, 3}, {0, 1, 2}, 9, 3, 2, MS_ERR_COMMITMENT},
+    {"state is further", {5, 6, 9}, {0, 5, 6}, {1, 2, 3}, {1, 2, 3}, 9, 3, 4, MS_ERR_COMMITMENT},
+    {"state's block", {5, 6, 9}, {0, 5, 6}, {1, 2, 3}, {1, 2, 3}, 10, 3, 3, MS_ERR_COMMITMENT},
+    {"state's time", {5, 6, 9}, {0, 5, 6}, {1, 2, 3}, {1, 2, 3}, 9, 4, 3, MS_ERR_COMMITMENT},
+};
+
+static void test_history(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < MS_ARRAY_LEN(histories); i++) {
+        struct registry_event events[3] = {0};
+        struct eth_hash hash = {0};
+        for (size_t k = 0; k < 3; k++) {
+            events[k].block = histories[i].block[k];
+            events[k].prev_block = histories[i].prev[k];
+            events[k].timestamp_s = histories[i].time[k];
+            events[k].sequence = histories[i].sequence[k];
+            hash = registry_history_hash(&hash, &events[k]);
+            events[k].history_hash = hash;
+        }
+        struct registry_state s = {.sequence = histories[i].state_sequence,
+                                   .updated_block = histories[i].state_block,
+                                   .updated_at_s = histories[i].state_time,
+                                   .history_hash = hash};
+        enum ms_err err = registry_history_verify(events, 3, &s, NULL);
+        if (err != histories[i].want)
+            fail_msg("%s: got %s", histories[i].name, ms_err_name(err));
+    }
+    struct registry_state never = {0};
+    assert_int_equal(registry_history_verify(NULL, 0, &never, NULL), MS_OK);
+    never.sequence = 1;
+    assert_int_equal(registry_history_verify(NULL, 0, &never, NULL), MS_ERR_COMMITMENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decode),
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_in_force),
+        cmocka_unit_test(test_history),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

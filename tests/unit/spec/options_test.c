@@ -48,6 +48,7 @@ static const struct {
     {"empty value", ADDRESS ";seq=", MS_ERR_OPT, NULL},
     {"x-, empty value", ADDRESS ";x-a=", MS_ERR_OPT, NULL},
     {"value missing", ADDRESS ";seq", MS_ERR_OPT, NULL},
+    {"value missing where any text will do", ADDRESS ";app", MS_ERR_OPT, NULL},
     {"level l0", ADDRESS ";level=l0", MS_ERR_OPT, NULL},
     {"level l5", ADDRESS ";level=l5", MS_ERR_OPT, NULL},
     {"level in capitals", ADDRESS ";level=L2", MS_ERR_OPT, NULL},

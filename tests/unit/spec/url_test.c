@@ -182,6 +182,39 @@ static void test_raw_form(void **state)
     free(base64);
 }
 
+/* E4 wants whole groups of four: the raw form without its padding is no specifier. */
+static void test_raw_form_padding(void **state)
+{
+    (void)state;
+    static const char list[] = "[{\"measurement_id\":\"a???b\",\"attestation_type\":\"dcap-tdx\","
+                               "\"measurements\":{\"0\":{\"expected\":\"" HEX48 "\"}}}]";
+    size_t padded = 0;
+
+    for (int spaces = 0; spaces < 3; spaces++) {
+        struct ms_buf text = MS_BUF_INIT(4096);
+        struct spec_url url;
+        struct spec spec;
+        char document[sizeof(list) + 3];
+        (void)snprintf(document, sizeof(document), "%s%.*s", list, spaces, "  ");
+        char *base64 = encoded("", ms_span_str(document), false, false);
+        spec_init(&spec);
+        (void)ms_buf_addf(&text, "https://%s@host", base64);
+        assert_int_equal(parse_url(ms_buf_str(&text), &spec, &url, NULL), MS_OK);
+        char *pad = strchr(base64, '=');
+        if (pad != NULL) {
+            *pad = '\0';
+            padded++;
+            ms_buf_reset(&text);
+            (void)ms_buf_addf(&text, "https://%s@host", base64);
+            assert_int_equal(parse_url(ms_buf_str(&text), &spec, &url, NULL), MS_ERR_NO_SPEC);
+        }
+        free(base64);
+        spec_done(&spec);
+        ms_buf_done(&text);
+    }
+    assert_int_equal(padded, 2);
+}
+
 static void test_lengths(void **state)
 {
     (void)state;
@@ -233,8 +266,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),    cmocka_unit_test(test_ipv6),
-        cmocka_unit_test(test_raw_form), cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_any),
+        cmocka_unit_test(test_raw_form), cmocka_unit_test(test_raw_form_padding),
+        cmocka_unit_test(test_lengths),  cmocka_unit_test(test_any),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
