@@ -23,9 +23,8 @@ unsigned http_status_of(enum ms_err err)
         return MHD_HTTP_NOT_FOUND;
     if (err == MS_ERR_METHOD)
         return MHD_HTTP_METHOD_NOT_ALLOWED;
-    if (err == MS_ERR_TOO_LARGE)
-        return MHD_HTTP_CONTENT_TOO_LARGE;
-    if (err == MS_ERR_HTTP || err == MS_ERR_CONNECT || err == MS_ERR_RESOLVE || err == MS_ERR_TLS ||
+    if (err == MS_ERR_HTTP || err == MS_ERR_TOO_LARGE || err == MS_ERR_CONNECT ||
+        err == MS_ERR_RESOLVE || err == MS_ERR_TLS ||
         err == MS_ERR_REDIRECT || err == MS_ERR_HASH || err == MS_ERR_RPC ||
         err == MS_ERR_RPC_SHAPE || err == MS_ERR_PROOF || err == MS_ERR_HEADER ||
         err == MS_ERR_COMMITMENT || err == MS_ERR_REVERT)
@@ -102,10 +101,11 @@ enum MHD_Result http_fail(struct http_request *r, enum ms_err err, const struct 
 static enum MHD_Result fail_request(struct http_request *r, enum ms_err err,
                                     const struct ms_diag *diag)
 {
-    unsigned status = err == MS_ERR_METHOD || err == MS_ERR_TOO_LARGE || err == MS_ERR_MEMORY ||
-                              err == MS_ERR_SHUTDOWN
-                          ? http_status_of(err)
-                          : MHD_HTTP_BAD_REQUEST;
+    unsigned status = MHD_HTTP_BAD_REQUEST;
+    if (err == MS_ERR_TOO_LARGE)
+        status = MHD_HTTP_CONTENT_TOO_LARGE;
+    else if (err == MS_ERR_METHOD || err == MS_ERR_MEMORY || err == MS_ERR_SHUTDOWN)
+        status = http_status_of(err);
     if (r->route == NULL)
         return http_error_problem(r, status, err, diag);
     return r->route->error(r, status, err, diag);
