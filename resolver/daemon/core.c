@@ -769,7 +769,7 @@ void core_ask(struct core *core, struct core_request *r)
     ask_entry(core, e, r);
 }
 
-void core_watch(struct core *core, struct core_watcher *w, struct spec *spec)
+bool core_watch(struct core *core, struct core_watcher *w, struct spec *spec)
 {
     struct core_entry *e = find(core, &w->id);
 
@@ -777,18 +777,19 @@ void core_watch(struct core *core, struct core_watcher *w, struct spec *spec)
         e = add_entry(core, &w->id, &spec);
     spec_release(spec);
     if (e == NULL)
-        return;
+        return false;
     w->sent = false;
     w->next = e->watchers;
     e->watchers = w;
     e->used_ms = now_of(core).boot_ms;
     if (e->loading)
-        return;
+        return true;
     struct entry_view view = entry_view(&e->facts, now_of(core));
     if (view.serve || !view.refresh)
         publish(core, e, false);
     if (view.refresh)
         start_flight(core, e);
+    return true;
 }
 
 void core_unwatch(struct core *core, struct core_watcher *w)
@@ -944,6 +945,14 @@ bool core_drain(struct core *core)
         for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next)
             quiet = quiet && e->waiters == NULL;
     return quiet;
+}
+
+void core_abandon(struct core *core)
+{
+    core->draining = true;
+    for (size_t b = 0; b < CORE_BUCKETS; b++)
+        for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next)
+            release_waiters(e, MS_ERR_SHUTDOWN, NULL);
 }
 
 void core_free(struct core *core)

@@ -113,11 +113,13 @@ MS_MUST_USE enum ms_err core_new(const struct core_env *env, const struct core_o
 void core_free(struct core *core);
 /* Answers in flight finish; new requests get MS_ERR_SHUTDOWN. True when nothing waits any more. */
 bool core_drain(struct core *core);
+/* The time for that is over: whoever still waits gets MS_ERR_SHUTDOWN now. */
+void core_abandon(struct core *core);
 /* A reload: new attempts use the new options; entries stay. */
 void core_set_options(struct core *core, const struct core_options *options);
 
 void core_ask(struct core *core, struct core_request *request);
-void core_watch(struct core *core, struct core_watcher *watcher, struct spec *spec);
+bool core_watch(struct core *core, struct core_watcher *watcher, struct spec *spec);
 void core_unwatch(struct core *core, struct core_watcher *watcher);
 /* Somebody was served an answer whose refresh is due. */
 void core_touch(struct core *core, const struct answer_id *id);
