@@ -71,7 +71,8 @@ enum phase { PHASE_HASH = 0, PHASE_AT, PHASE_DATA, PHASE_PAYLOAD };
 struct contract {
     enum phase phase;
     enum spec_level level;
-    uint32_t need; /* groups */
+    uint32_t need;   /* groups */
+    uint32_t groups; /* configured for the chain, benched ones too */
     struct voter voters[SOURCE_PROVIDERS_MAX];
     struct ask asks[SOURCE_REQUESTS_MAX + 1];
     size_t out;      /* messages without an answer */
@@ -199,6 +200,16 @@ static void ask_data(struct source *s, uint32_t p)
 
 /* ---- reading answers ---- */
 
+/* Whether the account proof says that the code is the reference registry's. */
+static bool known_code(const struct voter *v)
+{
+    static const struct eth_hash known = REGISTRY_CODE_HASH;
+    return v->has_proof && eth_hash_eq(&known, &v->account.code_hash);
+}
+
+/* A bad proof is the provider's lie. An answer that slot 0 does not commit to is one only where the
+ * registry's own code gave it: any other contract, which a stranger may deploy and name in a URL, may
+ * contradict itself and must not cost honest providers their place. */
 static void kill_voter(struct source *s, uint32_t p, enum ms_err err, const struct ms_diag *diag)
 {
     struct voter *v = &state_of(s)->voters[p];
@@ -207,7 +218,7 @@ static void kill_voter(struct source *s, uint32_t p, enum ms_err err, const stru
         return;
     v->dead = true;
     v->err = err;
-    s->lied[p] = s->lied[p] || err == MS_ERR_PROOF || err == MS_ERR_COMMITMENT;
+    s->lied[p] = s->lied[p] || err == MS_ERR_PROOF || (err == MS_ERR_COMMITMENT && known_code(v));
     (void)ms_diag_set(&v->diag, err, "%s: %s", provider_name(s, p), ms_diag_text(diag, err));
 }
 
@@ -245,9 +256,10 @@ static void take_block(struct source *s, uint32_t p, const json_t *result, struc
         return;
     }
     enum ms_err err = eth_header_verify_json(result, &header, &diag);
-    if (err == MS_OK && (int64_t)header.timestamp_s > s->started_s + CONTRACT_FUTURE_S)
+    uint64_t now_s = s->started_s > 0 ? (uint64_t)s->started_s : 0;
+    if (err == MS_OK && header.timestamp_s > now_s && header.timestamp_s - now_s > CONTRACT_FUTURE_S)
         err = ms_diag_set(&diag, MS_ERR_HEADER, "says a block of the future (%llu s ahead)",
-                          (unsigned long long)(header.timestamp_s - (uint64_t)s->started_s));
+                          (unsigned long long)(header.timestamp_s - now_s));
     if (err != MS_OK) {
         kill_voter(s, p, err, &diag);
         return;
@@ -687,10 +699,14 @@ static enum ms_err read_data(struct source *s, const struct voter *v, struct ms_
     c->slot0 = v->slot0;
     if (v->has_proof && !has_code(&v->account))
         return MS_ERR_NO_CODE;
-    if (v->call.len == 0)
-        return v->has_proof ? MS_ERR_KIND : MS_ERR_NO_CODE;
     if (c->proven && eth_word_is_zero(&c->slot0))
         return ms_diag_set(diag, MS_ERR_KIND, "slot 0 of the contract is empty: no registry");
+    if (v->call.len == 0 && known_code(v))
+        return ms_diag_set(diag, MS_ERR_COMMITMENT,
+                           "answers with nothing although slot 0 commits to a state");
+    if (v->call.len == 0)
+        return v->has_proof ? ms_diag_set(diag, MS_ERR_KIND, "answers the registry's call with nothing")
+                            : MS_ERR_NO_CODE;
     return c->proven ? registry_verify(&c->slot0, v->call, &s->arena, &c->snapshot, diag)
                      : registry_decode(v->call, &s->arena, &c->snapshot, diag);
 }
@@ -733,7 +749,8 @@ static enum source_state judge_data(struct source *s)
     enum ms_err err = read_data(s, v, &diag);
     if (err == MS_ERR_NO_CODE)
         return no_code(s);
-    if (err == MS_ERR_KIND)
+    /* at L3 an empty answer is one provider's word, an empty slot 0 is proven */
+    if (err == MS_ERR_KIND && (c->level != SPEC_LEVEL_L3 || eth_word_is_zero(&c->slot0)))
         return source_fail_negative(s, err, CONTRACT_NO_CODE_S,
                                     "the contract is no measurement registry");
     if (err != MS_OK && c->level != SPEC_LEVEL_L2) {
@@ -783,6 +800,10 @@ static enum source_state want_payloads(struct source *s)
         c->payloads[i] = release->payload;
         if (release->payload.len > 0 || !still_of_use(s, release))
             continue;
+        if (release->payload_size > SOURCE_BODY_MAX_BYTES)
+            return source_failf(s, MS_ERR_TOO_LARGE,
+                                "release %llu has no document on chain and one of %u bytes elsewhere",
+                                (unsigned long long)release->id, release->payload_size);
         struct spec_location *location = ms_arena_alloc(&s->arena, 1, sizeof(*location));
         if (location == NULL)
             return source_fail(s, MS_ERR_MEMORY, NULL);
@@ -944,7 +965,7 @@ static enum source_state finish(struct source *s)
                : c->level == SPEC_LEVEL_L2 ? SOURCE_TRUST_QUORUM
                                            : SOURCE_TRUST_SINGLE;
     r->trust_k = c->agreed;
-    r->trust_n = s->policy.quorum > c->agreed ? s->policy.quorum : c->agreed;
+    r->trust_n = c->groups;
     r->block = (struct source_block){.chain = s->spec->chain, .number = c->pin.number,
                                      .hash = c->pin.hash, .time_s = (int64_t)c->pin.timestamp_s};
     r->has_sequence = true;
@@ -1014,16 +1035,16 @@ static enum source_state contract_step(struct source *s, const struct source_res
 /* Providers of the chain that may be asked; how many groups they are. */
 static uint32_t choose_voters(struct source *s, struct contract *c, bool *ret_configured)
 {
-    bool counts[SOURCE_PROVIDERS_MAX] = {false};
+    bool ours[SOURCE_PROVIDERS_MAX] = {false}, usable[SOURCE_PROVIDERS_MAX] = {false};
 
-    *ret_configured = false;
     for (size_t p = 0; p < s->policy.n_providers; p++) {
-        bool ours = s->policy.providers[p].chain == s->spec->chain;
-        *ret_configured = *ret_configured || ours;
-        counts[p] = ours && !s->policy.providers[p].benched;
-        c->voters[p].usable = counts[p];
+        ours[p] = s->policy.providers[p].chain == s->spec->chain;
+        usable[p] = ours[p] && !s->policy.providers[p].benched;
+        c->voters[p].usable = usable[p];
     }
-    return count_groups(s, counts);
+    c->groups = count_groups(s, ours);
+    *ret_configured = c->groups > 0;
+    return count_groups(s, usable);
 }
 
 static enum ms_err check_kind(const struct spec *spec, struct ms_diag *diag)
