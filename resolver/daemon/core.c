@@ -226,7 +226,7 @@ static void tell_watchers(struct core_entry *e)
 
 static int64_t window_change_ms(const struct core_entry *e, struct ms_now now)
 {
-    const struct rec_set *sets[SOURCE_REQUESTS_MAX + 1];
+    const struct rec_set *sets[SOURCE_RELEASES_MAX];
     int64_t next_s = 0;
 
     if (e->good == NULL)

@@ -87,6 +87,23 @@ static bool has_code(const struct eth_account *account)
     return account->exists && !eth_hash_eq(&account->code_hash, &eth_empty_code_hash);
 }
 
+/* Whether the account proof says that the code is the reference registry's. */
+static bool reference_code(const struct reading *r)
+{
+    static const struct eth_hash known = REGISTRY_CODE_HASH;
+    return r->proven && eth_hash_eq(&known, &reading_answer(r)->account.code_hash);
+}
+
+/* An answer that slot 0 does not commit to is the provider's lie only where the registry's own code gave it:
+ * any other contract, which a stranger may deploy and name in a URL, may contradict itself and must not cost
+ * honest providers their place. */
+static void reject(struct source *s, struct reading *r, enum ms_err err, const struct ms_diag *diag)
+{
+    if (err == MS_ERR_COMMITMENT && reference_code(r))
+        s->lied[r->from] = true;
+    reading_reject(r, err, diag);
+}
+
 /* What one reading says: proof, code, then the snapshot against slot 0. */
 static enum ms_err read_snapshot(struct source *s, const struct reading *r,
                                  struct registry_snapshot *ret, struct ms_diag *diag)
@@ -95,10 +112,15 @@ static enum ms_err read_snapshot(struct source *s, const struct reading *r,
 
     if (r->proven && !has_code(&answer->account))
         return MS_ERR_NO_CODE;
-    if (answer->call.len == 0)
-        return r->proven ? MS_ERR_KIND : MS_ERR_NO_CODE;
     if (r->proven && eth_word_is_zero(&answer->slots[0]))
-        return MS_ERR_KIND;
+        return ms_diag_set(diag, MS_ERR_KIND, "slot 0 of the contract is empty: no registry");
+    if (answer->call.len == 0 && reference_code(r))
+        return ms_diag_set(diag, MS_ERR_COMMITMENT,
+                           "answers with nothing although slot 0 commits to a state");
+    if (answer->call.len == 0)
+        return r->proven
+                   ? ms_diag_set(diag, MS_ERR_KIND, "answers the registry's call with nothing")
+                   : MS_ERR_NO_CODE;
     return r->proven ? registry_verify(&answer->slots[0], answer->call, &s->arena, ret, diag)
                      : registry_decode(answer->call, &s->arena, ret, diag);
 }
@@ -145,12 +167,14 @@ static enum source_state judge_final(struct source *s)
             return SOURCE_DONE;
         if (err == MS_ERR_NO_CODE)
             return no_code(s);
-        if (err == MS_ERR_KIND)
+        /* at L3 an empty answer is one provider's word, an empty slot 0 is proven */
+        if (err == MS_ERR_KIND && (c->level < SPEC_LEVEL_L3 ||
+                                   eth_word_is_zero(&reading_answer(&c->final)->slots[0])))
             return source_fail_negative(s, err, CONTRACT_NO_CODE_S,
                                         "the contract is no measurement registry");
         if (c->level == SPEC_LEVEL_L2)
             return source_fail(s, err, &diag); /* a quorum said it: nobody is left to say better */
-        reading_reject(&c->final, err, &diag);
+        reject(s, &c->final, err, &diag);
     }
 }
 
@@ -173,7 +197,7 @@ static enum source_state judge_head(struct source *s)
             c->has_head = true;
             return SOURCE_DONE;
         }
-        reading_reject(&c->head, err, &diag);
+        reject(s, &c->head, err, &diag);
     }
     return SOURCE_DONE;
 }
@@ -238,12 +262,6 @@ static enum source_state check_code_pin(struct source *s)
     return SOURCE_DONE;
 }
 
-static bool reference_code(const struct contract *c)
-{
-    static const struct eth_hash known = REGISTRY_CODE_HASH;
-    return c->final.proven && eth_hash_eq(&known, &reading_answer(&c->final)->account.code_hash);
-}
-
 static enum source_state want_payloads(struct source *s);
 
 static enum source_state after_data(struct source *s)
@@ -252,7 +270,7 @@ static enum source_state after_data(struct source *s)
 
     if (check_code_pin(s) != SOURCE_DONE)
         return SOURCE_FAILED;
-    if (!c->final.proven || reference_code(c))
+    if (!c->final.proven || reference_code(&c->final))
         return want_payloads(s);
     c->phase = PHASE_CODE;
     return reading_ask_code(&c->final) ? SOURCE_WANTS : SOURCE_FAILED;
@@ -326,6 +344,10 @@ static enum source_state want_payloads(struct source *s)
         c->payloads[i] = release->payload;
         if (release->payload.len > 0 || !still_of_use(s, release))
             continue;
+        if (release->payload_size > SOURCE_BODY_MAX_BYTES)
+            return source_failf(s, MS_ERR_TOO_LARGE,
+                                "release %llu has no document on chain and one of %u bytes elsewhere",
+                                (unsigned long long)release->id, release->payload_size);
         struct spec_location *location = ms_arena_alloc(&s->arena, 1, sizeof(*location));
         if (location == NULL)
             return source_fail(s, MS_ERR_MEMORY, NULL);
@@ -524,7 +546,7 @@ static void add_warnings(struct source *s, const struct contract *c)
     if (!c->final.proven)
         source_result_warn(s->result, "no-proof",
                            "the endpoint gave no proof: the answer rests on its word alone");
-    else if (!reference_code(c))
+    else if (!reference_code(&c->final))
         source_result_warn(s->result, "unknown-code",
                            "the registry's code is not that of the reference contract");
     if (c->final.proven && !eth_word_is_zero(&reading_answer(&c->final)->slots[1]))
@@ -561,7 +583,7 @@ static void set_facts(const struct source *s, const struct contract *c, struct s
     r->level = c->level;
     r->trust = trust_of(c);
     r->trust_k = c->trusted.final.groups;
-    r->trust_n = s->policy.quorum > r->trust_k ? s->policy.quorum : r->trust_k;
+    r->trust_n = c->set.groups;
     r->block = (struct source_block){.chain = s->spec->chain, .number = pin->number,
                                      .hash = pin->hash, .time_s = (int64_t)pin->timestamp_s};
     r->has_sequence = true;

@@ -115,7 +115,7 @@ static void fail_peer(struct reading *r, uint32_t p, enum ms_err err, const stru
         (void)ms_diag_set(&peer->diag, err, "%s: %s", rpcset_provider(set_of(r), p)->name,
                           ms_diag_text(diag, err));
     }
-    if (err == MS_ERR_PROOF || err == MS_ERR_COMMITMENT)
+    if (err == MS_ERR_PROOF)
         rpcset_kill(set_of(r), p, err, diag); /* a lie ends it everywhere */
 }
 

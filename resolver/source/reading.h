@@ -59,8 +59,8 @@ enum reading_state {
 };
 /* When nothing is out. */
 enum reading_state reading_judge(struct reading *r);
-/* The answer taken turned out wrong: that peer is done (and a liar, when err is a proof's or a
- * commitment's). */
+/* The answer taken turned out wrong: that peer is done with this reading, and altogether when it is a proof
+ * that is wrong. */
 void reading_reject(struct reading *r, enum ms_err err, const struct ms_diag *diag);
 /* Ask the peer that gave the answer for the contract's code. */
 bool reading_ask_code(struct reading *r);

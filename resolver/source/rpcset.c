@@ -16,7 +16,7 @@ struct rpc_ask { /* one message that is out */
 
 enum ms_err rpcset_init(struct rpcset *set, struct source *s, uint64_t chain, struct ms_diag *diag)
 {
-    bool configured = false;
+    bool ours[SOURCE_PROVIDERS_MAX] = {false};
 
     set->s = s;
     set->chain = chain;
@@ -24,11 +24,11 @@ enum ms_err rpcset_init(struct rpcset *set, struct source *s, uint64_t chain, st
     if (set->asks == NULL)
         return MS_ERR_MEMORY;
     for (uint32_t p = 0; p < rpcset_n(set); p++) {
-        bool ours = s->policy.providers[p].chain == chain;
-        configured = configured || ours;
-        set->peers[p].usable = ours && !s->policy.providers[p].benched;
+        ours[p] = s->policy.providers[p].chain == chain;
+        set->peers[p].usable = ours[p] && !s->policy.providers[p].benched;
     }
-    if (!configured)
+    set->groups = rpcset_groups(set, ours);
+    if (set->groups == 0)
         return ms_diag_set(diag, MS_ERR_NO_RPC,
                            "no [rpc] section of the configuration serves chain %llu",
                            (unsigned long long)chain);
@@ -111,7 +111,7 @@ void rpcset_kill(struct rpcset *set, uint32_t peer, enum ms_err err, const struc
     p->err = err;
     (void)ms_diag_set(&p->diag, err, "%s: %s", rpcset_provider(set, peer)->name,
                       ms_diag_text(diag, err));
-    if (err == MS_ERR_PROOF || err == MS_ERR_COMMITMENT)
+    if (err == MS_ERR_PROOF)
         set->s->lied[peer] = true;
 }
 

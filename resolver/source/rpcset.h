@@ -46,6 +46,7 @@ struct rpc_ask;
 struct rpcset {
     struct source *s;
     uint64_t chain;
+    uint32_t groups; /* configured for the chain, those of benched peers too */
     struct rpc_peer peers[SOURCE_PROVIDERS_MAX];
     struct rpc_ask *asks; /* by request id; in the source's arena */
     size_t out;           /* messages without an answer */
@@ -69,8 +70,8 @@ bool rpcset_send(struct rpcset *set, uint32_t peer, const struct rpc_call *calls
 /* Whether this response answers one of our messages; results have been told then. */
 bool rpcset_take(struct rpcset *set, const struct source_response *response);
 
-/* The peer is of no use any more in this attempt; the first cause stays. A proof or a commitment that does
- * not verify marks it as having lied. */
+/* The peer is of no use any more in this attempt; the first cause stays. A proof that does not verify marks
+ * it as having lied. */
 void rpcset_kill(struct rpcset *set, uint32_t peer, enum ms_err err, const struct ms_diag *diag);
 void rpcset_killf(struct rpcset *set, uint32_t peer, enum ms_err err, const char *fmt, ...)
     MS_PRINTF(4, 5);

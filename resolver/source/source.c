@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SOURCE_RELEASES_MAX 64u
 #define SOURCE_RESULT_ARENA_MAX ((size_t)4 << 20)
 
 const char *source_header_name(enum source_header header)

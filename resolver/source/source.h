@@ -12,8 +12,11 @@
 
 #define SOURCE_BODY_MAX_BYTES 262144u      /* a location's body (T5) */
 #define SOURCE_RPC_BODY_MAX_BYTES 1048576u /* a JSON-RPC answer (2.1) */
-#define SOURCE_REQUESTS_MAX 64u            /* of one attempt, all rounds */
+/* Of one attempt, all rounds: 64 documents, and 16 providers asked 8 times (a refused batch of three, a
+ * height, a refused batch of two). Fits 8 bits: the core's tags. */
+#define SOURCE_REQUESTS_MAX 192u
 #define SOURCE_PROVIDERS_MAX 16u
+#define SOURCE_RELEASES_MAX 64u
 
 /* ---- local policy, from the configuration ---- */
 enum source_proofs { SOURCE_PROOFS_NO = 0, SOURCE_PROOFS_HEAD, SOURCE_PROOFS_FINALIZED };
