@@ -79,7 +79,8 @@ static void run_start(struct loop_job *job)
     say(s, ms_span_str(": measured\n\n"), false);
     struct spec *spec = s->spec;
     s->spec = NULL;
-    core_watch(http->env.core, &s->watcher, spec);
+    if (core_watch(http->env.core, &s->watcher, spec) != MS_OK)
+        say(s, ms_span_str(": no room for another specifier\n\n"), true);
 }
 
 static void run_end(struct loop_job *job)
