@@ -64,6 +64,11 @@ static int64_t min64(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 int64_t entry_boot_ms(int64_t wall_s, struct ms_now now)
 {
     return add(now.boot_ms, ms_of(minus(wall_s, now.wall_s)));
@@ -89,11 +94,12 @@ int64_t entry_hard_end_ms(const struct entry *e, struct ms_now now)
 
 static struct entry_view view_good(const struct entry *e, struct ms_now now)
 {
-    int64_t f = e->life.fresh_s, w = e->life.swr_s, x = e->life.sie_s;
+    /* only F may be for ever; what stands behind it is no shorter than nothing, whatever a row says */
+    int64_t f = e->life.fresh_s, w = max64(0, e->life.swr_s), x = max64(w, e->life.sie_s);
     int64_t hard = entry_hard_end_ms(e, now);
     int64_t fresh_end = min64(hard, after(e->checked_boot_ms, f));
     int64_t swr_end = f < 0 ? fresh_end : min64(hard, after(e->checked_boot_ms, add(f, w)));
-    int64_t sie_end = f < 0 ? fresh_end : min64(hard, after(e->checked_boot_ms, add(f, x > w ? x : w)));
+    int64_t sie_end = f < 0 ? fresh_end : min64(hard, after(e->checked_boot_ms, add(f, x)));
     struct entry_view v = {.serve = true, .serve_until_ms = sie_end, .soft_until_ms = fresh_end};
 
     if (now.boot_ms < fresh_end) {

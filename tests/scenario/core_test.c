@@ -1,7 +1,5 @@
 /* The real core under a fake clock: fetches are recorded and answered by the test, the store can be slow or
  * fail, the disk can have rows. */
-#include "base/base64.h"
-#include "base/gzip.h"
 #include "resolver/daemon/core.h"
 #include "tests/support/chain.h"
 #include "tests/support/play.h"
@@ -188,30 +186,6 @@ struct caller {
     char envelope[65536];
 };
 
-/* "url:https://..." and "inline:[...]" as a person would write them, encoded. */
-static const char *encoded(const char *text)
-{
-    static char out[4096];
-    struct ms_buf packed = MS_BUF_INIT(4096), base64 = MS_BUF_INIT(4096);
-    const char *rest = strchr(text, ':') == NULL ? text : strchr(text, ':') + 1;
-    size_t n = (size_t)(rest - text);
-
-    if (strncmp(text, "inline:", 7) == 0)
-        assert_int_equal(ms_gzip(ms_span_str(rest), &packed), MS_OK);
-    else if (strncmp(text, "url:", 4) == 0)
-        (void)ms_buf_add_str(&packed, rest);
-    else
-        return text;
-    assert_int_equal(ms_base64_encode(ms_buf_span(&packed), &base64), MS_OK);
-    memcpy(out, text, n);
-    for (size_t i = 0; i < base64.len && base64.ptr[i] != '='; i++)
-        out[n++] = base64.ptr[i] == '+' ? '-' : base64.ptr[i] == '/' ? '_' : (char)base64.ptr[i];
-    out[n] = '\0';
-    ms_buf_done(&packed);
-    ms_buf_done(&base64);
-    return out;
-}
-
 static struct spec *spec_of(const char *text)
 {
     static const struct spec_context context;
@@ -220,7 +194,7 @@ static struct spec *spec_of(const char *text)
 
     assert_non_null(spec);
     spec_init(spec);
-    if (spec_parse(ms_span_str(encoded(text)), &context, spec, &diag) != MS_OK)
+    if (spec_parse(ms_span_str(play_text(text)), &context, spec, &diag) != MS_OK)
         fail_msg("%s: %s", text, diag.text);
     return spec;
 }
