@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define CORE_BUCKETS 4096u /* a power of two; keys are hashes */
+#define CORE_WATCH_MIN_MS 60000 /* watchers alone do not ask the source of a good set more often */
+#define CORE_CLOCK_STEP_MS 2000 /* wall against boot clock: more than rounding, the clock was set */
 
 /* One attempt of one entry. */
 struct flight {
@@ -57,7 +59,8 @@ struct core {
     struct core_entry *buckets[CORE_BUCKETS];
     size_t n_entries;
     uint64_t last_serial;
-    bool draining;
+    bool draining, stopped;
+    int64_t offset_ms; /* wall minus boot clock, as answers were rendered with */
 };
 
 static struct ms_now now_of(const struct core *core)
@@ -213,7 +216,8 @@ static void tell_watchers(struct core_entry *e)
     struct ms_sha256 shown = answer->serve ? ms_sha256(ms_span_str(answer->etag))
                                            : ms_sha256(ms_span_str(ms_err_code(answer->err)));
 
-    for (struct core_watcher *w = e->watchers; w != NULL; w = w->next) {
+    for (struct core_watcher *w = e->watchers, *next; w != NULL; w = next) {
+        next = w->next;
         if (w->sent && w->last_state == answer->state && ms_sha256_eq(&w->last_set, &shown))
             continue;
         w->sent = true;
@@ -232,17 +236,18 @@ static int64_t window_change_ms(const struct core_entry *e, struct ms_now now)
     if (e->good == NULL)
         return ENTRY_NEVER;
     (void)envelope_in_force(e->good->result, now, sets, NULL, &next_s);
-    return next_s == 0 ? ENTRY_NEVER : now.boot_ms + (next_s - now.wall_s) * 1000;
+    return next_s == 0 ? ENTRY_NEVER : entry_boot_ms(next_s, now);
 }
 
 /* Render what the entry is worth now and put it in the table. `confirmed`: the source has just answered,
- * so those who waited for it may have the set even if it may not be kept a second (no-store). */
+ * so those who waited for it have a fresh set even if it may not be kept a second (no-store, max-age=0). */
 static void publish(struct core *core, struct core_entry *e, bool confirmed)
 {
     struct ms_now now = now_of(core);
     struct entry_view view = entry_view(&e->facts, now);
-    bool one_shot = confirmed && e->good != NULL && view.state == ENTRY_EXPIRED &&
-                    e->facts.life.fresh_s == 0 && now.boot_ms < entry_hard_end_ms(&e->facts, now);
+    bool stale = view.state == ENTRY_SWR || view.state == ENTRY_SIE || view.state == ENTRY_EXPIRED;
+    bool one_shot = confirmed && e->good != NULL && stale && e->facts.life.fresh_s == 0 &&
+                    now.boot_ms < entry_hard_end_ms(&e->facts, now);
 
     if (one_shot)
         view = (struct entry_view){.state = ENTRY_FRESH, .serve = true,
@@ -446,8 +451,10 @@ static void flight_confirmed(struct core *core, struct core_entry *e)
 
     e->dissent_kept = false;
     entry_accept(&e->facts, fresh, ENTRY_SAME, now);
-    if (!fresh->unchanged && e->good != NULL) {
-        /* a newer block of the same state: newer evidence time, pending releases may be in force now */
+    if (!fresh->unchanged && e->good != NULL &&
+        fresh->evidence_time_s >= e->good->result->evidence_time_s) {
+        /* a newer block of the same state: newer evidence time, pending releases may be in force now;
+         * an older one, of a node that lags, does not turn the chain's time back */
         struct ms_sha256 kept = e->set_hash, previous = e->previous_set;
         bool had_previous = e->has_previous_set;
         take_result(e);
@@ -460,6 +467,8 @@ static void flight_confirmed(struct core *core, struct core_entry *e)
     if (change != NULL && e->good != NULL) {
         change->block = e->good->result->block;
         core->env.store(core->env.arg, change);
+    } else {
+        change_free(change);
     }
     schedule_poll(core, e);
     publish(core, e, e->good != NULL);
@@ -594,7 +603,7 @@ static void start_flight(struct core *core, struct core_entry *e)
 {
     struct ms_diag diag = {0};
 
-    if (e->flight != NULL)
+    if (e->flight != NULL || core->stopped)
         return;
     struct flight *f = calloc(1, sizeof(*f));
     METRIC_INC(flights);
@@ -658,6 +667,8 @@ void core_stored(struct core *core, struct core_change *change, enum ms_err err,
         return;
     }
     if (err != MS_OK && core->options.audit_require) {
+        if (e->flight->verdict == ENTRY_CONTRADICTS)
+            e->facts = change->entry; /* to serve nothing needs no evidence */
         change_free(change);
         struct ms_diag copy = {0};
         (void)ms_diag_set(&copy, MS_ERR_STORE, "the evidence could not be stored: %s",
@@ -706,7 +717,7 @@ static void enqueue(struct core *core, struct core_entry *e, struct core_request
 
 static bool too_old(const struct core_entry *e, const struct core_request *r, struct ms_now now)
 {
-    return r->max_age_s > 0 && now.boot_ms - e->facts.checked_boot_ms > r->max_age_s * 1000;
+    return r->max_age_s > 0 && (now.boot_ms - e->facts.checked_boot_ms - 1) / 1000 >= r->max_age_s;
 }
 
 static void ask_entry(struct core *core, struct core_entry *e, struct core_request *r)
@@ -769,7 +780,7 @@ void core_ask(struct core *core, struct core_request *r)
     ask_entry(core, e, r);
 }
 
-bool core_watch(struct core *core, struct core_watcher *w, struct spec *spec)
+enum ms_err core_watch(struct core *core, struct core_watcher *w, struct spec *spec)
 {
     struct core_entry *e = find(core, &w->id);
 
@@ -777,19 +788,19 @@ bool core_watch(struct core *core, struct core_watcher *w, struct spec *spec)
         e = add_entry(core, &w->id, &spec);
     spec_release(spec);
     if (e == NULL)
-        return false;
+        return MS_ERR_OVERLOAD;
     w->sent = false;
     w->next = e->watchers;
     e->watchers = w;
     e->used_ms = now_of(core).boot_ms;
     if (e->loading)
-        return true;
+        return MS_OK;
     struct entry_view view = entry_view(&e->facts, now_of(core));
     if (view.serve || !view.refresh)
         publish(core, e, false);
     if (view.refresh)
         start_flight(core, e);
-    return true;
+    return MS_OK;
 }
 
 void core_unwatch(struct core *core, struct core_watcher *w)
@@ -825,6 +836,10 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
         return;
     }
     e->loading = false;
+    if (core->stopped) {
+        source_result_free(loaded->result);
+        return;
+    }
     if (loaded->err != MS_OK)
         note_event(core, 3, "stored-entry-refused", e, ms_diag_text(&loaded->diag, loaded->err));
     if (loaded->found) {
@@ -843,9 +858,13 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
         }
         schedule_poll(core, e);
     }
-    for (struct core_request *r = e->waiters; r != NULL; r = r->next)
-        force = force || r->force || r->max_age_s > 0;
     struct entry_view view = entry_view(&e->facts, now_of(core));
+    for (struct core_request *r = e->waiters; r != NULL; r = r->next) {
+        int64_t enough_ms = now_of(core).boot_ms + view.wait_ms;
+        force = force || r->force || r->max_age_s > 0;
+        if (view.serve && view.wait_first && !r->force && enough_ms < r->deadline_ms)
+            r->deadline_ms = enough_ms; /* the old set is there, no need to wait as long as without */
+    }
     if (view.serve && !view.wait_first && !force) {
         publish(core, e, false);
         release_waiters(e, MS_OK, NULL);
@@ -860,9 +879,10 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
 
 /* ---- time ---- */
 
-static void expire_waiters(struct core_entry *e, int64_t now_ms)
+static void expire_waiters(struct core *core, struct core_entry *e, int64_t now_ms)
 {
     struct core_request **at = &e->waiters;
+    bool published = !e->facts.good; /* nothing to take */
 
     while (*at != NULL) {
         struct core_request *r = *at;
@@ -872,6 +892,9 @@ static void expire_waiters(struct core_entry *e, int64_t now_ms)
         }
         *at = r->next;
         e->n_waiters--;
+        if (!published)
+            publish(core, e, false); /* worth less than when it was published, maybe nothing */
+        published = true;
         /* a servable old set is still there for the taking; else this is the error */
         bool old_set = e->answer != NULL && e->answer->serve && !r->force;
         finish_request(r, old_set ? MS_OK : MS_ERR_TIMEOUT, NULL, e->generation);
@@ -881,7 +904,7 @@ static void expire_waiters(struct core_entry *e, int64_t now_ms)
 static void tick_entry(struct core *core, struct core_entry *e, struct ms_now now)
 {
     if (e->waiters != NULL)
-        expire_waiters(e, now.boot_ms);
+        expire_waiters(core, e, now.boot_ms);
     if (e->loading)
         return;
     if (now.boot_ms >= e->next_change_ms)
@@ -891,17 +914,34 @@ static void tick_entry(struct core *core, struct core_entry *e, struct ms_now no
     bool wanted = e->watchers != NULL || now.boot_ms - last_used(e) < CORE_IDLE_MS;
     if (now.boot_ms >= e->poll_ms && wanted)
         start_flight(core, e);
-    else if (e->watchers != NULL && entry_view(&e->facts, now).refresh)
+    else if (e->watchers != NULL && entry_view(&e->facts, now).refresh &&
+             (!e->facts.good || now.boot_ms - e->facts.checked_boot_ms >= CORE_WATCH_MIN_MS))
         start_flight(core, e);
+}
+
+/* Ends that are told by the wall clock are moments of the boot clock in what is published. When the wall
+ * clock is set they are others. */
+static bool clock_was_set(struct core *core, struct ms_now now)
+{
+    int64_t offset_ms = now.wall_s * 1000 - now.boot_ms;
+    int64_t step_ms = offset_ms - core->offset_ms;
+
+    if (step_ms < CORE_CLOCK_STEP_MS && -step_ms < CORE_CLOCK_STEP_MS)
+        return false;
+    core->offset_ms = offset_ms;
+    return true;
 }
 
 void core_tick(struct core *core)
 {
     struct ms_now now = now_of(core);
+    bool set = clock_was_set(core, now);
 
     for (size_t b = 0; b < CORE_BUCKETS; b++) {
         for (struct core_entry *e = core->buckets[b], *next; e != NULL; e = next) {
             next = e->next; /* nothing in a tick removes another entry */
+            if (set && e->answer != NULL)
+                publish(core, e, false);
             tick_entry(core, e, now);
         }
     }
@@ -918,6 +958,7 @@ enum ms_err core_new(const struct core_env *env, const struct core_options *opti
     core->env = *env;
     core->options = *options;
     core->table = table;
+    (void)clock_was_set(core, now_of(core));
     *ret_core = core;
     return MS_OK;
 }
@@ -955,14 +996,29 @@ void core_abandon(struct core *core)
             release_waiters(e, MS_ERR_SHUTDOWN, NULL);
 }
 
+void core_stop(struct core *core)
+{
+    if (core == NULL)
+        return;
+    core->draining = true;
+    core->stopped = true;
+    for (size_t b = 0; b < CORE_BUCKETS; b++) {
+        for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next) {
+            if (e->flight != NULL && e->flight->result == NULL)
+                flight_free(core, e);
+            release_waiters(e, MS_ERR_SHUTDOWN, NULL);
+        }
+    }
+}
+
 void core_free(struct core *core)
 {
     if (core == NULL)
         return;
+    core_stop(core);
     for (size_t b = 0; b < CORE_BUCKETS; b++) {
         while (core->buckets[b] != NULL) {
             struct core_entry *e = core->buckets[b];
-            release_waiters(e, MS_ERR_SHUTDOWN, NULL);
             core->buckets[b] = e->next;
             entry_release(core, e);
         }

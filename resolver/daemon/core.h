@@ -18,7 +18,8 @@
 struct core;
 
 /* A question to the core. The asker owns it and keeps it alive until `done` was called, exactly once, on
- * the core's thread. */
+ * the core's thread, maybe within core_ask. `done` must not call the core: it may be in the middle of an
+ * entry. */
 struct core_request {
     struct answer_id id;
     struct spec *spec;      /* heap; the core takes it when it has no such entry yet, and sets NULL */
@@ -34,7 +35,8 @@ struct core_request {
     int64_t deadline_ms;
 };
 
-/* Follows one entry. The core calls event on its thread, at once and at each change of set or state. */
+/* Follows one entry. The core calls event on its thread, at once and at each change of set or state. The
+ * event must not call the core. */
 struct core_watcher {
     struct answer_id id;
     void (*event)(struct core_watcher *watcher, const char *envelope, size_t len);
@@ -109,7 +111,10 @@ struct core_options {
 
 MS_MUST_USE enum ms_err core_new(const struct core_env *env, const struct core_options *options,
                                  struct table *table, struct core **ret_core);
-/* Fails every waiting request with MS_ERR_SHUTDOWN, cancels fetches. */
+/* Fails every waiting request with MS_ERR_SHUTDOWN, cancels fetches and begins nothing any more; what is
+ * with the store still comes back through core_stored and core_loaded_entry. NULL is fine. */
+void core_stop(struct core *core);
+/* core_stop, and everything is freed: nothing may be with the store. */
 void core_free(struct core *core);
 /* Answers in flight finish; new requests get MS_ERR_SHUTDOWN. True when nothing waits any more. */
 bool core_drain(struct core *core);
@@ -119,7 +124,9 @@ void core_abandon(struct core *core);
 void core_set_options(struct core *core, const struct core_options *options);
 
 void core_ask(struct core *core, struct core_request *request);
-bool core_watch(struct core *core, struct core_watcher *watcher, struct spec *spec);
+/* Takes spec. MS_ERR_OVERLOAD, and the watcher hears nothing, when there is no room. */
+MS_MUST_USE enum ms_err core_watch(struct core *core, struct core_watcher *watcher,
+                                   struct spec *spec);
 void core_unwatch(struct core *core, struct core_watcher *watcher);
 /* Somebody was served an answer whose refresh is due. */
 void core_touch(struct core *core, const struct answer_id *id);

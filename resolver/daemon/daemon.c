@@ -366,6 +366,7 @@ static void close_parts(struct daemon *d)
         http_close(d->http);
     if (d->loop != NULL)
         loop_run_posted(d->loop);
+    core_stop(d->core); /* what comes back from the store begins nothing new */
     store_free(d->store);
     if (d->loop != NULL)
         loop_run_posted(d->loop);

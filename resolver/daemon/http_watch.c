@@ -85,8 +85,8 @@ static void run_start(struct loop_job *job)
     say(s, SAY_COMMENT, ms_span_str(": measured\n\n"));
     struct spec *spec = s->spec;
     s->spec = NULL;
-    if (!core_watch(http->env.core, &s->watcher, spec))
-        say(s, SAY_LAST, ms_span_str(": too many specifiers are in use\n\n"));
+    if (core_watch(http->env.core, &s->watcher, spec) != MS_OK)
+        say(s, SAY_LAST, ms_span_str(": no room for another specifier\n\n"));
 }
 
 static void run_end(struct loop_job *job)

@@ -28,12 +28,35 @@ const char *entry_state_name(enum entry_state state)
     return "unknown";
 }
 
+/* Arithmetic that stops at the ends: governance and servers may name any time. */
+static int64_t add(int64_t a, int64_t b)
+{
+    int64_t sum = 0;
+    if (__builtin_add_overflow(a, b, &sum))
+        return b > 0 ? INT64_MAX : INT64_MIN;
+    return sum;
+}
+
+static int64_t minus(int64_t a, int64_t b)
+{
+    int64_t difference = 0;
+    if (__builtin_sub_overflow(a, b, &difference))
+        return b < 0 ? INT64_MAX : INT64_MIN;
+    return difference;
+}
+
+static int64_t ms_of(int64_t seconds)
+{
+    int64_t ms = 0;
+    if (__builtin_mul_overflow(seconds, INT64_C(1000), &ms))
+        return seconds > 0 ? INT64_MAX : INT64_MIN;
+    return ms;
+}
+
 /* start + seconds on the boot clock; negative seconds mean for ever. */
 static int64_t after(int64_t start_ms, int64_t seconds)
 {
-    if (seconds < 0 || seconds > (ENTRY_NEVER - 1) / 2000)
-        return ENTRY_NEVER;
-    return start_ms + seconds * 1000;
+    return seconds < 0 ? ENTRY_NEVER : add(start_ms, ms_of(seconds));
 }
 
 static int64_t min64(int64_t a, int64_t b)
@@ -41,19 +64,21 @@ static int64_t min64(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Boot-clock moment of a Unix time. */
-static int64_t boot_of_wall(int64_t wall_s, struct ms_now now)
+static int64_t max64(int64_t a, int64_t b)
 {
-    if (wall_s - now.wall_s > (ENTRY_NEVER - 1) / 4000)
-        return ENTRY_NEVER;
-    return now.boot_ms + (wall_s - now.wall_s) * 1000;
+    return a > b ? a : b;
+}
+
+int64_t entry_boot_ms(int64_t wall_s, struct ms_now now)
+{
+    return add(now.boot_ms, ms_of(minus(wall_s, now.wall_s)));
 }
 
 int64_t entry_wall_s(int64_t boot_ms, struct ms_now now)
 {
     if (boot_ms == ENTRY_NEVER)
         return 0;
-    return now.wall_s + (boot_ms - now.boot_ms) / 1000;
+    return add(now.wall_s, minus(boot_ms, now.boot_ms) / 1000);
 }
 
 int64_t entry_hard_end_ms(const struct entry *e, struct ms_now now)
@@ -61,9 +86,9 @@ int64_t entry_hard_end_ms(const struct entry *e, struct ms_now now)
     int64_t end = ENTRY_NEVER;
 
     if (e->life.ceiling_s >= 0)
-        end = boot_of_wall(e->evidence_time_s + e->life.ceiling_s, now);
+        end = entry_boot_ms(add(e->evidence_time_s, e->life.ceiling_s), now);
     if (e->valid_until_s > 0) /* served while now <= validUntil */
-        end = min64(end, boot_of_wall(e->valid_until_s + 1, now));
+        end = min64(end, entry_boot_ms(add(e->valid_until_s, 1), now));
     return end;
 }
 
@@ -82,11 +107,12 @@ static struct entry_view view_held(const struct entry *e, struct ms_now now)
 
 static struct entry_view view_good(const struct entry *e, struct ms_now now)
 {
-    int64_t f = e->life.fresh_s, w = e->life.swr_s, x = e->life.sie_s;
+    /* only F may be for ever; what stands behind it is no shorter than nothing, whatever a row says */
+    int64_t f = e->life.fresh_s, w = max64(0, e->life.swr_s), x = max64(w, e->life.sie_s);
     int64_t hard = entry_hard_end_ms(e, now);
     int64_t fresh_end = min64(hard, after(e->checked_boot_ms, f));
-    int64_t swr_end = f < 0 ? fresh_end : min64(hard, after(e->checked_boot_ms, f + w));
-    int64_t sie_end = f < 0 ? fresh_end : min64(hard, after(e->checked_boot_ms, f + (x > w ? x : w)));
+    int64_t swr_end = f < 0 ? fresh_end : min64(hard, after(e->checked_boot_ms, add(f, w)));
+    int64_t sie_end = f < 0 ? fresh_end : min64(hard, after(e->checked_boot_ms, add(f, x)));
     struct entry_view v = {.serve = true, .serve_until_ms = sie_end, .soft_until_ms = fresh_end};
 
     if (now.boot_ms < fresh_end) {
@@ -114,7 +140,7 @@ static struct entry_view view_good(const struct entry *e, struct ms_now now)
 /* T10: a wall clock behind a verified time cannot judge ages against signed times. */
 static bool clock_suspect(const struct entry *e, struct ms_now now)
 {
-    return e->life.ceiling_s >= 0 && now.wall_s < e->evidence_time_s - ENTRY_CLOCK_SLACK_S;
+    return e->life.ceiling_s >= 0 && now.wall_s < minus(e->evidence_time_s, ENTRY_CLOCK_SLACK_S);
 }
 
 static struct entry_view view_unserved(enum entry_state state, enum ms_err err, bool refresh)
@@ -229,6 +255,8 @@ void entry_accept(struct entry *e, const struct source_result *result, enum entr
         e->held_identity = result->identity;
         return;
     }
+    bool ahead = clock_suspect(e, now); /* it was our clock that was wrong; this answer says so */
+
     if (verdict == ENTRY_CHANGED)
         take_change(e, result);
     if (result->has_identity) {
@@ -243,7 +271,7 @@ void entry_accept(struct entry *e, const struct source_result *result, enum entr
     e->checked_boot_ms = now.boot_ms;
     e->life = result->life;
     /* evidence never gets younger by a replayed answer, never older either */
-    if (verdict == ENTRY_CHANGED || result->evidence_time_s > e->evidence_time_s)
+    if (verdict == ENTRY_CHANGED || ahead || result->evidence_time_s > e->evidence_time_s)
         e->evidence_time_s = result->evidence_time_s;
 }
 

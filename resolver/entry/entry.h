@@ -81,6 +81,8 @@ struct entry_view entry_view(const struct entry *entry, struct ms_now now);
  * served; ENTRY_NEVER without either. */
 int64_t entry_hard_end_ms(const struct entry *entry, struct ms_now now);
 
+/* Boot-clock moment of a Unix time; those beyond the clock's ends are its ends, ENTRY_NEVER above. */
+int64_t entry_boot_ms(int64_t wall_s, struct ms_now now);
 /* Unix time of a boot-clock moment, for answers; 0 for never. */
 int64_t entry_wall_s(int64_t boot_ms, struct ms_now now);
 

@@ -1,6 +1,9 @@
 /* tests/support/play.c - one attempt, answered from a script. */
 #include "tests/support/play.h"
 
+#include "base/base64.h"
+#include "base/gzip.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,6 +13,35 @@ static void must(bool ok, const char *what, const struct play *p)
         return;
     (void)fprintf(stderr, "play: %s (%s)\n", what, p->spec);
     abort();
+}
+
+const char *play_text(const char *text)
+{
+    static char out[8192];
+    struct ms_buf packed = MS_BUF_INIT(4096), base64 = MS_BUF_INIT(8192);
+    const char *from = strncmp(text, "sha256:", 7) == 0 ? strstr(text, ";at=") : strchr(text, ':');
+    enum ms_err err = MS_OK;
+
+    if (from == NULL)
+        return text;
+    from += from[0] == ';' ? 4 : 1;
+    size_t n = (size_t)(from - text);
+    if (strncmp(text, "inline:", 7) == 0)
+        err = ms_gzip(ms_span_str(from), &packed);
+    else if (strncmp(text, "url:", 4) == 0 || from[-1] == '=')
+        (void)ms_buf_add(&packed, ms_span_of(from, strcspn(from, ";")));
+    else
+        return text;
+    if (err != MS_OK || ms_base64_encode(ms_buf_span(&packed), &base64) != MS_OK)
+        abort();
+    memcpy(out, text, n);
+    for (size_t i = 0; i < base64.len && base64.ptr[i] != '='; i++)
+        out[n++] = base64.ptr[i] == '+' ? '-' : base64.ptr[i] == '/' ? '_' : (char)base64.ptr[i];
+    (void)snprintf(out + n, sizeof(out) - n, "%s",
+                   strncmp(text, "inline:", 7) == 0 ? "" : from + strcspn(from, ";"));
+    ms_buf_done(&packed);
+    ms_buf_done(&base64);
+    return out;
 }
 
 struct source_policy play_policy(enum spec_level level, uint32_t quorum, size_t n)
@@ -124,7 +156,7 @@ void play_run(struct play *p)
 
     p->bundle.max = BUNDLE_MAX_BYTES;
     spec_init(&spec);
-    must(spec_parse(ms_span_str(p->spec), &context, &spec, &p->diag) == MS_OK, p->diag.text, p);
+    must(spec_parse(ms_span_str(play_text(p->spec)), &context, &spec, &p->diag) == MS_OK, p->diag.text, p);
     if (!p->keep_options)
         bundle_identity_only(&spec);
     must(bundle_transcript_new(&transcript) == MS_OK, "memory", p);

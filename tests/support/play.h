@@ -9,7 +9,7 @@
 enum play_order { PLAY_FIFO = 0, PLAY_LIFO, PLAY_RANDOM };
 
 struct play {
-    const char *spec;
+    const char *spec;             /* for play_text */
     struct source_policy policy;
     struct source_previous previous;
     struct ms_now now;
@@ -33,6 +33,10 @@ struct play {
 
 void play_run(struct play *play);
 void play_done(struct play *play);
+
+/* "url:https://...", "inline:[...]" and "sha256:...;at=https://..." as a person would write them, encoded as
+ * the grammar wants them; other texts as they are. Static storage, overwritten by the next call. */
+const char *play_text(const char *text);
 
 /* A policy at this level over n providers of chain 1, each its own group "a", "b", ..., proofs finalized. */
 struct source_policy play_policy(enum spec_level level, uint32_t quorum, size_t n);
