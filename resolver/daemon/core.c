@@ -771,6 +771,17 @@ static void expire_waiters(struct core_entry *e, int64_t now_ms)
     }
 }
 
+/* A set that ends with its lifetime (must-revalidate) is confirmed shortly before, so that watchers do
+ * not see it withdrawn and approved again each time. */
+static bool ends_soon(const struct core_entry *e, const struct entry_view *view, struct ms_now now)
+{
+    int64_t fresh_ms = e->facts.life.fresh_s * 1000;
+
+    return view->serve && fresh_ms > 0 && view->serve_until_ms - now.boot_ms <= fresh_ms / 5 &&
+           now.boot_ms - e->facts.checked_boot_ms >= fresh_ms / 5 * 4 &&
+           now.boot_ms >= e->facts.next_try_ms;
+}
+
 static void tick_entry(struct core *core, struct core_entry *e, struct ms_now now)
 {
     if (e->waiters != NULL)
@@ -784,7 +795,10 @@ static void tick_entry(struct core *core, struct core_entry *e, struct ms_now no
     bool wanted = e->watchers != NULL || now.boot_ms - last_used(e) < CORE_IDLE_MS;
     if (now.boot_ms >= e->poll_ms && wanted)
         start_flight(core, e);
-    else if (e->watchers != NULL && entry_view(&e->facts, now).refresh)
+    if (e->flight != NULL || e->watchers == NULL)
+        return;
+    struct entry_view view = entry_view(&e->facts, now);
+    if (view.refresh || ends_soon(e, &view, now))
         start_flight(core, e);
 }
 
