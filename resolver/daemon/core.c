@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define CORE_BUCKETS 4096u /* a power of two; keys are hashes */
+#define CORE_LEAD_MIN_MS 2000
 
 /* One attempt of one entry. */
 struct flight {
@@ -775,10 +776,13 @@ static void expire_waiters(struct core_entry *e, int64_t now_ms)
  * not see it withdrawn and approved again each time. */
 static bool ends_soon(const struct core_entry *e, const struct entry_view *view, struct ms_now now)
 {
-    int64_t fresh_ms = e->facts.life.fresh_s * 1000;
+    int64_t fresh_ms = e->facts.life.fresh_s * 1000, lead_ms = fresh_ms / 5;
 
-    return view->serve && fresh_ms > 0 && view->serve_until_ms - now.boot_ms <= fresh_ms / 5 &&
-           now.boot_ms - e->facts.checked_boot_ms >= fresh_ms / 5 * 4 &&
+    /* answers tell the end in whole seconds, rounded down: it has to move a second before that */
+    if (lead_ms < CORE_LEAD_MIN_MS)
+        lead_ms = fresh_ms / 2 < CORE_LEAD_MIN_MS ? fresh_ms / 2 : CORE_LEAD_MIN_MS;
+    return view->serve && fresh_ms > 0 && view->serve_until_ms - now.boot_ms <= lead_ms &&
+           now.boot_ms - e->facts.checked_boot_ms >= fresh_ms - lead_ms &&
            now.boot_ms >= e->facts.next_try_ms;
 }
 
