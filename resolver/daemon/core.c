@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define CORE_BUCKETS 4096u /* a power of two; keys are hashes */
-#define CORE_LEAD_MIN_MS 2000
+#define CORE_LEAD_MIN_MS 3000
 
 /* One attempt of one entry. */
 struct flight {
@@ -778,7 +778,7 @@ static bool ends_soon(const struct core_entry *e, const struct entry_view *view,
 {
     int64_t fresh_ms = e->facts.life.fresh_s * 1000, lead_ms = fresh_ms / 5;
 
-    /* answers tell the end in whole seconds, rounded down: it has to move a second before that */
+    /* answers tell the end in whole seconds, up to two too early: it has to move before that */
     if (lead_ms < CORE_LEAD_MIN_MS)
         lead_ms = fresh_ms / 2 < CORE_LEAD_MIN_MS ? fresh_ms / 2 : CORE_LEAD_MIN_MS;
     return view->serve && fresh_ms > 0 && view->serve_until_ms - now.boot_ms <= lead_ms &&
