@@ -23,6 +23,7 @@ struct flight {
     size_t out;                  /* requests without an answer */
     struct source_result *result; /* while it is being stored */
     enum entry_verdict verdict;
+    bool accept_code;             /* an operator says that new code is fine */
 };
 
 struct core_entry {
@@ -44,6 +45,10 @@ struct core_entry {
     int64_t next_change_ms;
     int64_t poll_ms;         /* contracts: next poll; ENTRY_NEVER otherwise */
     int64_t used_ms;
+    bool has_final;          /* contracts: the last finalized block believed */
+    uint64_t final_number;
+    struct eth_hash final_hash;
+    bool dissent_kept;       /* the evidence of this dissent is stored */
 };
 
 struct core {
@@ -222,7 +227,7 @@ static void tell_watchers(struct core_entry *e)
 
 static int64_t window_change_ms(const struct core_entry *e, struct ms_now now)
 {
-    const struct rec_set *sets[SOURCE_REQUESTS_MAX + 1];
+    const struct rec_set *sets[SOURCE_RELEASES_MAX];
     int64_t next_s = 0;
 
     if (e->good == NULL)
@@ -323,43 +328,13 @@ static void schedule_poll(struct core *core, struct core_entry *e)
         e->poll_ms = ENTRY_NEVER;
         return;
     }
-    /* +-10 % */
-    int64_t period = core->options.policy.poll_s * 1000;
-    int64_t jitter = (int64_t)((uint64_t)(period / 5) * core->env.random(core->env.arg) >> 32);
-    e->poll_ms = now_of(core).boot_ms + period - period / 10 + jitter;
-}
-
-static void flight_failed(struct core *core, struct core_entry *e, enum ms_err err,
-                          const struct ms_diag *diag, int64_t negative_s)
-{
-    struct ms_now now = now_of(core);
-    struct ms_diag copy = diag == NULL ? (struct ms_diag){0} : *diag;
-
-    METRIC_INC(flights_failed);
-    note_event(core, 5, "resolve-failed", e, ms_diag_text(&copy, err));
-    entry_fail(&e->facts, err, &copy, negative_s,
-               is_contract(e) ? ENTRY_BACKOFF_CAP_RPC_MS : ENTRY_BACKOFF_CAP_HTTP_MS,
-               core->env.random(core->env.arg), now);
-    flight_free(core, e);
-    if (e->poll_ms != ENTRY_NEVER)
-        e->poll_ms = e->facts.next_try_ms;
-    publish(core, e, false);
-    release_waiters(e, err, &copy);
-}
-
-/* The set the attempt found becomes the entry's. */
-static void take_result(struct core_entry *e)
-{
-    struct flight *f = e->flight;
-
-    if (e->good != NULL) {
-        e->previous_set = e->set_hash;
-        e->has_previous_set = true;
-    }
-    e->set_hash = f->result->set_hash;
-    shared_result_unref(e->good);
-    e->good = shared_result_new(f->result);
-    f->result = NULL;
+    /* each attempt reads the finalized and the newest state; 12 + U(0,4) s, or 60 s +-10 % (6.2) */
+    bool by_head = core->options.policy.head_poll_s < core->options.policy.poll_s;
+    int64_t period =
+        1000 * (by_head ? core->options.policy.head_poll_s : core->options.policy.poll_s);
+    int64_t spread = by_head ? period / 3 : period / 5;
+    int64_t jitter = (int64_t)((uint64_t)spread * core->env.random(core->env.arg) >> 32);
+    e->poll_ms = now_of(core).boot_ms + period + jitter - (by_head ? 0 : period / 10);
 }
 
 static void change_free(struct core_change *change)
@@ -371,7 +346,8 @@ static void change_free(struct core_change *change)
     free(change);
 }
 
-static struct core_change *new_change(struct core_entry *e, struct ms_now now)
+static struct core_change *new_change(struct core_entry *e, enum core_change_kind kind,
+                                      struct ms_now now)
 {
     struct core_change *change = calloc(1, sizeof(*change));
     if (change == NULL)
@@ -381,6 +357,7 @@ static struct core_change *new_change(struct core_entry *e, struct ms_now now)
         free(change);
         return NULL;
     }
+    change->change = kind;
     change->id = e->id;
     change->kind = e->spec->kind;
     change->entry = e->facts;
@@ -392,6 +369,75 @@ static struct core_change *new_change(struct core_entry *e, struct ms_now now)
     return change;
 }
 
+/* Both sides of a contradiction are kept, once for each time it begins. */
+static void keep_failure(struct core *core, struct core_entry *e, enum ms_err err)
+{
+    struct flight *f = e->flight;
+
+    if (e->dissent_kept || f == NULL || f->transcript == NULL || f->result != NULL)
+        return;
+    struct core_change *change = new_change(e, CORE_CHANGE_DISSENT, now_of(core));
+    if (change == NULL)
+        return;
+    if (bundle_write(e->spec, &f->policy, &f->previous, f->started, f->transcript, NULL, err,
+                     &change->bundle) != MS_OK) {
+        change_free(change);
+        return;
+    }
+    change->bundle_hash = ms_sha256(ms_buf_span(&change->bundle));
+    e->dissent_kept = true;
+    METRIC_INC(conflicts);
+    note_event(core, 2, err == MS_ERR_DISSENT ? "dissent" : "conflict", e, e->spec->canonical);
+    core->env.store(core->env.arg, change);
+}
+
+static void flight_failed(struct core *core, struct core_entry *e, enum ms_err err,
+                          const struct ms_diag *diag, int64_t negative_s)
+{
+    struct ms_now now = now_of(core);
+    struct ms_diag copy = diag == NULL ? (struct ms_diag){0} : *diag;
+
+    METRIC_INC(flights_failed);
+    note_event(core, 5, "resolve-failed", e, ms_diag_text(&copy, err));
+    if (err == MS_ERR_DISSENT || err == MS_ERR_CONFLICT)
+        keep_failure(core, e, err);
+    entry_fail(&e->facts, err, &copy, negative_s,
+               is_contract(e) ? ENTRY_BACKOFF_CAP_RPC_MS : ENTRY_BACKOFF_CAP_HTTP_MS,
+               core->env.random(core->env.arg), now);
+    flight_free(core, e);
+    if (e->poll_ms != ENTRY_NEVER)
+        e->poll_ms = e->facts.next_try_ms;
+    publish(core, e, false);
+    release_waiters(e, err, &copy);
+}
+
+/* The finalized block of an accepted answer is what the next one must still contain. */
+static void remember_final(struct core_entry *e, const struct source_block *block)
+{
+    if (block->chain == 0 || (e->has_final && block->number < e->final_number))
+        return;
+    e->has_final = true;
+    e->final_number = block->number;
+    e->final_hash = block->hash;
+}
+
+/* The set the attempt found becomes the entry's. */
+static void take_result(struct core_entry *e)
+{
+    struct flight *f = e->flight;
+
+    remember_final(e, &f->result->block);
+
+    if (e->good != NULL) {
+        e->previous_set = e->set_hash;
+        e->has_previous_set = true;
+    }
+    e->set_hash = f->result->set_hash;
+    shared_result_unref(e->good);
+    e->good = shared_result_new(f->result);
+    f->result = NULL;
+}
+
 /* Same set: only times are new. They need not be durable before they are used. */
 static void flight_confirmed(struct core *core, struct core_entry *e)
 {
@@ -399,6 +445,7 @@ static void flight_confirmed(struct core *core, struct core_entry *e)
     struct ms_now now = now_of(core);
     struct source_result *fresh = f->result;
 
+    e->dissent_kept = false;
     entry_accept(&e->facts, fresh, ENTRY_SAME, now);
     if (!fresh->unchanged && e->good != NULL) {
         /* a newer block of the same state: newer evidence time, pending releases may be in force now */
@@ -410,10 +457,9 @@ static void flight_confirmed(struct core *core, struct core_entry *e)
         e->has_previous_set = had_previous;
     }
     flight_free(core, e);
-    struct core_change *change = new_change(e, now);
+    struct core_change *change = new_change(e, CORE_CHANGE_TOUCH, now);
     if (change != NULL && e->good != NULL) {
         change->block = e->good->result->block;
-        change->state = ENTRY_FRESH;
         core->env.store(core->env.arg, change);
     }
     schedule_poll(core, e);
@@ -421,17 +467,33 @@ static void flight_confirmed(struct core *core, struct core_entry *e)
     release_waiters(e, e->good == NULL ? MS_ERR_MEMORY : MS_OK, NULL);
 }
 
-/* A new set, or a contradiction: evidence first. */
+static enum core_change_kind change_of(enum entry_verdict verdict)
+{
+    switch (verdict) {
+    case ENTRY_REFUSED:
+    case ENTRY_SAME:
+        return CORE_CHANGE_TOUCH;
+    case ENTRY_CHANGED:
+        return CORE_CHANGE_SET;
+    case ENTRY_CONTRADICTS:
+        return CORE_CHANGE_CONFLICT;
+    case ENTRY_HELD:
+        return CORE_CHANGE_HOLD;
+    }
+    return CORE_CHANGE_TOUCH;
+}
+
+/* A new set, a contradiction, other code: evidence first. */
 static void flight_changed(struct core *core, struct core_entry *e)
 {
     struct flight *f = e->flight;
     struct ms_now now = now_of(core);
-    struct core_change *change = new_change(e, now);
+    struct core_change *change = new_change(e, change_of(f->verdict), now);
     enum ms_err err = change == NULL ? MS_ERR_MEMORY : MS_OK;
 
     if (err == MS_OK)
         err = bundle_write(e->spec, &f->policy, &f->previous, f->started, f->transcript, f->result,
-                           &change->bundle);
+                           MS_OK, &change->bundle);
     if (err != MS_OK) {
         change_free(change);
         flight_failed(core, e, err, NULL, 0);
@@ -447,28 +509,56 @@ static void flight_changed(struct core *core, struct core_entry *e)
     change->has_sequence = f->result->has_sequence;
     change->sequence = f->result->sequence;
     change->block = f->result->block;
-    change->state = f->verdict == ENTRY_CONTRADICTS ? ENTRY_CONFLICT : ENTRY_FRESH;
     core->env.store(core->env.arg, change);
+}
+
+/* The code is still the other one: known already, nothing new to keep. */
+static void flight_still_held(struct core *core, struct core_entry *e)
+{
+    entry_accept(&e->facts, e->flight->result, ENTRY_HELD, now_of(core));
+    flight_free(core, e);
+    schedule_poll(core, e);
+    publish(core, e, false);
+    release_waiters(e, MS_ERR_CODE_IDENTITY, NULL);
+}
+
+static void flight_refused(struct core *core, struct core_entry *e, enum ms_err why)
+{
+    struct ms_diag diag = {0};
+
+    if (why == MS_ERR_UNAVAILABLE)
+        (void)ms_diag_set(&diag, why,
+                          "a revocation seen in the newest state stands, and that state could not be "
+                          "read this time");
+    else
+        (void)ms_diag_set(&diag, why, "%s (sequence %llu, already verified %llu)", ms_err_text(why),
+                          (unsigned long long)e->flight->result->sequence,
+                          (unsigned long long)e->facts.floor_sequence);
+    flight_failed(core, e, why, &diag, 0);
 }
 
 static void flight_done(struct core *core, struct core_entry *e)
 {
     struct flight *f = e->flight;
+    enum ms_err why = MS_OK;
 
     f->result = source_take_result(f->source);
-    f->verdict = entry_judge(&e->facts, f->result);
+    if (f->accept_code)
+        e->facts.has_identity = false; /* whatever code it is now is accepted */
+    f->verdict = entry_judge(&e->facts, f->result, &why);
     switch (f->verdict) {
-    case ENTRY_REFUSED: {
-        struct ms_diag diag = {0};
-        enum ms_err err = e->facts.conflict ? MS_ERR_CONFLICT : MS_ERR_ROLLBACK;
-        (void)ms_diag_set(&diag, err, "%s (sequence %llu, already verified %llu)", ms_err_text(err),
-                          (unsigned long long)f->result->sequence,
-                          (unsigned long long)e->facts.floor_sequence);
-        flight_failed(core, e, err, &diag, 0);
+    case ENTRY_REFUSED:
+        flight_refused(core, e, why);
         return;
-    }
     case ENTRY_SAME:
         flight_confirmed(core, e);
+        return;
+    case ENTRY_HELD:
+        if (e->facts.hold && ms_sha256_eq(&e->facts.held_identity, &f->result->identity)) {
+            flight_still_held(core, e);
+            return;
+        }
+        flight_changed(core, e);
         return;
     case ENTRY_CHANGED:
     case ENTRY_CONTRADICTS:
@@ -519,6 +609,9 @@ static void start_flight(struct core *core, struct core_entry *e)
     f->policy.level = e->id.level != SPEC_LEVEL_NONE ? e->id.level : f->policy.level;
     f->started = now_of(core);
     f->previous.floor_sequence = e->facts.floor_sequence;
+    f->previous.has_final = e->has_final && e->id.level != SPEC_LEVEL_L0;
+    f->previous.final_number = e->final_number;
+    f->previous.final_hash = e->final_hash;
     if (e->good != NULL) {
         f->previous.etag = e->good->result->etag;
         f->previous.last_modified = e->good->result->last_modified;
@@ -558,10 +651,11 @@ void core_stored(struct core *core, struct core_change *change, enum ms_err err,
                  const struct ms_diag *diag)
 {
     struct core_entry *e = change->owner;
-    bool touch_only = change->bundle.len == 0;
+    bool nobody_waits =
+        change->change == CORE_CHANGE_TOUCH || change->change == CORE_CHANGE_DISSENT;
 
-    if (touch_only || e->flight == NULL || e->flight->result == NULL) {
-        change_free(change); /* a touch's owner may be gone */
+    if (nobody_waits || e->flight == NULL || e->flight->result == NULL) {
+        change_free(change); /* its owner may be gone */
         return;
     }
     if (err != MS_OK && core->options.audit_require) {
@@ -575,21 +669,26 @@ void core_stored(struct core *core, struct core_change *change, enum ms_err err,
     if (err != MS_OK)
         source_result_warn(e->flight->result, "audit", "the evidence could not be stored");
     e->facts = change->entry;
+    enum ms_err outcome = MS_OK;
     if (e->flight->verdict == ENTRY_CHANGED) {
         METRIC_INC(changes);
         e->evidence = change->evidence;
         e->has_evidence = true;
         take_result(e);
         note_event(core, 6, "changed", e, e->spec->canonical);
+    } else if (e->flight->verdict == ENTRY_HELD) {
+        outcome = MS_ERR_CODE_IDENTITY;
+        note_event(core, 2, "hold", e, "the code behind the contract changed");
     } else {
         METRIC_INC(conflicts);
+        outcome = MS_ERR_CONFLICT;
         note_event(core, 2, "conflict", e, e->spec->canonical);
     }
     change_free(change);
     flight_free(core, e);
     schedule_poll(core, e);
     publish(core, e, e->good != NULL);
-    release_waiters(e, e->facts.conflict ? MS_ERR_CONFLICT : MS_OK, NULL);
+    release_waiters(e, outcome, NULL);
 }
 
 /* ---- questions ---- */
@@ -671,7 +770,7 @@ void core_ask(struct core *core, struct core_request *r)
     ask_entry(core, e, r);
 }
 
-void core_watch(struct core *core, struct core_watcher *w, struct spec *spec)
+bool core_watch(struct core *core, struct core_watcher *w, struct spec *spec)
 {
     struct core_entry *e = find(core, &w->id);
 
@@ -679,18 +778,19 @@ void core_watch(struct core *core, struct core_watcher *w, struct spec *spec)
         e = add_entry(core, &w->id, &spec);
     spec_release(spec);
     if (e == NULL)
-        return;
+        return false;
     w->sent = false;
     w->next = e->watchers;
     e->watchers = w;
     e->used_ms = now_of(core).boot_ms;
     if (e->loading)
-        return;
+        return true;
     struct entry_view view = entry_view(&e->facts, now_of(core));
     if (view.serve || !view.refresh)
         publish(core, e, false);
     if (view.refresh)
         start_flight(core, e);
+    return true;
 }
 
 void core_unwatch(struct core *core, struct core_watcher *w)
@@ -735,6 +835,13 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
         e->set_hash = loaded->set_hash;
         e->evidence = loaded->evidence;
         e->has_evidence = e->good != NULL;
+        if (e->good != NULL) {
+            const struct source_result *good = e->good->result;
+            e->facts.overlay = good->overlay;
+            e->facts.has_identity = good->has_identity;
+            e->facts.identity = good->identity;
+            remember_final(e, &good->block);
+        }
         schedule_poll(core, e);
     }
     for (struct core_request *r = e->waiters; r != NULL; r = r->next)
@@ -856,6 +963,14 @@ bool core_drain(struct core *core)
         for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next)
             quiet = quiet && e->waiters == NULL;
     return quiet;
+}
+
+void core_abandon(struct core *core)
+{
+    core->draining = true;
+    for (size_t b = 0; b < CORE_BUCKETS; b++)
+        for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next)
+            release_waiters(e, MS_ERR_SHUTDOWN, NULL);
 }
 
 void core_free(struct core *core)

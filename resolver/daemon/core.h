@@ -45,22 +45,30 @@ struct core_watcher {
     bool sent;
 };
 
+enum core_change_kind {
+    CORE_CHANGE_TOUCH = 0, /* only times; nothing goes to history, and nobody waits for it */
+    CORE_CHANGE_SET,       /* a new set */
+    CORE_CHANGE_CONFLICT,  /* a contradiction: its evidence, and the state */
+    CORE_CHANGE_HOLD,      /* other code behind a contract: likewise */
+    CORE_CHANGE_DISSENT,   /* providers contradict each other: evidence only, and nobody waits for it */
+};
+
 /* What is to become durable. Owned by the core until core_stored. */
 struct core_change {
+    enum core_change_kind change;
     struct answer_id id;
     char *canonical;
     enum spec_kind kind;
     struct entry entry;       /* as it will be once this is durable */
     struct ms_now now;        /* when the source confirmed it */
     struct ms_sha256 set_hash, evidence; /* of the good set; zero when there is none */
-    struct ms_buf bundle;     /* empty: only times are updated, nothing goes to history */
+    struct ms_buf bundle;     /* empty for TOUCH */
     struct ms_sha256 bundle_hash;
     struct source_block block;
     bool has_sequence;
     uint64_t sequence;        /* of the result in the bundle */
     struct ms_sha256 found_set; /* set hash of the result in the bundle */
-    enum entry_state state;   /* FRESH, or CONFLICT */
-    struct core_entry *owner;
+    struct core_entry *owner; /* only while it is not TOUCH or DISSENT: it may be gone then */
 };
 
 /* What was found on disk for an id. */
@@ -105,11 +113,13 @@ MS_MUST_USE enum ms_err core_new(const struct core_env *env, const struct core_o
 void core_free(struct core *core);
 /* Answers in flight finish; new requests get MS_ERR_SHUTDOWN. True when nothing waits any more. */
 bool core_drain(struct core *core);
+/* The time for that is over: whoever still waits gets MS_ERR_SHUTDOWN now. */
+void core_abandon(struct core *core);
 /* A reload: new attempts use the new options; entries stay. */
 void core_set_options(struct core *core, const struct core_options *options);
 
 void core_ask(struct core *core, struct core_request *request);
-void core_watch(struct core *core, struct core_watcher *watcher, struct spec *spec);
+bool core_watch(struct core *core, struct core_watcher *watcher, struct spec *spec);
 void core_unwatch(struct core *core, struct core_watcher *watcher);
 /* Somebody was served an answer whose refresh is due. */
 void core_touch(struct core *core, const struct answer_id *id);

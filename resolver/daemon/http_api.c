@@ -23,14 +23,24 @@ static bool none_match(const struct http_request *r, const char *etag)
     return header != NULL && (strcmp(header, "*") == 0 || strstr(header, etag) != NULL);
 }
 
-static enum MHD_Result not_modified(struct http_request *r, const struct answer *a)
+/* RFC 9110 15.4.5: with those headers of the 200 that tell of its age. */
+static enum MHD_Result copy_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    (void)kind;
+    if (strncmp(name, "X-Measured-", 11) == 0 || strcmp(name, MHD_HTTP_HEADER_ETAG) == 0 ||
+        strcmp(name, MHD_HTTP_HEADER_EXPIRES) == 0)
+        (void)MHD_add_response_header(cls, name, value);
+    return MHD_YES;
+}
+
+static enum MHD_Result not_modified(struct http_request *r, struct MHD_Response *full)
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     if (response == NULL)
         return MHD_NO;
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, a->etag);
-    (void)MHD_add_response_header(response, "X-Measured-State", entry_state_name(a->state));
+    (void)MHD_get_response_headers(full, copy_header, response);
     enum MHD_Result result =
         MHD_queue_response(r->connection, MHD_HTTP_NOT_MODIFIED, response);
     MHD_destroy_response(response);
@@ -65,7 +75,7 @@ static enum MHD_Result answer_measurements(struct http_request *r, const struct 
     if (a->records_response[r->profile] == NULL)
         return http_fail(r, a->records_err[r->profile], &a->records_diag[r->profile]);
     if (none_match(r, a->etag))
-        return not_modified(r, a);
+        return not_modified(r, a->records_response[r->profile]);
     return queue_shared(r, MHD_HTTP_OK, a->records_response[r->profile]);
 }
 
@@ -345,17 +355,17 @@ static const struct http_route routes[] = {
 };
 
 const struct http_route *http_route_find(struct ms_span path, const char *method,
-                                         bool *ret_path_known)
+                                         const struct http_route **ret_other)
 {
-    *ret_path_known = false;
+    *ret_other = NULL;
     if (strcmp(method, MHD_HTTP_METHOD_HEAD) == 0)
         method = MHD_HTTP_METHOD_GET;
     for (size_t i = 0; i < MS_ARRAY_LEN(routes); i++) {
         if (!ms_span_eq_str(path, routes[i].path))
             continue;
-        *ret_path_known = true;
         if (strcmp(method, routes[i].method) == 0)
             return &routes[i];
+        *ret_other = &routes[i];
     }
     return NULL;
 }

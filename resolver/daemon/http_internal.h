@@ -9,6 +9,7 @@
 
 #define HTTP_DAEMONS_MAX 4
 #define HTTP_KEEPALIVE_MS 15000
+#define HTTP_BODY_DROP_MAX_BYTES ((size_t)1 << 20) /* a longer body loses its connection, unanswered */
 
 struct http_listener {
     struct http *http;
@@ -23,6 +24,7 @@ struct http {
     _Atomic(const struct config *) config;
     atomic_bool stopping, ready;
     atomic_uint suspended;
+    atomic_uint answering; /* requests read in full whose answer is not sent in full; without watchers */
     atomic_llong loop_alive_ms;
     struct http_stream *streams; /* loop thread only */
 };
@@ -39,6 +41,8 @@ struct http_request {
     const struct http_route *route;
     struct ms_buf body;
     bool body_too_large;
+    size_t body_seen;
+    bool counted; /* in http->answering */
     /* what is asked */
     struct spec *spec; /* heap; moved to the core on a miss */
     struct answer_id id;
@@ -74,8 +78,9 @@ struct http_route {
                              const struct ms_diag *diag);
 };
 
+/* NULL: none; then *ret_other is a route of this path for another method, if there is one. */
 const struct http_route *http_route_find(struct ms_span path, const char *method,
-                                         bool *ret_path_known);
+                                         const struct http_route **ret_other);
 unsigned http_status_of(enum ms_err err);
 
 enum MHD_Result http_send(struct http_request *r, unsigned status, struct ms_span text,

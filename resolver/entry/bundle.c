@@ -116,23 +116,39 @@ static json_t *policy_json(const struct source_policy *policy)
             return NULL;
         }
     }
-    return json_pack("{s:s, s:I, s:I, s:o}", "level", spec_level_name(policy->level), "quorum",
-                     (json_int_t)policy->quorum, "max-evidence-age",
-                     (json_int_t)policy->max_evidence_age_s, "providers", providers);
+    json_t *out = json_pack("{s:s, s:I, s:I, s:o}", "level", spec_level_name(policy->level),
+                            "quorum", (json_int_t)policy->quorum, "max-evidence-age",
+                            (json_int_t)policy->max_evidence_age_s, "providers", providers);
+    if (out != NULL && policy->has_checkpoint)
+        (void)json_object_set_new(
+            out, "checkpoint",
+            json_pack("{s:I, s:o}", "chain", (json_int_t)policy->checkpoint_chain, "hash",
+                      hex_string(eth_hash_span(&policy->checkpoint))));
+    return out;
 }
 
 static json_t *previous_json(const struct source_previous *previous)
 {
-    return json_pack("{s:s*, s:s*, s:I}", "etag", previous->etag, "last-modified",
-                     previous->last_modified, "floor", (json_int_t)previous->floor_sequence);
+    json_t *out = json_pack("{s:s*, s:s*, s:I}", "etag", previous->etag, "last-modified",
+                            previous->last_modified, "floor",
+                            (json_int_t)previous->floor_sequence);
+    if (out != NULL && previous->has_final)
+        (void)json_object_set_new(
+            out, "final",
+            json_pack("{s:I, s:o}", "number", (json_int_t)previous->final_number, "hash",
+                      hex_string(eth_hash_span(&previous->final_hash))));
+    return out;
 }
 
-static json_t *verdict_json(const struct source_result *result)
+static json_t *verdict_json(const struct source_result *result, enum ms_err err)
 {
+    if (result == NULL)
+        return json_pack("{s:s}", "error", ms_err_code(err));
     json_t *verdict = json_pack(
-        "{s:o, s:o, s:i, s:s, s:I, s:I}", "set_hash",
+        "{s:o, s:o, s:o, s:i, s:s, s:I, s:I}", "set_hash",
         hex_string(ms_span_of(result->set_hash.b, MS_SHA256_BYTES)), "commitment",
-        hex_string(ms_span_of(result->commitment.b, MS_SHA256_BYTES)), "trust", (int)result->trust,
+        hex_string(ms_span_of(result->commitment.b, MS_SHA256_BYTES)), "overlay",
+        hex_string(ms_span_of(result->overlay.b, MS_SHA256_BYTES)), "trust", (int)result->trust,
         "level", spec_level_name(result->level), "releases", (json_int_t)result->n_releases,
         "evidence_time", (json_int_t)result->evidence_time_s);
     if (verdict != NULL && result->has_sequence)
@@ -143,7 +159,7 @@ static json_t *verdict_json(const struct source_result *result)
 enum ms_err bundle_write(const struct spec *spec, const struct source_policy *policy,
                          const struct source_previous *previous, struct ms_now started,
                          const struct bundle_transcript *transcript,
-                         const struct source_result *result, struct ms_buf *out)
+                         const struct source_result *result, enum ms_err err, struct ms_buf *out)
 {
     static const struct source_previous nothing;
 
@@ -153,10 +169,10 @@ enum ms_err bundle_write(const struct spec *spec, const struct source_policy *po
         hex_string(ms_span_of(spec->key.b, MS_SHA256_BYTES)), "time", (json_int_t)started.wall_s,
         "boot_ms", (json_int_t)started.boot_ms, "policy", policy_json(policy), "previous",
         previous_json(previous == NULL ? &nothing : previous), "answers", transcript->answers,
-        "verdict", verdict_json(result));
+        "verdict", verdict_json(result, err));
     if (root == NULL)
         return MS_ERR_MEMORY;
-    enum ms_err err = ms_json_dump(root, out);
+    err = ms_json_dump(root, out);
     json_decref(root);
     return err;
 }
@@ -166,6 +182,11 @@ enum ms_err bundle_write(const struct spec *spec, const struct source_policy *po
 static enum ms_err malformed(struct ms_diag *diag, const char *what)
 {
     return ms_diag_set(diag, MS_ERR_EVIDENCE, "the stored evidence is malformed: %s", what);
+}
+
+static bool read_hash(const json_t *json, const char *name, struct eth_hash *ret_hash)
+{
+    return ms_hex_decode(ms_json_member_str(json, name), ret_hash->b, ETH_HASH_BYTES) == MS_OK;
 }
 
 static bool read_policy(const json_t *json, struct source_policy *ret_policy)
@@ -194,7 +215,29 @@ static bool read_policy(const json_t *json, struct source_policy *ret_policy)
             return false;
         p->proofs = (enum source_proofs)proofs;
     }
+    const json_t *checkpoint = json_object_get(json, "checkpoint");
+    policy.has_checkpoint = checkpoint != NULL;
+    policy.checkpoint_chain = (uint64_t)json_integer_value(json_object_get(checkpoint, "chain"));
+    if (checkpoint != NULL && !read_hash(checkpoint, "hash", &policy.checkpoint))
+        return false;
     *ret_policy = policy;
+    return true;
+}
+
+/* What was known before the attempt. */
+static bool read_previous(const json_t *json, struct source_previous *ret_previous)
+{
+    const json_t *final = json_object_get(json, "final");
+    struct source_previous previous = {
+        .etag = json_string_value(json_object_get(json, "etag")),
+        .last_modified = json_string_value(json_object_get(json, "last-modified")),
+        .floor_sequence = (uint64_t)json_integer_value(json_object_get(json, "floor")),
+        .has_final = final != NULL,
+        .final_number = (uint64_t)json_integer_value(json_object_get(final, "number")),
+    };
+    if (final != NULL && !read_hash(final, "hash", &previous.final_hash))
+        return false;
+    *ret_previous = previous;
     return true;
 }
 
@@ -284,6 +327,7 @@ static bool same_verdict(const json_t *verdict, const struct source_result *resu
 
     return same_hex(verdict, "set_hash", result->set_hash.b, MS_SHA256_BYTES) &&
            same_hex(verdict, "commitment", result->commitment.b, MS_SHA256_BYTES) &&
+           same_hex(verdict, "overlay", result->overlay.b, MS_SHA256_BYTES) &&
            json_integer_value(json_object_get(verdict, "trust")) == (json_int_t)result->trust &&
            ms_span_eq_str(ms_json_member_str(verdict, "level"), spec_level_name(result->level)) &&
            json_integer_value(json_object_get(verdict, "evidence_time")) ==
@@ -318,8 +362,10 @@ static enum ms_err read_spec(const json_t *root, struct spec *spec, struct ms_di
 static enum ms_err verify_root(const json_t *root, struct spec *spec,
                                struct source_result **ret_result, struct ms_diag *diag)
 {
-    const json_t *previous_in = json_object_get(root, "previous");
+    const json_t *verdict = json_object_get(root, "verdict");
+    const char *expected = json_string_value(json_object_get(verdict, "error"));
     struct source_policy policy;
+    struct source_previous previous;
     struct source *source = NULL;
     struct ms_diag cause = {0};
 
@@ -328,21 +374,30 @@ static enum ms_err verify_root(const json_t *root, struct spec *spec,
         return err;
     if (!read_policy(json_object_get(root, "policy"), &policy))
         return malformed(diag, "its policy");
-    struct source_previous previous = {
-        .etag = json_string_value(json_object_get(previous_in, "etag")),
-        .last_modified = json_string_value(json_object_get(previous_in, "last-modified")),
-        .floor_sequence = (uint64_t)json_integer_value(json_object_get(previous_in, "floor")),
-    };
+    if (!read_previous(json_object_get(root, "previous"), &previous))
+        return malformed(diag, "what was known before");
     struct ms_now now = {json_integer_value(json_object_get(root, "time")),
                          json_integer_value(json_object_get(root, "boot_ms"))};
     err = source_new(spec, &policy, &previous, now, &source, &cause);
     if (err != MS_OK)
         return ms_diag_set(diag, MS_ERR_EVIDENCE, "the stored evidence cannot be replayed: %s",
                            ms_diag_text(&cause, err));
-    err = replay(source, json_object_get(root, "answers"), now, diag);
+    err = replay(source, json_object_get(root, "answers"), now, &cause);
+    if (expected != NULL) {
+        /* evidence of a failure: it must fail again, and so */
+        bool again = err == MS_ERR_EVIDENCE &&
+                     strcmp(ms_err_code(source_error(source, NULL)), expected) == 0;
+        *ret_result = NULL;
+        source_free(source);
+        return again ? MS_OK
+                     : ms_diag_set(diag, MS_ERR_EVIDENCE,
+                                   "the stored evidence does not fail as it is said to");
+    }
+    if (err != MS_OK)
+        (void)ms_diag_set(diag, err, "%s", cause.text);
     if (err == MS_OK) {
         struct source_result *result = source_take_result(source);
-        if (result->unchanged || !same_verdict(json_object_get(root, "verdict"), result)) {
+        if (result->unchanged || !same_verdict(verdict, result)) {
             source_result_free(result);
             err = ms_diag_set(diag, MS_ERR_EVIDENCE,
                               "the stored evidence leads to another verdict than the stored one");

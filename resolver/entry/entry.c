@@ -67,6 +67,19 @@ int64_t entry_hard_end_ms(const struct entry *e, struct ms_now now)
     return end;
 }
 
+/* HOLD: what was approved under the old code, until the evidence itself is too old. */
+static struct entry_view view_held(const struct entry *e, struct ms_now now)
+{
+    int64_t hard = entry_hard_end_ms(e, now);
+
+    if (now.boot_ms >= hard)
+        return (struct entry_view){.state = ENTRY_EXPIRED, .refresh = true, .wait_first = true,
+                                   .wait_ms = ENTRY_FIRST_WAIT_MS, .next_change_ms = ENTRY_NEVER,
+                                   .err = MS_ERR_CODE_IDENTITY};
+    return (struct entry_view){.state = ENTRY_HOLD, .serve = true, .next_change_ms = hard,
+                               .serve_until_ms = hard, .soft_until_ms = now.boot_ms};
+}
+
 static struct entry_view view_good(const struct entry *e, struct ms_now now)
 {
     int64_t f = e->life.fresh_s, w = e->life.swr_s, x = e->life.sie_s;
@@ -118,10 +131,10 @@ static struct entry_view view_now(const struct entry *e, struct ms_now now)
     if (e->good && clock_suspect(e, now))
         return view_unserved(ENTRY_CLOCK_SUSPECT, MS_ERR_CLOCK, true);
     if (e->good) {
-        struct entry_view v = view_good(e, now);
+        struct entry_view v = e->hold ? view_held(e, now) : view_good(e, now);
         /* 404 and 410 shrink nothing before E; then they are the answer (6.3) */
         if (v.state != ENTRY_EXPIRED || now.boot_ms >= e->negative_until_ms) {
-            if (e->hold && v.serve)
+            if (e->dissent && v.serve)
                 v.state = ENTRY_HOLD;
             return v;
         }
@@ -147,20 +160,53 @@ struct entry_view entry_view(const struct entry *e, struct ms_now now)
     return v;
 }
 
-enum entry_verdict entry_judge(const struct entry *e, const struct source_result *result)
+static bool has_overlay(const struct entry *e)
 {
-    if (result->unchanged)
-        return e->good ? ENTRY_SAME : ENTRY_REFUSED;
-    bool same = e->good && memcmp(e->commitment.b, result->commitment.b, MS_SHA256_BYTES) == 0;
-    if (!result->has_sequence || !e->has_sequence)
-        return same ? ENTRY_SAME : ENTRY_CHANGED;
+    static const struct ms_sha256 nothing;
+    return e->good && !ms_sha256_eq(&e->overlay, &nothing);
+}
+
+static enum entry_verdict judge_sequenced(const struct entry *e, const struct source_result *result,
+                                          enum ms_err *ret_why)
+{
+    bool same_state = e->good && ms_sha256_eq(&e->commitment, &result->commitment);
+
+    *ret_why = MS_ERR_ROLLBACK;
     if (result->sequence < e->floor_sequence)
         return ENTRY_REFUSED;
+    *ret_why = MS_ERR_CONFLICT; /* 6.1: only a strictly higher sequence at L3 or better clears it */
     if (e->conflict && (result->sequence == e->floor_sequence || result->level < SPEC_LEVEL_L3))
-        return ENTRY_REFUSED; /* 6.1: only a strictly higher sequence at L3 or better clears it */
-    if (result->sequence == e->floor_sequence && e->good)
-        return same ? ENTRY_SAME : ENTRY_CONTRADICTS;
-    return ENTRY_CHANGED;
+        return ENTRY_REFUSED;
+    if (result->sequence == e->floor_sequence && e->good && !same_state)
+        return ENTRY_CONTRADICTS;
+    return same_state && ms_sha256_eq(&e->overlay, &result->overlay) ? ENTRY_SAME : ENTRY_CHANGED;
+}
+
+enum entry_verdict entry_judge(const struct entry *e, const struct source_result *result,
+                               enum ms_err *ret_why)
+{
+    *ret_why = MS_ERR_UNAVAILABLE;
+    if (result->unchanged)
+        return e->good ? ENTRY_SAME : ENTRY_REFUSED;
+    if (has_overlay(e) && !result->has_head)
+        return ENTRY_REFUSED;
+    if (e->good && e->has_identity && result->has_identity &&
+        !ms_sha256_eq(&e->identity, &result->identity))
+        return ENTRY_HELD;
+    if (result->has_sequence && e->has_sequence)
+        return judge_sequenced(e, result, ret_why);
+    return e->good && ms_sha256_eq(&e->commitment, &result->commitment) ? ENTRY_SAME : ENTRY_CHANGED;
+}
+
+static void take_change(struct entry *e, const struct source_result *result)
+{
+    e->commitment = result->commitment;
+    e->overlay = result->overlay;
+    e->has_sequence = result->has_sequence;
+    if (result->has_sequence && result->sequence > e->floor_sequence)
+        e->floor_sequence = result->sequence;
+    e->valid_until_s = result->valid_until_s;
+    e->conflict = false;
 }
 
 void entry_accept(struct entry *e, const struct source_result *result, enum entry_verdict verdict,
@@ -172,19 +218,24 @@ void entry_accept(struct entry *e, const struct source_result *result, enum entr
     e->next_try_ms = 0;
     e->last_err = MS_OK;
     e->last_diag = (struct ms_diag){0};
+    e->dissent = false;
     if (verdict == ENTRY_CONTRADICTS) {
         e->conflict = true;
         e->conflict_err = MS_ERR_CONFLICT;
         return;
     }
-    if (verdict == ENTRY_CHANGED) {
-        e->commitment = result->commitment;
-        e->has_sequence = result->has_sequence;
-        if (result->has_sequence && result->sequence > e->floor_sequence)
-            e->floor_sequence = result->sequence;
-        e->valid_until_s = result->valid_until_s;
-        e->conflict = false;
+    if (verdict == ENTRY_HELD) {
+        e->hold = true;
+        e->held_identity = result->identity;
+        return;
     }
+    if (verdict == ENTRY_CHANGED)
+        take_change(e, result);
+    if (result->has_identity) {
+        e->has_identity = true;
+        e->identity = result->identity;
+    }
+    e->hold = false;
     e->good = true;
     e->recheck = false;
     e->negative_until_ms = 0;
@@ -200,6 +251,11 @@ void entry_fail(struct entry *e, enum ms_err err, const struct ms_diag *diag, in
                 int64_t backoff_cap_ms, uint32_t random, struct ms_now now)
 {
     e->last_err = err;
+    e->dissent = err == MS_ERR_DISSENT;
+    if (err == MS_ERR_CONFLICT) { /* the finalized chain lost a block: never clears by itself */
+        e->conflict = true;
+        e->conflict_err = err;
+    }
     e->last_diag = diag == NULL ? (struct ms_diag){0} : *diag;
     if (negative_s > 0) {
         e->negative_until_ms = after(now.boot_ms, negative_s);
