@@ -30,15 +30,18 @@
 #define ASK_AHEAD_MS 2000 /* before a deadline, whether it has moved */
 #define ASK_EVERY_MS 500
 #define ASK_TIMEOUT_MS 10000L
+#define ASK_LAPSED_MS 2000L
+#define ASK_LEAST_MS 200L
 #define HOOK_PATIENCE_MS 10000 /* for a running command, when told to stop */
 #define WAIT_MAX_MS 10000
 
 struct file {         /* of --write */
     const char *path; /* NULL without --write */
     enum rec_profile profile;
-    struct ms_buf want; /* what it has to hold */
-    bool any, dirty,
-        failed;          /* want is set; not yet on disk; the last write failed, which was said */
+    struct ms_buf want;  /* what it has to hold */
+    bool any, dirty;     /* want is set; it is not yet on disk */
+    bool failed;         /* the last write did, which was said */
+    bool lapsed;         /* denied by the deadline, not by the daemon, who may tell no more */
     int64_t again_ms;    /* when dirty */
     int64_t deadline_ms; /* from here on an approval must not stand in it; NEVER_MS for none */
     int64_t asked_ms;
@@ -151,6 +154,7 @@ static bool file_deny(struct watch *w)
         other = file_want(&w->file, ms_buf_span(&text));
     ms_buf_done(&text);
     w->file.deadline_ms = NEVER_MS;
+    w->file.lapsed = false;
     return other;
 }
 
@@ -183,6 +187,17 @@ static void set_deadline(struct watch *w, const struct view *view)
 
 /* ---- asking beside the stream ---- */
 
+/* A daemon that hangs must not keep an approval in the file. */
+static long ask_timeout(const struct watch *w)
+{
+    int64_t left_ms =
+        w->file.deadline_ms == NEVER_MS ? ASK_TIMEOUT_MS : w->file.deadline_ms - boot_ms();
+
+    if (w->file.lapsed || left_ms > ASK_TIMEOUT_MS)
+        left_ms = w->file.lapsed ? ASK_LAPSED_MS : ASK_TIMEOUT_MS;
+    return left_ms < ASK_LEAST_MS ? ASK_LEAST_MS : (long)left_ms;
+}
+
 static enum ms_err ask(const struct watch *w, const char *path, const char *profile,
                        struct client_reply *reply, struct ms_diag *diag)
 {
@@ -190,7 +205,7 @@ static enum ms_err ask(const struct watch *w, const char *path, const char *prof
 
     enum ms_err err = client_target(path, &w->subject, profile, &target);
     struct client_ask question = {
-        .socket = "api.sock", .target = ms_buf_str(&target), .timeout_ms = ASK_TIMEOUT_MS};
+        .socket = "api.sock", .target = ms_buf_str(&target), .timeout_ms = ask_timeout(w)};
     if (err == MS_OK)
         err = client_ask(w->cli, &question, reply, diag);
     ms_buf_done(&target);
@@ -235,6 +250,7 @@ static bool file_follow(struct watch *w, const struct view *event)
         err = judge_rendering(w, event, &reply, &diag);
     if (err == MS_OK) {
         other = file_want(&w->file, ms_buf_span(&reply.body));
+        w->file.lapsed = false;
         set_deadline(w, event);
     } else {
         cli_say(w->cli, "--write: the list cannot be had, so nothing is approved in %s: %s",
@@ -252,32 +268,44 @@ static void ask_deadline(struct watch *w)
     struct ms_diag diag = {0};
     struct view view;
 
+    w->file.asked_ms = boot_ms();
     client_reply_init(&reply);
     view_init(&view);
     if (ask(w, "/v1/resolve", NULL, &reply, &diag) == MS_OK && reply.status == 200 &&
-        view_parse(ms_buf_span(&reply.body), &view, &diag) == MS_OK && view_served(&view))
-        set_deadline(w, &view);
+        view_parse(ms_buf_span(&reply.body), &view, &diag) == MS_OK && view_served(&view)) {
+        if (!w->file.lapsed)
+            set_deadline(w, &view);
+        else if (file_follow(w, &view))
+            hook_want(w, view.state, view.has_sequence, view.sequence);
+    }
     view_done(&view);
     client_reply_done(&reply);
+}
+
+/* When to ask whether the deadline has moved; NEVER_MS: not at all. */
+static int64_t ask_at(const struct watch *w)
+{
+    const struct file *f = &w->file;
+
+    if (f->path == NULL || !w->connected || (f->deadline_ms == NEVER_MS && !f->lapsed))
+        return NEVER_MS;
+    int64_t at_ms = f->lapsed ? 0 : f->deadline_ms - ASK_AHEAD_MS;
+    return at_ms > f->asked_ms + ASK_EVERY_MS ? at_ms : f->asked_ms + ASK_EVERY_MS;
 }
 
 static void check_deadline(struct watch *w)
 {
     struct file *f = &w->file;
-    int64_t now_ms = boot_ms();
 
-    if (f->path == NULL || f->deadline_ms == NEVER_MS || now_ms < f->deadline_ms - ASK_AHEAD_MS)
-        return;
-    if (w->connected && (now_ms >= f->deadline_ms || now_ms - f->asked_ms >= ASK_EVERY_MS)) {
-        f->asked_ms = now_ms;
+    if (boot_ms() >= ask_at(w))
         ask_deadline(w);
-    }
-    if (boot_ms() < f->deadline_ms)
+    if (f->path == NULL || boot_ms() < f->deadline_ms)
         return;
     cli_say(w->cli, "no word from the daemon in time, so nothing is approved in %s any more",
             f->path);
     if (file_deny(w))
         hook_want(w, "expired", w->told && w->last.has_sequence, w->last.sequence);
+    f->lapsed = true;
 }
 
 /* ---- events ---- */
@@ -459,13 +487,8 @@ static int wait_time(const struct watch *w)
         sooner(&next_ms, w->heard_ms + SILENCE_MS);
     if (w->file.dirty)
         sooner(&next_ms, w->file.again_ms);
-    if (w->file.deadline_ms != NEVER_MS) {
-        int64_t ask_ms = w->file.deadline_ms - ASK_AHEAD_MS;
-        if (w->connected && ask_ms < w->file.asked_ms + ASK_EVERY_MS)
-            ask_ms = w->file.asked_ms + ASK_EVERY_MS;
-        sooner(&next_ms,
-               w->connected && ask_ms < w->file.deadline_ms ? ask_ms : w->file.deadline_ms);
-    }
+    sooner(&next_ms, w->file.deadline_ms);
+    sooner(&next_ms, ask_at(w));
     return next_ms <= now_ms ? 0 : (int)(next_ms - now_ms);
 }
 

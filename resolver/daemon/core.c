@@ -13,6 +13,7 @@
 #define CORE_BUCKETS 4096u /* a power of two; keys are hashes */
 #define CORE_WATCH_MIN_MS 60000 /* watchers alone do not ask the source of a good set more often */
 #define CORE_CLOCK_STEP_MS 2000 /* wall against boot clock: more than rounding, the clock was set */
+#define CORE_LEAD_MIN_MS 3000 /* before its end a watched set is confirmed */
 
 /* One attempt of one entry. */
 struct flight {
@@ -901,6 +902,31 @@ static void expire_waiters(struct core *core, struct core_entry *e, int64_t now_
     }
 }
 
+/* A set that ends with its lifetime (must-revalidate) is confirmed shortly before, so that watchers do
+ * not see it withdrawn and approved again each time. */
+static bool ends_soon(const struct core_entry *e, const struct entry_view *view, struct ms_now now)
+{
+    int64_t fresh_ms = e->facts.life.fresh_s * 1000, lead_ms = fresh_ms / 5;
+
+    /* answers tell the end in whole seconds, up to two too early: it has to move before that */
+    if (lead_ms < CORE_LEAD_MIN_MS)
+        lead_ms = fresh_ms / 2 < CORE_LEAD_MIN_MS ? fresh_ms / 2 : CORE_LEAD_MIN_MS;
+    return view->serve && fresh_ms > 0 && view->serve_until_ms - now.boot_ms <= lead_ms &&
+           now.boot_ms - e->facts.checked_boot_ms >= fresh_ms - lead_ms &&
+           now.boot_ms >= e->facts.next_try_ms;
+}
+
+/* Nobody asks, but somebody watches. What may not be kept at all (no-cache) is not asked for all the time. */
+static bool watchers_want(const struct core_entry *e, struct ms_now now)
+{
+    struct entry_view view = entry_view(&e->facts, now);
+    bool rested = now.boot_ms - e->facts.checked_boot_ms >= CORE_WATCH_MIN_MS;
+    bool lapsed = !view.serve && e->facts.life.fresh_s > 0;
+
+    return ends_soon(e, &view, now) ||
+           (view.refresh && (!e->facts.good || rested || lapsed));
+}
+
 static void tick_entry(struct core *core, struct core_entry *e, struct ms_now now)
 {
     if (e->waiters != NULL)
@@ -914,8 +940,7 @@ static void tick_entry(struct core *core, struct core_entry *e, struct ms_now no
     bool wanted = e->watchers != NULL || now.boot_ms - last_used(e) < CORE_IDLE_MS;
     if (now.boot_ms >= e->poll_ms && wanted)
         start_flight(core, e);
-    else if (e->watchers != NULL && entry_view(&e->facts, now).refresh &&
-             (!e->facts.good || now.boot_ms - e->facts.checked_boot_ms >= CORE_WATCH_MIN_MS))
+    if (e->flight == NULL && e->watchers != NULL && watchers_want(e, now))
         start_flight(core, e);
 }
 

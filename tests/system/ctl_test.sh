@@ -156,7 +156,6 @@ run 1 resolve no-such-alias
 err_has '('
 
 document one >"$work/tls/www/m.json"
-printf 'Cache-Control: max-age=1, stale-if-error=600\n' >"$work/tls/www/m.json.http"
 url=$(measuredctl url --host app.example.test --location "$location")
 run 0 resolve "$url"
 out_has '"measurement_id":"one"'
@@ -209,19 +208,30 @@ out_has '"verdict":"unknown"'
 echo 'check: ok'
 
 # ---- refresh, and an answer that is not fresh ----
+# A positive lifetime below a minute counts as a minute, so changes are told by refresh.
+policy() { printf '%s\n' "$@" >"$work/tls/www/m.json.http"; }
+follow() { measuredctl refresh "$url" >/dev/null 2>&1 || fail "refresh: $*"; }
+approve() {
+    document "$1" >"$work/tls/www/m.json"
+    follow "$1"
+}
 document two >"$work/tls/www/m.json"
 run 0 refresh "$url"
 out_has 'two'
 out_has 'state      fresh'
-printf '!status 503\n' >"$work/tls/www/m.json.http"
+policy 'Cache-Control: max-age=0, stale-if-error=600'
+follow
+sleep 0.5 # with max-age=0 each answer starts an attempt, which a refresh would join
+policy '!status 503'
 run 3 refresh "$url"
 err_has '(http)'
-sleep 1.2
 run 0 resolve "$url"
 out_has '"measurement_id":"two"'
 err_has 'stale-if-error, last confirmed '
 run 0 --json resolve "$url"
 err_has 'stale-if-error'
+policy 'Cache-Control: max-age=600'
+follow
 echo 'refresh: ok'
 
 # ---- watch ----
@@ -244,7 +254,6 @@ start_watch "$inline"
 wait_for 'the first line' grep -q 'fresh: .*added dcap-tdx-example-02' "$work/w.out"
 stop_watch INT
 
-printf 'Cache-Control: max-age=1, stale-if-error=600\n' >"$work/tls/www/m.json.http"
 mkdir -p "$work/o"
 rm -f "$work/o/list.json"
 # shellcheck disable=SC2016
@@ -264,7 +273,7 @@ cmp -s "$work/o/list.json" <(measuredctl resolve "$url" 2>/dev/null) || fail 'no
 ) &
 reader=$!
 inode=$(stat -c %i "$work/o/list.json")
-document three >"$work/tls/www/m.json"
+approve three
 wait_for 'the change' grep -q '"three"' "$work/o/list.json"
 wait_for 'the command' grep -q 'three' "$work/hook"
 wait_for 'the line' grep -q 'added three; removed two' "$work/w.out"
@@ -275,12 +284,13 @@ wait "$reader"
 
 # Nothing approved any more.
 echo '[]' >"$work/tls/www/m.json"
+follow nothing
 wait_for 'nothing approved' grep -qx '\[\]' "$work/o/list.json"
 wait_for 'the command' grep -q '^revoked|' "$work/hook"
 wait_for 'the line' grep -q 'revoked: nothing is approved; removed three' "$work/w.out"
 
 # The daemon goes and comes back: said once, no command for nothing.
-document four >"$work/tls/www/m.json"
+approve four
 wait_for 'approved again' grep -q four "$work/hook"
 before=$(wc -l <"$work/hook")
 daemon_stop || fail 'the daemon did not end well'
@@ -288,26 +298,28 @@ wait_for 'words' grep -q 'lost the daemon' "$work/w.err"
 grep -q '"four"' "$work/o/list.json" || fail 'the approval went before its time'
 daemon_start "$work"
 wait_for 'the reconnection' grep -q 'answers again' "$work/w.err"
-document five >"$work/tls/www/m.json"
+approve five
 wait_for 'a change after the reconnection' grep -q five "$work/hook"
 [ "$(wc -l <"$work/hook")" = $((before + 1)) ] || { fail 'the command ran for nothing'; show "$work/hook"; }
 stop_watch
 echo 'watch: ok'
 
 # ---- what may not be served any longer goes out of the file ----
-printf 'Cache-Control: max-age=1, must-revalidate\n' >"$work/tls/www/m.json.http"
-document six >"$work/tls/www/m.json"
-measuredctl refresh "$url" >/dev/null
+policy 'Cache-Control: max-age=6, must-revalidate'
+approve six
 start_watch "$url" --profile cvm --write "$work/o/list.json" --exec 'exit 7'
 wait_for 'the file' grep -q '"six"' "$work/o/list.json"
 wait_for 'the failure of the command' grep -q 'exit status 7' "$work/w.err"
-printf '!status 503\n' >"$work/tls/www/m.json.http"
+sleep 8
+[ "$(wc -l <"$work/w.out")" = 1 ] || { fail 'withdrawn although it was confirmed all the time'; show "$work/w.out"; }
+[ "$(grep -c 'exit status 7' "$work/w.err")" = 1 ] || { fail 'the file went to and fro'; show "$work/w.err"; }
+policy '!status 503'
 wait_for 'deny-all' grep -q '"deny-all' "$work/o/list.json"
 wait_for 'the reason' grep -q 'nothing may be served' "$work/w.out"
 stop_watch
 # The daemon dies and nobody confirms.
-printf 'Cache-Control: max-age=3, must-revalidate\n' >"$work/tls/www/m.json.http"
-measuredctl refresh "$url" >/dev/null
+policy 'Cache-Control: max-age=8, must-revalidate'
+follow six
 # shellcheck disable=SC2016
 start_watch "$url" --json --write "$work/o/list.json" --exec 'echo $MEASURED_STATE'
 wait_for 'the file' grep -q '"six"' "$work/o/list.json"
@@ -330,12 +342,12 @@ while IFS= read -r line; do
     case $line in '{"v":1,'*'}') ;; *) fail "no envelope: $line" ;; esac
 done <"$work/w.out"
 # A command that takes long: one at a time, and the file does not wait for it.
-printf 'Cache-Control: max-age=1, stale-if-error=600\n' >"$work/tls/www/m.json.http"
-measuredctl refresh "$url" >/dev/null
+policy 'Cache-Control: max-age=600'
+follow six
 start_watch "$url" --write "$work/o/list.json" \
     --exec "mkdir $work/busy || exit 9; sleep 3; rmdir $work/busy; echo done >>$work/slow"
 wait_for 'the command' test -d "$work/busy"
-document seven >"$work/tls/www/m.json"
+approve seven
 wait_for 'the file' grep -q '"seven"' "$work/o/list.json"
 [ -d "$work/busy" ] || echo 'note: too slow a machine to see the file change under the command'
 wait_for 'both runs' grep -qz 'done.*done' "$work/slow"
@@ -348,17 +360,17 @@ if [ -n "$rpc" ]; then
     registry_deploy 0
     document release-a >"$work/a.json"
     document release-b >"$work/b.json"
-    registry_approve 1.0 "$work/a.json"
+    registry_approve 10 "$work/a.json"
     registry_finalize
     contract=eip155:1:$REGISTRY
     run 0 check "$contract" --type dcap-tdx --registers <(registers release-a)
-    out_has '1.0'
+    out_has 'version      10'
     # shellcheck disable=SC2016
     start_watch "$contract" --write "$work/o/chain.json" --exec 'echo "$MEASURED_SEQUENCE" >>'"$work/sequences"
-    wait_for 'release 1.0' grep -q release-a "$work/o/chain.json"
-    registry_approve 2.0 "$work/b.json"
+    wait_for 'release 10' grep -q release-a "$work/o/chain.json"
+    registry_approve 11 "$work/b.json"
     registry_finalize
-    wait_for 'release 2.0' grep -q release-b "$work/o/chain.json"
+    wait_for 'release 11' grep -q release-b "$work/o/chain.json"
     registry_revoke 1 1
     registry_finalize
     wait_for 'the revocation' grep -q 'removed release-a' "$work/w.out"
