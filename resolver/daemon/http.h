@@ -9,7 +9,7 @@
 #include "resolver/daemon/loop.h"
 
 #define HTTP_BODY_MAX_BYTES 65536u
-#define HTTP_CONNECTIONS_MAX 1024u
+#define HTTP_CONNECTIONS_MAX 4096u /* of one socket; OPEN_FILES_WANTED has room for three */
 #define HTTP_LOOP_STALL_MS 5000 /* healthz: the loop must have turned within this */
 
 struct http;
