@@ -334,7 +334,8 @@ static void schedule_poll(struct core *core, struct core_entry *e)
         return;
     }
     /* each attempt reads the finalized and the newest state; 12 + U(0,4) s, or 60 s +-10 % (6.2) */
-    bool by_head = core->options.policy.head_poll_s < core->options.policy.poll_s;
+    bool by_head = core->options.policy.head_poll_s > 0 &&
+                   core->options.policy.head_poll_s < core->options.policy.poll_s;
     int64_t period =
         1000 * (by_head ? core->options.policy.head_poll_s : core->options.policy.poll_s);
     int64_t spread = by_head ? period / 3 : period / 5;

@@ -205,7 +205,9 @@ static enum entry_verdict judge_sequenced(const struct entry *e, const struct so
         return ENTRY_REFUSED;
     if (result->sequence == e->floor_sequence && e->good && !same_state)
         return ENTRY_CONTRADICTS;
-    return same_state && ms_sha256_eq(&e->overlay, &result->overlay) ? ENTRY_SAME : ENTRY_CHANGED;
+    bool same = same_state && result->sequence == e->floor_sequence &&
+                ms_sha256_eq(&e->overlay, &result->overlay);
+    return same ? ENTRY_SAME : ENTRY_CHANGED;
 }
 
 enum entry_verdict entry_judge(const struct entry *e, const struct source_result *result,

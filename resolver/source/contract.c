@@ -112,7 +112,7 @@ static enum ms_err read_snapshot(struct source *s, const struct reading *r,
 
     if (r->proven && !has_code(&answer->account))
         return MS_ERR_NO_CODE;
-    if (r->proven && eth_word_is_zero(&answer->slots[0]))
+    if (r->proven && eth_word_is_zero(&answer->slot0))
         return ms_diag_set(diag, MS_ERR_KIND, "slot 0 of the contract is empty: no registry");
     if (answer->call.len == 0 && reference_code(r))
         return ms_diag_set(diag, MS_ERR_COMMITMENT,
@@ -121,7 +121,7 @@ static enum ms_err read_snapshot(struct source *s, const struct reading *r,
         return r->proven
                    ? ms_diag_set(diag, MS_ERR_KIND, "answers the registry's call with nothing")
                    : MS_ERR_NO_CODE;
-    return r->proven ? registry_verify(&answer->slots[0], answer->call, &s->arena, ret, diag)
+    return r->proven ? registry_verify(&answer->slot0, answer->call, &s->arena, ret, diag)
                      : registry_decode(answer->call, &s->arena, ret, diag);
 }
 
@@ -169,7 +169,7 @@ static enum source_state judge_final(struct source *s)
             return no_code(s);
         /* at L3 an empty answer is one provider's word, an empty slot 0 is proven */
         if (err == MS_ERR_KIND && (c->level < SPEC_LEVEL_L3 ||
-                                   eth_word_is_zero(&reading_answer(&c->final)->slots[0])))
+                                   eth_word_is_zero(&reading_answer(&c->final)->slot0)))
             return source_fail_negative(s, err, CONTRACT_NO_CODE_S,
                                         "the contract is no measurement registry");
         if (c->level == SPEC_LEVEL_L2)
@@ -284,7 +284,7 @@ static enum source_state judge_code(struct source *s)
     const struct reading_peer *answer = reading_answer(&c->final);
     struct ms_diag diag = {0};
 
-    if (!answer->has_code || answer->failed)
+    if (!answer->has_code || !answer->has_implementation || answer->failed)
         return source_fail(s, answer->err == MS_OK ? MS_ERR_RPC : answer->err, &answer->diag);
     struct eth_hash hash = eth_keccak256(answer->code);
     if (!eth_hash_eq(&hash, &answer->account.code_hash)) {
@@ -549,7 +549,7 @@ static void add_warnings(struct source *s, const struct contract *c)
     else if (!reference_code(&c->final))
         source_result_warn(s->result, "unknown-code",
                            "the registry's code is not that of the reference contract");
-    if (c->final.proven && !eth_word_is_zero(&reading_answer(&c->final)->slots[1]))
+    if (c->final.proven && !eth_word_is_zero(&reading_answer(&c->final)->implementation))
         source_result_warn(s->result, "proxy",
                            "the registry is a proxy: who may upgrade it may change its rules");
 }
@@ -559,7 +559,7 @@ static void set_identity(struct source_result *r, const struct contract *c)
 {
     const struct reading_peer *answer = reading_answer(&c->final);
     struct ms_span parts[2] = {eth_hash_span(&answer->account.code_hash),
-                               eth_word_span(&answer->slots[1])};
+                               eth_word_span(&answer->implementation)};
 
     if (!c->final.proven)
         return;

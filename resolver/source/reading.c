@@ -81,9 +81,7 @@ static bool ask_peer(struct reading *r, uint32_t p)
     struct rpc_call calls[2] = {call_at(r, RPC_CALL, READING_CALL),
                                 call_at(r, RPC_PROOF, READING_PROOF)};
 
-    calls[1].n_keys = READING_KEYS;
-    calls[1].keys[0] = (struct eth_word){0};
-    calls[1].keys[1] = eth_slot_eip1967("eip1967.proxy.implementation");
+    calls[1].n_keys = 1; /* keys[0] is zero: slot 0 */
     r->peers[p].asked = true;
     return rpcset_send(set_of(r), p, calls, can_prove(r, p) ? 2 : 1);
 }
@@ -98,8 +96,12 @@ bool reading_ask(struct reading *r)
 
 bool reading_ask_code(struct reading *r)
 {
-    struct rpc_call call = call_at(r, RPC_CODE, READING_CODE);
-    return rpcset_send(set_of(r), r->from, &call, 1);
+    struct rpc_call calls[2] = {call_at(r, RPC_CODE, READING_CODE),
+                                call_at(r, RPC_PROOF, READING_IMPLEMENTATION)};
+
+    calls[1].n_keys = 1;
+    calls[1].keys[0] = eth_slot_eip1967("eip1967.proxy.implementation");
+    return rpcset_send(set_of(r), r->from, calls, 2);
 }
 
 /* ---- results ---- */
@@ -141,18 +143,16 @@ static void take_data(struct reading *r, uint32_t p, const json_t *result, struc
 }
 
 static void take_proof(struct reading *r, uint32_t p, const struct rpc_call *call,
-                       const json_t *result)
+                       const json_t *result, struct eth_word *ret_value, bool *ret_has)
 {
-    struct reading_peer *peer = &r->peers[p];
     struct ms_diag diag = {0};
 
-    enum ms_err err =
-        eth_proof_verify(result, &r->pin->header.state_root, &r->address, call->keys, READING_KEYS,
-                         &peer->account, peer->slots, &diag);
+    enum ms_err err = eth_proof_verify(result, &r->pin->header.state_root, &r->address, call->keys,
+                                       call->n_keys, &r->peers[p].account, ret_value, &diag);
     if (err != MS_OK)
         fail_peer(r, p, err, &diag);
     else
-        peer->has_proof = true;
+        *ret_has = true;
 }
 
 void reading_result(struct reading *r, uint32_t p, const struct rpc_call *call, const json_t *result)
@@ -164,7 +164,10 @@ void reading_result(struct reading *r, uint32_t p, const struct rpc_call *call, 
         take_data(r, p, result, &peer->call, &peer->has_call);
         return;
     case READING_PROOF:
-        take_proof(r, p, call, result);
+        take_proof(r, p, call, result, &peer->slot0, &peer->has_proof);
+        return;
+    case READING_IMPLEMENTATION:
+        take_proof(r, p, call, result, &peer->implementation, &peer->has_implementation);
         return;
     case READING_CODE:
         take_data(r, p, result, &peer->code, &peer->has_code);

@@ -7,18 +7,22 @@
 #include "eth/proof.h"
 #include "resolver/source/trusted.h"
 
-#define READING_KEYS 2 /* slot 0 and the EIP-1967 implementation slot */
-
-enum reading_part { READING_CALL = 0, READING_PROOF, READING_CODE, READING_PARTS };
+enum reading_part {
+    READING_CALL = 0,
+    READING_PROOF,          /* account and slot 0 */
+    READING_CODE,           /* on request: the code itself */
+    READING_IMPLEMENTATION, /* and the EIP-1967 slot, proven */
+    READING_PARTS,
+};
 
 struct reading_peer {
     bool asked, failed; /* failed: for this reading only, the peer may still be good elsewhere */
-    bool has_call, has_proof, has_code;
+    bool has_call, has_proof, has_code, has_implementation;
     struct ms_span call, code; /* in the attempt's arena */
     enum ms_err err;           /* why failed */
     struct ms_diag diag;
     struct eth_account account;
-    struct eth_word slots[READING_KEYS];
+    struct eth_word slot0, implementation;
 };
 
 struct reading {
@@ -62,7 +66,7 @@ enum reading_state reading_judge(struct reading *r);
 /* The answer taken turned out wrong: that peer is done with this reading, and altogether when it is a proof
  * that is wrong. */
 void reading_reject(struct reading *r, enum ms_err err, const struct ms_diag *diag);
-/* Ask the peer that gave the answer for the contract's code. */
+/* Ask the peer that gave the answer for the contract's code and what it may be a proxy of. */
 bool reading_ask_code(struct reading *r);
 
 /* Why it failed, MS_ERR_QUORUM when simply not enough are left. */

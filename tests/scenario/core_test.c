@@ -358,6 +358,8 @@ static void chain_replies(void)
 static void use_chain(const struct chain *chain)
 {
     uint64_t final = (uint64_t)((w.now.wall_s - CHAIN_GENESIS_S) / 12 - 70);
+    if (final <= w.nodes[0].final && w.nodes[0].chain != NULL)
+        final = w.nodes[0].final + 1; /* a new state needs a new block */
     for (size_t i = 0; i < MS_ARRAY_LEN(w.nodes); i++)
         w.nodes[i] = (struct node){.chain = chain, .lie = w.nodes[i].lie, .final = final,
                                    .head = final + 64};

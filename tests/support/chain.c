@@ -1,6 +1,8 @@
 /* tests/support/chain.c - a synthetic chain and its nodes. */
 #include "tests/support/chain.h"
 
+#include "eth/slot.h"
+
 #include "contracts-abi/registry_abi.h"
 #include "eth/abi.h"
 #include "eth/header.h"
@@ -37,7 +39,9 @@ void chain_init(struct chain *c)
 {
     struct ms_buf address = MS_BUF_INIT(ETH_ADDR_BYTES);
 
-    *c = (struct chain){.arena = MS_ARENA_INIT((size_t)64 << 20), .id = 1};
+    *c = (struct chain){.arena = MS_ARENA_INIT((size_t)64 << 20), .id = 1,
+                         .told = json_object()};
+    must(c->told != NULL);
     must(eth_data_parse(ms_span_str(CHAIN_ADDRESS), &address) == MS_OK);
     memcpy(c->registry.b, address.ptr, ETH_ADDR_BYTES);
     ms_buf_done(&address);
@@ -49,6 +53,7 @@ void chain_init(struct chain *c)
 
 void chain_done(struct chain *c)
 {
+    json_decref(c->told);
     ms_arena_done(&c->arena);
 }
 
@@ -202,7 +207,8 @@ struct state { /* roots and proofs of the registry's account and its slot 0 */
     struct ms_arena arena;
     struct eth_hash root, storage_root, code_hash;
     struct eth_word slot0;
-    struct trie_proof account, storage;
+    struct trie_proof account, storage, implementation;
+    struct ms_span code; /* empty for the reference registry's: nobody asks for it */
 };
 
 static struct ms_span add_account(struct ms_arena *arena, uint64_t nonce,
@@ -235,7 +241,9 @@ static void state_build(const struct chain *c, struct state *s)
     static const uint8_t others[3][ETH_ADDR_BYTES] = {{1}, {2}, {3}};
     struct ms_buf value = MS_BUF_INIT(64);
     struct eth_word key1 = eth_word_u64(1);
-    struct trie_entry slots[2], accounts[4];
+    struct eth_word impl_key = eth_slot_eip1967("eip1967.proxy.implementation");
+    static const uint8_t pointer[23] = {0xef, 0x01, 0x00, 0x42};
+    struct trie_entry slots[3], accounts[4];
     size_t n = 0, n_slots = 0;
 
     *s = (struct state){.arena = MS_ARENA_INIT((size_t)1 << 20)};
@@ -248,9 +256,19 @@ static void state_build(const struct chain *c, struct state *s)
     }
     slots[n_slots++] = (struct trie_entry){path_of(&s->arena, eth_word_span(&key1)),
                                            keep(&s->arena, ms_span_of("\x07", 1))};
+    if (!eth_word_is_zero(&c->implementation)) {
+        ms_buf_reset(&value);
+        must(eth_rlp_add_word(&value, &c->implementation) == MS_OK);
+        slots[n_slots++] = (struct trie_entry){path_of(&s->arena, eth_word_span(&impl_key)),
+                                               keep(&s->arena, ms_buf_span(&value))};
+    }
     ms_buf_done(&value);
     s->storage_root = trie_root(slots, n_slots, &s->arena, path, &s->storage);
-    s->code_hash = c->strange_code ? eth_keccak256(ms_span_str("strange")) : known;
+    (void)trie_root(slots, n_slots, &s->arena, path_of(&s->arena, eth_word_span(&impl_key)),
+                    &s->implementation);
+    if (c->strange_code)
+        s->code = c->delegated ? ms_span_of(pointer, sizeof(pointer)) : ms_span_str("strange");
+    s->code_hash = c->strange_code ? eth_keccak256(s->code) : known;
 
     for (size_t i = 0; i < MS_ARRAY_LEN(others); i++)
         accounts[n++] = (struct trie_entry){
@@ -271,12 +289,13 @@ static json_t *nodes_json(const struct trie_proof *proof)
     return out;
 }
 
-static json_t *proof_json(const struct node *node, const struct state *s)
+static json_t *proof_json(const struct node *node, const struct state *s, bool implementation)
 {
     const struct chain *c = node->chain;
     struct trie_proof account = s->account, storage = s->storage;
     struct eth_addr address = c->registry;
     struct eth_word value = s->slot0;
+    struct eth_word impl_key = eth_slot_eip1967("eip1967.proxy.implementation");
     struct trie_proof none = {0};
     char key[67];
 
@@ -297,8 +316,12 @@ static json_t *proof_json(const struct node *node, const struct state *s)
                                  : hex_json(eth_hash_span(&s->storage_root));
     if (c->no_account || c->empty_slot0)
         value = (struct eth_word){0};
-    json_t *slot = json_pack("{s:s, s:o, s:o}", "key", key, "value", hex_json(eth_word_span(&value)),
+    json_t *slot = implementation ? NULL : json_pack("{s:s, s:o, s:o}", "key", key, "value", hex_json(eth_word_span(&value)),
                              "proof", nodes_json(c->no_account ? &none : &storage));
+    if (implementation)
+        slot = json_pack("{s:o, s:o, s:o}", "key", hex_json(eth_word_span(&impl_key)), "value",
+                         hex_json(eth_word_span(&c->implementation)), "proof",
+                         nodes_json(c->no_account ? &none : &s->implementation));
     json_t *out = json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:[o]}", "address",
                             hex_json(ms_span_of(address.b, ETH_ADDR_BYTES)), "balance", "0x0",
                             "nonce", c->no_account ? "0x0" : "0x1", "codeHash", code, "storageHash",
@@ -391,7 +414,16 @@ static json_t *answer_block(const struct node *node, const struct state *s, cons
         number = node->final;
     if (number > node->head && node->lie != NODE_FINAL_ABOVE_HEAD)
         return result_json(json_null());
-    return result_json(block_json(node, s, number, strcmp(name, "latest") == 0));
+    bool honest = node->lie < NODE_WRONG_CHAIN || node->lie > NODE_OTHER_NUMBER;
+    char key[24];
+    (void)snprintf(key, sizeof(key), "%llu", (unsigned long long)number);
+    json_t *old = honest ? json_object_get(node->chain->told, key) : NULL;
+    if (old != NULL && name[0] == '0')
+        return result_json(json_incref(old));
+    json_t *block = block_json(node, s, number, strcmp(name, "latest") == 0);
+    if (honest && name[0] != '0')
+        must(json_object_set(node->chain->told, key, block) == 0);
+    return result_json(block);
 }
 
 static json_t *answer_call(const struct node *node, const struct state *s, const json_t *call)
@@ -405,6 +437,8 @@ static json_t *answer_call(const struct node *node, const struct state *s, const
         return result_json(json_string(node->lie == NODE_WRONG_CHAIN ? "0x5" : "0x1"));
     if (strcmp(method, "eth_getBlockByNumber") == 0)
         return answer_block(node, s, json_string_value(json_array_get(params, 0)));
+    if (strcmp(method, "eth_getCode") == 0)
+        return result_json(hex_json(s->code));
     bool is_call = strcmp(method, "eth_call") == 0;
     const json_t *block = json_array_get(params, is_call ? 1 : 2);
     must(json_is_string(block) || json_is_object(block));
@@ -416,7 +450,10 @@ static json_t *answer_call(const struct node *node, const struct state *s, const
         return error_json(-32000, "header not found");
     if (!is_call && node->lie == NODE_NO_PROOF)
         return error_json(-32601, "the method eth_getProof does not exist");
-    return result_json(is_call ? call_json(node) : proof_json(node, s));
+    if (is_call)
+        return result_json(call_json(node));
+    const char *key = json_string_value(json_array_get(json_array_get(params, 1), 0));
+    return result_json(proof_json(node, s, strspn(key + 2, "0") != 64));
 }
 
 static json_t *with_id(json_t *answer, json_t *id)

@@ -79,7 +79,10 @@ static void test_states(void **state)
     e.hold = true;
     assert_int_equal(entry_view(&e, at(0)).state, ENTRY_HOLD);
     assert_true(entry_view(&e, at(0)).serve);
-    assert_int_equal(entry_view(&e, at(3700000)).state, ENTRY_EXPIRED);
+    /* beyond F, W and E, to the ceiling of the evidence and no further */
+    assert_int_equal(entry_view(&e, at(3700000)).state, ENTRY_HOLD);
+    assert_true(entry_view(&e, at((21600 - 1000) * 1000 - 1)).serve);
+    assert_int_equal(entry_view(&e, at((21600 - 1000) * 1000)).state, ENTRY_EXPIRED);
     e = good();
     e.conflict = true;
     e.conflict_err = MS_ERR_CONFLICT;
