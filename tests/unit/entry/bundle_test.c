@@ -161,6 +161,13 @@ static void test_prefixes(void **state)
 
 static const struct ms_json_limits limits = {BUNDLE_MAX_BYTES, 16, 65536, 0};
 
+static size_t index_of(const char *name)
+{
+    uint64_t value = 0;
+    assert_true(ms_span_u64(ms_span_str(name), &value));
+    return (size_t)value;
+}
+
 /* Set a member reached by "a.b.0.c" to a JSON text; verify. */
 static enum ms_err verify_with(const struct play *p, const char *path, const char *value)
 {
@@ -179,16 +186,16 @@ static enum ms_err verify_with(const struct play *p, const char *path, const cha
         if (*path == '\0')
             break;
         path++;
-        at = json_is_array(at) ? json_array_get(at, (size_t)atol(name)) : json_object_get(at, name);
+        at = json_is_array(at) ? json_array_get(at, index_of(name)) : json_object_get(at, name);
         assert_non_null(at);
     }
     if (value != NULL) {
         assert_int_equal(ms_json_parse(ms_span_str(value), &limits, &to, NULL), MS_OK);
-        assert_int_equal(json_is_array(at) ? json_array_set_new(at, (size_t)atol(name), to)
+        assert_int_equal(json_is_array(at) ? json_array_set_new(at, index_of(name), to)
                                            : json_object_set_new(at, name, to),
                          0);
     } else if (json_is_array(at)) {
-        assert_int_equal(json_array_remove(at, (size_t)atol(name)), 0);
+        assert_int_equal(json_array_remove(at, index_of(name)), 0);
     } else {
         assert_int_equal(json_object_del(at, name), 0);
     }
