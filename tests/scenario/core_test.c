@@ -1,5 +1,5 @@
-/* The real core under a fake clock: fetches are recorded and answered by the test, the store can be slow or
- * fail, the disk can have rows. */
+/* The real core under a fake clock: fetches are recorded and answered by the test, the store can be
+ * slow or fail, the disk can have rows. */
 #include "resolver/daemon/core.h"
 #include "tests/support/chain.h"
 #include "tests/support/play.h"
@@ -237,8 +237,11 @@ static struct caller *ask_with(const char *text, bool force, int64_t max_age_s)
 {
     struct caller *c = calloc(1, sizeof(*c));
     assert_non_null(c);
-    c->r = (struct core_request){.id = id_of(text), .spec = spec_of(text), .force = force,
-                                 .max_age_s = max_age_s, .done = on_done};
+    c->r = (struct core_request){.id = id_of(text),
+                                 .spec = spec_of(text),
+                                 .force = force,
+                                 .max_age_s = max_age_s,
+                                 .done = on_done};
     core_ask(w.core, &c->r);
     settle();
     return c;
@@ -285,20 +288,20 @@ static struct outcome end(struct caller *c)
     return o;
 }
 
-#define expect_served(caller, want)                                                                \
-    do {                                                                                           \
-        struct outcome o_ = end(caller);                                                           \
-        if (!o_.serve || o_.state != (want))                                                       \
-            fail_msg("line %d: serve %d, %s, %s", __LINE__, (int)o_.serve,                         \
-                     entry_state_name(o_.state), ms_err_name(o_.err));                             \
+#define expect_served(caller, want)                                        \
+    do {                                                                   \
+        struct outcome o_ = end(caller);                                   \
+        if (!o_.serve || o_.state != (want))                               \
+            fail_msg("line %d: serve %d, %s, %s", __LINE__, (int)o_.serve, \
+                     entry_state_name(o_.state), ms_err_name(o_.err));     \
     } while (0)
 
-#define expect_refused(caller, want)                                                               \
-    do {                                                                                           \
-        struct outcome o_ = end(caller);                                                           \
-        if (o_.serve || o_.err != (want))                                                          \
-            fail_msg("line %d: serve %d, %s, %s", __LINE__, (int)o_.serve,                         \
-                     entry_state_name(o_.state), ms_err_name(o_.err));                             \
+#define expect_refused(caller, want)                                       \
+    do {                                                                   \
+        struct outcome o_ = end(caller);                                   \
+        if (o_.serve || o_.err != (want))                                  \
+            fail_msg("line %d: serve %d, %s, %s", __LINE__, (int)o_.serve, \
+                     entry_state_name(o_.state), ms_err_name(o_.err));     \
     } while (0)
 
 /* ---- the upstream ---- */
@@ -349,8 +352,8 @@ static void chain_replies(void)
         struct node_answer from;
         assert_int_equal(w.out[0].request.kind, SOURCE_REQUEST_RPC);
         node_answer(&w.nodes[w.out[0].request.provider], w.out[0].request.body, &from);
-        respond(0, (struct source_response){.err = from.err, .status = from.status,
-                                            .body = ms_buf_span(&from.body)});
+        respond(0, (struct source_response){
+                       .err = from.err, .status = from.status, .body = ms_buf_span(&from.body)});
         ms_buf_done(&from.body);
     }
 }
@@ -361,17 +364,23 @@ static void use_chain(const struct chain *chain)
     if (final <= w.nodes[0].final && w.nodes[0].chain != NULL)
         final = w.nodes[0].final + 1; /* a new state needs a new block */
     for (size_t i = 0; i < MS_ARRAY_LEN(w.nodes); i++)
-        w.nodes[i] = (struct node){.chain = chain, .lie = w.nodes[i].lie, .final = final,
-                                   .head = final + 64};
+        w.nodes[i] = (struct node){
+            .chain = chain, .lie = w.nodes[i].lie, .final = final, .head = final + 64};
 }
 
 /* ---- life ---- */
 
 static void start(void)
 {
-    struct core_env env = {.now = env_now, .random = env_random, .fetch = env_fetch,
-                           .cancel = env_cancel, .store = env_store, .load = env_load,
-                           .bench = env_bench, .mark_benched = env_mark_benched, .log = env_log};
+    struct core_env env = {.now = env_now,
+                           .random = env_random,
+                           .fetch = env_fetch,
+                           .cancel = env_cancel,
+                           .store = env_store,
+                           .load = env_load,
+                           .bench = env_bench,
+                           .mark_benched = env_mark_benched,
+                           .log = env_log};
     w.table = table_new();
     assert_non_null(w.table);
     assert_int_equal(core_new(&env, &w.options, w.table, &w.core), MS_OK);
@@ -393,9 +402,10 @@ static void stop(void)
 static int setup(void **state)
 {
     (void)state;
-    w = (struct world){.options = {.policy = play_policy(SPEC_LEVEL_L3, 2, 2), .audit_require = true},
-                       .now = {CHAIN_GENESIS_S + 12 * 180, BOOT_MS},
-                       .last_bundle = MS_BUF_INIT(BUNDLE_MAX_BYTES)};
+    w = (struct world){
+        .options = {.policy = play_policy(SPEC_LEVEL_L3, 2, 2), .audit_require = true},
+        .now = {CHAIN_GENESIS_S + 12 * 180, BOOT_MS},
+        .last_bundle = MS_BUF_INIT(BUNDLE_MAX_BYTES)};
     start();
     return 0;
 }
@@ -811,7 +821,7 @@ static void test_contract(void **state)
     assert_non_null(strstr(c->envelope, "\"trust\":\"proof\""));
     expect_served(c, ENTRY_FRESH);
     size_t fetches = w.n_fetches;
-    tick_at(54000 - 1); /* polled every 60 s +-10 % */
+    tick_at(12000 - 1); /* polled every 12 + U(0,4) s, for revocations in the newest state */
     assert_int_equal(w.n_fetches, fetches);
     tick_at(1);
     assert_true(w.n_fetches > fetches);
@@ -879,7 +889,8 @@ static void test_frozen_chain(void **state)
     chain_done(&chain);
 }
 
-/* An older block of the same state, by a node that lags, does not turn back the time of the chain. */
+/* An older block of the same state, by a node that lags, does not turn back the time of the chain.
+ */
 static void test_older_block(void **state)
 {
     (void)state;
@@ -1166,7 +1177,8 @@ static void test_wall_clock_jumps(void **state)
     chain_done(&chain);
 }
 
-/* A location's times are our own clock's: when that is put right, the next answer is believed again. */
+/* A location's times are our own clock's: when that is put right, the next answer is believed
+ * again. */
 static void test_clock_put_right(void **state)
 {
     (void)state;
@@ -1423,7 +1435,8 @@ static void test_restart_slow_disk(void **state)
 static void test_restart_bad_evidence(void **state)
 {
     (void)state;
-    struct core_loaded row = {.found = true, .err = MS_ERR_EVIDENCE,
+    struct core_loaded row = {.found = true,
+                              .err = MS_ERR_EVIDENCE,
                               .entry = {.has_sequence = true, .floor_sequence = 9}};
     struct chain chain;
 
@@ -1448,7 +1461,9 @@ static void test_restart_conflict(void **state)
 {
     (void)state;
     struct core_loaded row = {.found = true,
-                              .entry = {.has_sequence = true, .floor_sequence = 2, .conflict = true,
+                              .entry = {.has_sequence = true,
+                                        .floor_sequence = 2,
+                                        .conflict = true,
                                         .conflict_err = MS_ERR_CONFLICT}};
     struct chain chain;
 
@@ -1616,8 +1631,8 @@ static void test_shutdown(void **state)
 static void test_late_answers(void **state)
 {
     (void)state;
-    struct source_response r = {.id = 1, .status = 200, .body = ms_span_str(document_b),
-                                .time_s = w.now.wall_s};
+    struct source_response r = {
+        .id = 1, .status = 200, .body = ms_span_str(document_b), .time_s = w.now.wall_s};
     struct caller *c = ask(URL_SPEC);
     uint64_t tag = w.out[0].tag;
     reply(document_a);

@@ -46,8 +46,8 @@ void chain_init(struct chain *c)
     memcpy(c->registry.b, address.ptr, ETH_ADDR_BYTES);
     ms_buf_done(&address);
     c->snapshot.releases = c->releases;
-    c->snapshot.state = (struct registry_state){.sequence = 1, .updated_block = 1,
-                                                .updated_at_s = (uint64_t)chain_time(1)};
+    c->snapshot.state = (struct registry_state){
+        .sequence = 1, .updated_block = 1, .updated_at_s = (uint64_t)chain_time(1)};
     memset(c->snapshot.state.owner.b, 0x0e, ETH_ADDR_BYTES);
 }
 
@@ -134,8 +134,8 @@ static void encode_snapshot(const struct registry_snapshot *s, struct ms_buf *ou
     const struct registry_state *t = &s->state;
     struct eth_hash releases_hash = registry_releases_hash(s);
     struct eth_abi_value state[] = {
-        eth_abi_u64(t->sequence),      eth_abi_u64(t->updated_at_s), eth_abi_u64(t->updated_block),
-        eth_abi_u64(t->valid_until_s), eth_abi_u64(t->min_delay_s),  addr_value(&t->owner),
+        eth_abi_u64(t->sequence),      eth_abi_u64(t->updated_at_s),  eth_abi_u64(t->updated_block),
+        eth_abi_u64(t->valid_until_s), eth_abi_u64(t->min_delay_s),   addr_value(&t->owner),
         addr_value(&t->guardian),      word_value(t->history_hash.b), word_value(releases_hash.b)};
     struct eth_abi_value *releases = items(&arena, s->n_releases);
     struct eth_abi_value *payloads = items(&arena, s->n_releases);
@@ -155,13 +155,12 @@ static void encode_snapshot(const struct registry_snapshot *s, struct ms_buf *ou
         releases[i] = (struct eth_abi_value){.kind = ETH_ABI_TUPLE, .n = 9, .items = of};
         payloads[i] = (struct eth_abi_value){.kind = ETH_ABI_BYTES, .bytes = r->payload};
     }
-    struct eth_abi_value all[] = {
-        {.kind = ETH_ABI_TUPLE, .n = MS_ARRAY_LEN(state), .items = state},
-        {.kind = ETH_ABI_ARRAY, .n = s->n_releases, .items = releases},
-        {.kind = ETH_ABI_ARRAY, .n = s->n_releases, .items = payloads}};
+    struct eth_abi_value all[] = {{.kind = ETH_ABI_TUPLE, .n = MS_ARRAY_LEN(state), .items = state},
+                                  {.kind = ETH_ABI_ARRAY, .n = s->n_releases, .items = releases},
+                                  {.kind = ETH_ABI_ARRAY, .n = s->n_releases, .items = payloads}};
     struct eth_abi_value value = {.kind = ETH_ABI_TUPLE, .n = 3, .items = all};
-    must(eth_abi_params_parse(ms_span_str(REGISTRY_RETURNS_SNAPSHOT_WITH_PAYLOADS), &arena, &type) ==
-             MS_OK &&
+    must(eth_abi_params_parse(ms_span_str(REGISTRY_RETURNS_SNAPSHOT_WITH_PAYLOADS), &arena,
+                              &type) == MS_OK &&
          eth_abi_encode(type, &value, out) == MS_OK);
     ms_arena_done(&arena);
 }
@@ -190,7 +189,8 @@ static json_t *call_json(const struct node *node)
     if (node->lie == NODE_SNAPSHOT)
         lie.state.min_delay_s ^= 1;
     encode_snapshot(&lie, &data);
-    if (node->lie == NODE_PAYLOAD) /* the last byte of the last payload is padding: go back to text */
+    if (node->lie ==
+        NODE_PAYLOAD) /* the last byte of the last payload is padding: go back to text */
         for (size_t i = data.len; i-- > 0;)
             if (data.ptr[i] == ']') {
                 data.ptr[i] = ' ';
@@ -276,8 +276,8 @@ static void state_build(const struct chain *c, struct state *s)
             add_account(&s->arena, i + 1, &eth_empty_trie_root, &eth_empty_code_hash)};
     path = path_of(&s->arena, ms_span_of(c->registry.b, ETH_ADDR_BYTES));
     if (!c->no_account)
-        accounts[n++] = (struct trie_entry){
-            path, add_account(&s->arena, 1, &s->storage_root, &s->code_hash)};
+        accounts[n++] =
+            (struct trie_entry){path, add_account(&s->arena, 1, &s->storage_root, &s->code_hash)};
     s->root = trie_root(accounts, n, &s->arena, path, &s->account);
 }
 
@@ -348,9 +348,9 @@ static void set_zeros(json_t *block, const char *name, size_t n)
 static json_t *block_json(const struct node *node, const struct state *s, uint64_t number,
                           bool latest)
 {
-    static const char *const words[] = {"parentHash", "sha3Uncles", "transactionsRoot",
-                                        "receiptsRoot", "mixHash", "withdrawalsRoot",
-                                        "parentBeaconBlockRoot", "requestsHash"};
+    static const char *const words[] = {
+        "parentHash", "sha3Uncles",      "transactionsRoot",      "receiptsRoot",
+        "mixHash",    "withdrawalsRoot", "parentBeaconBlockRoot", "requestsHash"};
     struct ms_buf rlp = MS_BUF_INIT(ETH_HEADER_RLP_MAX_BYTES);
     json_t *block = json_object();
     uint64_t time_s = (uint64_t)chain_time(number);

@@ -15,8 +15,8 @@ struct chain {
     struct ms_arena arena;
     uint64_t id;
     struct eth_addr registry;
-    bool strange_code;  /* the account's code is not the reference registry's */
-    bool no_account;    /* nothing at the address */
+    bool strange_code; /* the account's code is not the reference registry's */
+    bool no_account;   /* nothing at the address */
     bool empty_slot0;
     bool delegated;     /* strange code that is an EIP-7702 pointer */
     struct eth_word implementation; /* of a proxy, in the EIP-1967 slot; zero: none */
@@ -41,17 +41,17 @@ int64_t chain_time(uint64_t number);
 enum node_lie {
     NODE_HONEST = 0,
     /* transport */
-    NODE_DEAD,        /* no answer: MS_ERR_TIMEOUT */
+    NODE_DEAD, /* no answer: MS_ERR_TIMEOUT */
     NODE_500,
     NODE_NOT_JSON,
-    NODE_OVERSIZE,    /* more than the body cap */
+    NODE_OVERSIZE, /* more than the body cap */
     /* batches; the first five still lead to an answer */
     NODE_REVERSED,
     NODE_BATCH_ERROR, /* one -32600 for the whole batch; single calls are answered */
     NODE_BATCH_413,
-    NODE_PARTIAL,     /* one answer of a batch is missing */
+    NODE_PARTIAL, /* one answer of a batch is missing */
     NODE_IDS_REPEATED,
-    NODE_ERRORS,      /* HTTP 200, every call an error */
+    NODE_ERRORS, /* HTTP 200, every call an error */
     /* heads */
     NODE_WRONG_CHAIN,
     NODE_HEADER_FIELD, /* one field changed, hash kept */
@@ -62,19 +62,19 @@ enum node_lie {
     NODE_FORK,         /* another block at each height, hashing well */
     NODE_OTHER_NUMBER, /* asked by number it says its finalized block */
     /* data */
-    NODE_NO_EIP1898,   /* only bare hashes */
-    NODE_NO_PROOF,     /* -32601 */
+    NODE_NO_EIP1898, /* only bare hashes */
+    NODE_NO_PROOF,   /* -32601 */
     NODE_PROOF_ACCOUNT,
     NODE_PROOF_KEY,
     NODE_PROOF_TRUNCATED,
     NODE_PROOF_DOUBLED,
-    NODE_PROOF_VALUE,  /* the claim differs from the proof */
-    NODE_CALL_EMPTY,   /* "0x" */
+    NODE_PROOF_VALUE, /* the claim differs from the proof */
+    NODE_CALL_EMPTY,  /* "0x" */
     NODE_REVERT,
-    NODE_CALL_ERROR,   /* -32000 for eth_call */
-    NODE_SNAPSHOT,     /* well-formed, another state */
-    NODE_PAYLOAD,      /* a payload byte differs */
-    NODE_GARBAGE,      /* no ABI */
+    NODE_CALL_ERROR, /* -32000 for eth_call */
+    NODE_SNAPSHOT,   /* well-formed, another state */
+    NODE_PAYLOAD,    /* a payload byte differs */
+    NODE_GARBAGE,    /* no ABI */
 };
 
 struct node {

@@ -48,8 +48,12 @@ struct source_policy play_policy(enum spec_level level, uint32_t quorum, size_t 
 {
     static const char *const names[SOURCE_PROVIDERS_MAX] = {"a", "b", "c", "d", "e", "f", "g", "h",
                                                             "i", "j", "k", "l", "m", "n", "o", "p"};
-    struct source_policy policy = {.level = level, .quorum = quorum, .max_evidence_age_s = 21600,
-                                   .poll_s = 60, .head_poll_s = 12, .n_providers = n};
+    struct source_policy policy = {.level = level,
+                                   .quorum = quorum,
+                                   .max_evidence_age_s = 21600,
+                                   .poll_s = 60,
+                                   .head_poll_s = 12,
+                                   .n_providers = n};
     for (size_t i = 0; i < n; i++)
         policy.providers[i] = (struct source_provider){
             .name = names[i], .group = names[i], .chain = 1, .proofs = SOURCE_PROOFS_FINALIZED};
@@ -81,8 +85,8 @@ static enum source_state answer(struct play *p, struct source *source,
     if (request->kind == SOURCE_REQUEST_RPC) {
         must(request->provider < p->policy.n_providers && p->nodes != NULL, "no such node", p);
         node_answer(&p->nodes[request->provider], request->body, &from);
-        r = (struct source_response){.err = from.err, .status = from.status,
-                                     .body = ms_buf_span(&from.body)};
+        r = (struct source_response){
+            .err = from.err, .status = from.status, .body = ms_buf_span(&from.body)};
     } else {
         must(p->http != NULL, "an HTTP request", p);
         r = p->http(p->arg, request);
@@ -114,8 +118,7 @@ static bool same(const struct source_result *a, const struct source_result *b)
            a->life.sie_s == b->life.sie_s && a->life.ceiling_s == b->life.ceiling_s &&
            a->life.no_store == b->life.no_store && a->block.number == b->block.number &&
            eth_hash_eq(&a->block.hash, &b->block.hash) && a->n_releases == b->n_releases &&
-           a->n_warnings == b->n_warnings &&
-           (a->etag == NULL) == (b->etag == NULL) &&
+           a->n_warnings == b->n_warnings && (a->etag == NULL) == (b->etag == NULL) &&
            (a->etag == NULL || strcmp(a->etag, b->etag) == 0);
 }
 
@@ -156,7 +159,8 @@ void play_run(struct play *p)
 
     p->bundle.max = BUNDLE_MAX_BYTES;
     spec_init(&spec);
-    must(spec_parse(ms_span_str(play_text(p->spec)), &context, &spec, &p->diag) == MS_OK, p->diag.text, p);
+    must(spec_parse(ms_span_str(play_text(p->spec)), &context, &spec, &p->diag) == MS_OK,
+         p->diag.text, p);
     if (!p->keep_options)
         bundle_identity_only(&spec);
     must(bundle_transcript_new(&transcript) == MS_OK, "memory", p);

@@ -1,5 +1,6 @@
-/* tests/support/play.h - plays one attempt of a source with scripted answers, and replays its bundle: every
- * play that ends well is written as a bundle, verified, and must reach the same verdict. */
+/* tests/support/play.h - plays one attempt of a source with scripted answers, and replays its
+ * bundle: every play that ends well is written as a bundle, verified, and must reach the same
+ * verdict. */
 #ifndef MS_TESTS_PLAY_H
 #define MS_TESTS_PLAY_H
 
@@ -9,12 +10,13 @@
 enum play_order { PLAY_FIFO = 0, PLAY_LIFO, PLAY_RANDOM };
 
 struct play {
-    const char *spec;             /* for play_text */
+    const char *spec; /* for play_text */
     struct source_policy policy;
     struct source_previous previous;
     struct ms_now now;
-    struct node *nodes;           /* one for each provider of the policy */
-    /* answers an HTTP request; what it points to lives until the next call. Its id is set by the play. */
+    struct node *nodes; /* one for each provider of the policy */
+    /* answers an HTTP request; what it points to lives until the next call. Its id is set by the
+     * play. */
     struct source_response (*http)(void *arg, const struct source_request *request);
     void *arg;
     enum play_order order;
@@ -34,11 +36,13 @@ struct play {
 void play_run(struct play *play);
 void play_done(struct play *play);
 
-/* "url:https://...", "inline:[...]" and "sha256:...;at=https://..." as a person would write them, encoded as
- * the grammar wants them; other texts as they are. Static storage, overwritten by the next call. */
+/* "url:https://...", "inline:[...]" and "sha256:...;at=https://..." as a person would write them,
+ * encoded as the grammar wants them; other texts as they are. Static storage, overwritten by the
+ * next call. */
 const char *play_text(const char *text);
 
-/* A policy at this level over n providers of chain 1, each its own group "a", "b", ..., proofs finalized. */
+/* A policy at this level over n providers of chain 1, each its own group "a", "b", ..., proofs
+ * finalized. */
 struct source_policy play_policy(enum spec_level level, uint32_t quorum, size_t n);
 
 #endif

@@ -1,5 +1,5 @@
-/* Bundles: written from a run they lead to the same verdict; changed anywhere they are refused, or lead to
- * the same one. (Every play of the other tests writes and verifies one, too.) */
+/* Bundles: written from a run they lead to the same verdict; changed anywhere they are refused, or
+ * lead to the same one. (Every play of the other tests writes and verifies one, too.) */
 #include "tests/support/play.h"
 
 #include <setjmp.h>
@@ -52,12 +52,15 @@ static const struct kind {
 static void run(const struct kind *kind, struct play *p, struct node nodes[3])
 {
     for (size_t i = 0; i < 3; i++)
-        nodes[i] = (struct node){.chain = &chain, .lie = i == 0 ? kind->first : NODE_HONEST,
-                                 .final = 100, .head = 170};
+        nodes[i] = (struct node){
+            .chain = &chain, .lie = i == 0 ? kind->first : NODE_HONEST, .final = 100, .head = 170};
     *p = (struct play){.spec = kind->spec,
                        .policy = play_policy(kind->level, kind->level == SPEC_LEVEL_L1 ? 1 : 2, 3),
                        .previous = {.etag = "\"v0\"", .floor_sequence = 1},
-                       .now = {NOW_S, 77}, .nodes = nodes, .http = serve, .arg = document};
+                       .now = {NOW_S, 77},
+                       .nodes = nodes,
+                       .http = serve,
+                       .arg = document};
     play_run(p);
     if (p->err != MS_OK)
         fail_msg("%s: %s", kind->name, p->diag.text);
@@ -129,8 +132,8 @@ static void test_flips(void **state)
             uint8_t was = p.bundle.ptr[at];
             p.bundle.ptr[at] = (uint8_t)(was ^ 1u << (seed >> 29));
             if (!refused_or_same(&p, &key))
-                fail_msg("%s: byte %zu, %02x for %02x: another verdict is accepted", kinds[k].name, at,
-                         p.bundle.ptr[at], was);
+                fail_msg("%s: byte %zu, %02x for %02x: another verdict is accepted", kinds[k].name,
+                         at, p.bundle.ptr[at], was);
             p.bundle.ptr[at] = was;
         }
         play_done(&p);
@@ -158,6 +161,13 @@ static void test_prefixes(void **state)
 
 static const struct ms_json_limits limits = {BUNDLE_MAX_BYTES, 16, 65536, 0};
 
+static size_t index_of(const char *name)
+{
+    uint64_t value = 0;
+    assert_true(ms_span_u64(ms_span_str(name), &value));
+    return (size_t)value;
+}
+
 /* Set a member reached by "a.b.0.c" to a JSON text; verify. */
 static enum ms_err verify_with(const struct play *p, const char *path, const char *value)
 {
@@ -176,16 +186,16 @@ static enum ms_err verify_with(const struct play *p, const char *path, const cha
         if (*path == '\0')
             break;
         path++;
-        at = json_is_array(at) ? json_array_get(at, (size_t)atol(name)) : json_object_get(at, name);
+        at = json_is_array(at) ? json_array_get(at, index_of(name)) : json_object_get(at, name);
         assert_non_null(at);
     }
     if (value != NULL) {
         assert_int_equal(ms_json_parse(ms_span_str(value), &limits, &to, NULL), MS_OK);
-        assert_int_equal(json_is_array(at) ? json_array_set_new(at, (size_t)atol(name), to)
+        assert_int_equal(json_is_array(at) ? json_array_set_new(at, index_of(name), to)
                                            : json_object_set_new(at, name, to),
                          0);
     } else if (json_is_array(at)) {
-        assert_int_equal(json_array_remove(at, (size_t)atol(name)), 0);
+        assert_int_equal(json_array_remove(at, index_of(name)), 0);
     } else {
         assert_int_equal(json_object_del(at, name), 0);
     }
@@ -237,7 +247,8 @@ static void test_changes(void **state)
         {8, "previous.floor", "3", MS_OK},
         {8, "previous.floor", "4", MS_ERR_EVIDENCE},
         {8, "key", "\"00\"", MS_ERR_EVIDENCE},
-        {8, "specifier", "\"eip155:1:0x0000000000000000000000000000000000000001\"", MS_ERR_EVIDENCE},
+        {8, "specifier", "\"eip155:1:0x0000000000000000000000000000000000000001\"",
+         MS_ERR_EVIDENCE},
         {8, "text", "\"eip155:1:0x0000000000000000000000000000000000000001\"", MS_ERR_EVIDENCE},
         {8, "time", "1", MS_ERR_EVIDENCE}, /* the block would be of the future */
         {2, "answers.0.headers.etag", "\"\\u0100\"", MS_ERR_EVIDENCE},
@@ -245,8 +256,8 @@ static void test_changes(void **state)
         {2, "answers.0.status", "304", MS_ERR_EVIDENCE},
         {2, "previous.etag", "\"\\u20ac\"", MS_ERR_EVIDENCE},
         {2, "previous.etag", NULL, MS_OK},
-        {2, "answers.0.peer", "\"00000000000000000000000000000000000000000000000000000000000000000\"",
-         MS_ERR_EVIDENCE},
+        {2, "answers.0.peer",
+         "\"00000000000000000000000000000000000000000000000000000000000000000\"", MS_ERR_EVIDENCE},
         {4, "answers.0.error", "\"dns\"", MS_OK}, /* which failure does not matter */
     };
     for (size_t i = 0; i < MS_ARRAY_LEN(cases); i++) {
@@ -275,9 +286,9 @@ static void test_unchanged(void **state)
     struct spec spec, read;
 
     spec_init(&spec);
-    assert_int_equal(spec_parse(ms_span_str(play_text("url:https://a.example/x")), &context, &spec,
-                                NULL),
-                     MS_OK);
+    assert_int_equal(
+        spec_parse(ms_span_str(play_text("url:https://a.example/x")), &context, &spec, NULL),
+        MS_OK);
     assert_int_equal(bundle_transcript_new(&t), MS_OK);
     assert_int_equal(bundle_transcript_add(t, &r), MS_OK);
     assert_int_equal(bundle_write(&spec, &policy, &previous, (struct ms_now){NOW_S, 0}, t, &result,
@@ -334,8 +345,8 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flips),     cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_changes),   cmocka_unit_test(test_unchanged),
+        cmocka_unit_test(test_flips),   cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_changes), cmocka_unit_test(test_unchanged),
         cmocka_unit_test(test_caps),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

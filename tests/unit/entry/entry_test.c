@@ -1,4 +1,5 @@
-/* The state machine of an entry: exact boundaries, what an answer means, and that no number breaks it. */
+/* The state machine of an entry: exact boundaries, what an answer means, and that no number breaks
+ * it. */
 #include "resolver/entry/entry.h"
 
 #include <setjmp.h>
@@ -19,7 +20,9 @@ static struct ms_now at(int64_t after_ms)
 /* F 100, W 60, E 3600, X 21600; evidence 1000 s old. */
 static struct entry good(void)
 {
-    return (struct entry){.good = true, .checked_boot_ms = T0, .evidence_time_s = WALL - 1000,
+    return (struct entry){.good = true,
+                          .checked_boot_ms = T0,
+                          .evidence_time_s = WALL - 1000,
                           .life = {.fresh_s = 100, .swr_s = 60, .sie_s = 3600, .ceiling_s = 21600}};
 }
 
@@ -31,10 +34,14 @@ static void test_boundaries(void **state)
         enum entry_state state;
         bool serve, refresh, wait;
     } rows[] = {
-        {0, ENTRY_FRESH, true, false, false},       {99999, ENTRY_FRESH, true, false, false},
-        {100000, ENTRY_SWR, true, true, false},     {159999, ENTRY_SWR, true, true, false},
-        {160000, ENTRY_SIE, true, true, true},      {3699999, ENTRY_SIE, true, true, true},
-        {3700000, ENTRY_EXPIRED, false, true, true}, {INT64_C(1) << 50, ENTRY_EXPIRED, false, true, true},
+        {0, ENTRY_FRESH, true, false, false},
+        {99999, ENTRY_FRESH, true, false, false},
+        {100000, ENTRY_SWR, true, true, false},
+        {159999, ENTRY_SWR, true, true, false},
+        {160000, ENTRY_SIE, true, true, true},
+        {3699999, ENTRY_SIE, true, true, true},
+        {3700000, ENTRY_EXPIRED, false, true, true},
+        {INT64_C(1) << 50, ENTRY_EXPIRED, false, true, true},
     };
     for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++) {
         struct entry e = good();
@@ -59,7 +66,8 @@ static void test_ceilings(void **state)
     e.valid_until_s = WALL + 20; /* inclusive */
     assert_true(entry_view(&e, at(20999)).serve);
     assert_false(entry_view(&e, at(21000)).serve);
-    e = (struct entry){.good = true, .checked_boot_ms = T0, .life = {.fresh_s = -1, .ceiling_s = -1}};
+    e = (struct entry){
+        .good = true, .checked_boot_ms = T0, .life = {.fresh_s = -1, .ceiling_s = -1}};
     assert_int_equal(entry_view(&e, at(INT64_C(1) << 60)).state, ENTRY_FRESH);
     assert_int_equal(entry_wall_s(entry_view(&e, at(0)).serve_until_ms, at(0)), 0);
 }
@@ -127,8 +135,11 @@ static void test_failures(void **state)
 
 static struct source_result result(uint64_t sequence, uint8_t commitment, enum spec_level level)
 {
-    struct source_result r = {.has_sequence = sequence > 0, .sequence = sequence, .level = level,
-                              .evidence_time_s = WALL, .life = {100, 60, 3600, 21600, false}};
+    struct source_result r = {.has_sequence = sequence > 0,
+                              .sequence = sequence,
+                              .level = level,
+                              .evidence_time_s = WALL,
+                              .life = {100, 60, 3600, 21600, false}};
     memset(r.commitment.b, commitment, sizeof(r.commitment.b));
     return r;
 }
@@ -141,7 +152,7 @@ static void test_judge(void **state)
         const char *name;
         bool good, conflict;
         uint64_t floor;
-        uint64_t sequence; /* of the result; 0: none */
+        uint64_t sequence;  /* of the result; 0: none */
         uint8_t commitment; /* 1 is the entry's */
         enum spec_level level;
         enum entry_verdict want;
@@ -163,8 +174,10 @@ static void test_judge(void **state)
         {"end of numbers", true, false, UINT64_MAX, UINT64_MAX, 1, SPEC_LEVEL_L3, ENTRY_SAME},
     };
     for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++) {
-        struct entry e = {.good = rows[i].good, .conflict = rows[i].conflict,
-                          .has_sequence = rows[i].floor > 0, .floor_sequence = rows[i].floor};
+        struct entry e = {.good = rows[i].good,
+                          .conflict = rows[i].conflict,
+                          .has_sequence = rows[i].floor > 0,
+                          .floor_sequence = rows[i].floor};
         struct source_result r = result(rows[i].sequence, rows[i].commitment, rows[i].level);
         memset(e.commitment.b, 1, sizeof(e.commitment.b));
         if (entry_judge(&e, &r, &why) != rows[i].want)
@@ -214,10 +227,10 @@ static void test_windows(void **state)
         enum entry_window want;
     } rows[] = {
         {0, 0, 5, 5, ENTRY_WINDOW_IN_FORCE},
-        {10, 0, 9, 99, ENTRY_WINDOW_PENDING},  /* only the chain begins */
+        {10, 0, 9, 99, ENTRY_WINDOW_PENDING}, /* only the chain begins */
         {10, 0, 10, 0, ENTRY_WINDOW_IN_FORCE},
         {0, 20, 19, 19, ENTRY_WINDOW_IN_FORCE},
-        {0, 20, 20, 0, ENTRY_WINDOW_EXPIRED},  /* either ends */
+        {0, 20, 20, 0, ENTRY_WINDOW_EXPIRED}, /* either ends */
         {0, 20, 0, 20, ENTRY_WINDOW_EXPIRED},
         {30, 20, 25, 25, ENTRY_WINDOW_EXPIRED},
         {INT64_MAX, INT64_MAX, 5, 5, ENTRY_WINDOW_PENDING},
@@ -243,8 +256,8 @@ static uint64_t next_random(void)
 
 static int64_t number(void)
 {
-    static const int64_t ends[] = {INT64_MIN, INT64_MIN + 1, -1, 0, 1, INT64_MAX / 1000,
-                                   INT64_MAX - 1, INT64_MAX, WALL, T0};
+    static const int64_t ends[] = {INT64_MIN,        INT64_MIN + 1, -1,        0,    1,
+                                   INT64_MAX / 1000, INT64_MAX - 1, INT64_MAX, WALL, T0};
     switch (next_random() % 4) {
     case 0:
         return ends[next_random() % MS_ARRAY_LEN(ends)];
@@ -287,9 +300,8 @@ static void test_views_hold(void **state)
         if (v.serve)
             assert_true(v.serve_until_ms > T0 + now_ms && v.err == MS_OK);
         else
-            assert_int_not_equal(v.err == MS_OK && v.state != ENTRY_CONFLICT &&
-                                     v.state != ENTRY_NEGATIVE,
-                                 true);
+            assert_int_not_equal(
+                v.err == MS_OK && v.state != ENTRY_CONFLICT && v.state != ENTRY_NEGATIVE, true);
         for (size_t k = 0; k < 8; k++) {
             int64_t later_ms = now_ms + (int64_t)(next_random() % 4000) * 1000;
             struct entry_view then = entry_view(&e, at(later_ms));

@@ -1,5 +1,5 @@
-/* Contracts at L1 to L3: every kind of lie a node can tell, and what becomes of it. Whatever ends well is
- * also written as a bundle and replayed (tests/support/play.c). */
+/* Contracts at L1 to L3: every kind of lie a node can tell, and what becomes of it. Whatever ends
+ * well is also written as a bundle and replayed (tests/support/play.c). */
 #include "tests/support/play.h"
 #include "tests/support/vectors.h"
 
@@ -22,7 +22,7 @@ struct row {
     enum node_lie lies[NODES]; /* as many nodes as `n` */
     size_t n;
     enum ms_err want;
-    const char *lied;    /* a letter for each node that must be found lying */
+    const char *lied; /* a letter for each node that must be found lying */
     int64_t negative_s;
     const char *warning; /* code that must be among the warnings */
     const char *spec;    /* NULL: CHAIN_SPEC */
@@ -136,8 +136,8 @@ static void fill_nodes(struct node *nodes, const struct chain *chain, const enum
                        size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        nodes[i] = (struct node){.chain = chain, .lie = lies[i], .final = FINAL,
-                                 .head = FINAL + 70, .now_s = NOW_S};
+        nodes[i] = (struct node){
+            .chain = chain, .lie = lies[i], .final = FINAL, .head = FINAL + 70, .now_s = NOW_S};
 }
 
 static void check_row(const struct row *row, enum play_order order, uint32_t seed)
@@ -145,7 +145,10 @@ static void check_row(const struct row *row, enum play_order order, uint32_t see
     struct node nodes[NODES];
     struct play p = {.spec = row->spec == NULL ? CHAIN_SPEC : row->spec,
                      .policy = play_policy(row->level, row->level == L1 ? 1 : 2, row->n),
-                     .now = {NOW_S, 1000}, .nodes = nodes, .order = order, .seed = seed,
+                     .now = {NOW_S, 1000},
+                     .nodes = nodes,
+                     .order = order,
+                     .seed = seed,
                      .keep_options = row->spec != NULL};
 
     fill_nodes(nodes, &honest, row->lies, row->n);
@@ -189,8 +192,10 @@ static void play(struct play *p, struct node *nodes, const struct chain *chain,
     static const enum node_lie none[NODES];
 
     fill_nodes(nodes, chain, none, n);
-    *p = (struct play){.spec = CHAIN_SPEC, .policy = play_policy(level, level == L1 ? 1 : 2, n),
-                       .now = {NOW_S, 1000}, .nodes = nodes};
+    *p = (struct play){.spec = CHAIN_SPEC,
+                       .policy = play_policy(level, level == L1 ? 1 : 2, n),
+                       .now = {NOW_S, 1000},
+                       .nodes = nodes};
 }
 
 static void test_trust(void **state)
@@ -342,8 +347,8 @@ static void test_no_code(void **state)
     }
 }
 
-/* Anybody can put up a contract that answers other than its slot 0 commits to, and a URL that names it: only
- * the registry's own code makes that a lie of the provider. */
+/* Anybody can put up a contract that answers other than its slot 0 commits to, and a URL that names
+ * it: only the registry's own code makes that a lie of the provider. */
 static void test_strange_contract(void **state)
 {
     (void)state;
@@ -406,8 +411,8 @@ static struct source_response serve_document(void *arg, const struct source_requ
     o->asked++;
     o->max_bytes = request->max_bytes;
     (void)snprintf(o->url, sizeof(o->url), "%s", request->location->url);
-    return (struct source_response){.err = o->err, .status = o->status,
-                                    .body = ms_span_str(o->body)};
+    return (struct source_response){
+        .err = o->err, .status = o->status, .body = ms_span_str(o->body)};
 }
 
 static void test_payloads(void **state)
@@ -434,7 +439,8 @@ static void test_payloads(void **state)
         char right[512];
         (void)snprintf(right, sizeof(right), "%s", chain_document(2));
         struct origin origin = {.body = cases[i].body == NULL ? right : cases[i].body,
-                                .status = cases[i].status, .err = cases[i].err};
+                                .status = cases[i].status,
+                                .err = cases[i].err};
         play(&p, nodes, &chain, L3, 2);
         p.http = serve_document;
         p.arg = &origin;
@@ -504,11 +510,15 @@ static void test_many(void **state)
     chain_init(&chain);
     for (size_t i = 0; i < REGISTRY_RELEASES_MAX; i++)
         (void)chain_approve(&chain, document, "https://a.example/x");
-    struct play p = {.spec = CHAIN_SPEC, .policy = play_policy(L3, 2, SOURCE_PROVIDERS_MAX),
-                     .now = {NOW_S, 1000}, .nodes = nodes, .http = serve_document, .arg = &origin};
+    struct play p = {.spec = CHAIN_SPEC,
+                     .policy = play_policy(L3, 2, SOURCE_PROVIDERS_MAX),
+                     .now = {NOW_S, 1000},
+                     .nodes = nodes,
+                     .http = serve_document,
+                     .arg = &origin};
     for (size_t i = 0; i < SOURCE_PROVIDERS_MAX; i++)
-        nodes[i] = (struct node){.chain = &chain, .lie = NODE_BATCH_ERROR, .final = FINAL + i,
-                                 .head = FINAL + 60};
+        nodes[i] = (struct node){
+            .chain = &chain, .lie = NODE_BATCH_ERROR, .final = FINAL + i, .head = FINAL + 60};
     play_run(&p);
     if (p.err != MS_OK)
         fail_msg("%s", p.diag.text);
@@ -573,7 +583,8 @@ static struct source_response no_such_document(void *arg, const struct source_re
 
 static const char *rpc_name(const char *ethereumjs)
 {
-    static const char *const names[][2] = {{"uncleHash", "sha3Uncles"}, {"coinbase", "miner"},
+    static const char *const names[][2] = {{"uncleHash", "sha3Uncles"},
+                                           {"coinbase", "miner"},
                                            {"transactionsTrie", "transactionsRoot"},
                                            {"receiptTrie", "receiptsRoot"}};
     for (size_t i = 0; i < MS_ARRAY_LEN(names); i++)
@@ -591,8 +602,8 @@ static void vector_answer(const json_t *root, struct ms_span request, struct ms_
     const char *name;
     json_t *value;
 
-    json_object_foreach(json_object_get(root, "headerJSON"), name, value)
-        (void)json_object_set(block, rpc_name(name), value);
+    json_object_foreach(json_object_get(root, "headerJSON"), name, value)(void)
+        json_object_set(block, rpc_name(name), value);
     (void)json_object_set(block, "hash", json_object_get(root, "blockHash"));
     (void)json_array_remove(json_object_get(proof, "storageProof"), 1); /* we ask for slot 0 only */
     assert_int_equal(ms_json_parse(request, &limits, &calls, NULL), MS_OK);
@@ -600,14 +611,14 @@ static void vector_answer(const json_t *root, struct ms_span request, struct ms_
     for (size_t i = 0; i < json_array_size(calls); i++) {
         const json_t *call = json_array_get(calls, i);
         const char *method = json_string_value(json_object_get(call, "method"));
-        json_t *result = strcmp(method, "eth_chainId") == 0 ? json_string("0x1")
+        json_t *result = strcmp(method, "eth_chainId") == 0            ? json_string("0x1")
                          : strcmp(method, "eth_getBlockByNumber") == 0 ? json_incref(block)
                          : strcmp(method, "eth_call") == 0
                              ? json_incref(json_object_get(root, "snapshotWithPayloads"))
                              : json_incref(proof);
-        (void)json_array_append_new(replies, json_pack("{s:s, s:O, s:o}", "jsonrpc", "2.0", "id",
-                                                       json_object_get(call, "id"), "result",
-                                                       result));
+        (void)json_array_append_new(replies,
+                                    json_pack("{s:s, s:O, s:o}", "jsonrpc", "2.0", "id",
+                                              json_object_get(call, "id"), "result", result));
     }
     assert_int_equal(ms_json_dump(replies, out), MS_OK);
     json_decref(calls);
