@@ -989,12 +989,23 @@ enum ms_err core_new(const struct core_env *env, const struct core_options *opti
     return MS_OK;
 }
 
+/* What failed may succeed with these options: the next who asks need not wait for the backoff to end. */
+static void forget_backoff(struct core *core, struct core_entry *e)
+{
+    if (e->loading || e->flight != NULL || e->facts.fails == 0)
+        return;
+    e->facts.fails = 0;
+    e->facts.next_try_ms = 0;
+    publish(core, e, false);
+}
+
 /* Attempts under way were planned for the old endpoints, by index: they start again. */
 void core_set_options(struct core *core, const struct core_options *options)
 {
     core->options = *options;
     for (size_t b = 0; b < CORE_BUCKETS; b++) {
         for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next) {
+            forget_backoff(core, e);
             if (e->flight == NULL || e->flight->result != NULL)
                 continue;
             flight_free(core, e);

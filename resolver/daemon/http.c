@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HTTP_MEMORY_BYTES ((size_t)160 << 10) /* a connection's pool: the longest target fits */
+#define HTTP_MEMORY_BYTES ((size_t)64 << 10) /* a connection's pool; MHD zeroes all of it before each request */
 #define HTTP_TIMEOUT_S 60u
 
 /* ---- answers ---- */
@@ -251,13 +251,93 @@ static enum MHD_Result serve(struct http_request *r)
 
     if (try_answer(r, &result))
         return result;
-    if (!r->asked)
-        return ask_core(r);
+    if (!r->asked) {
+        struct ms_diag diag = {0};
+        /* a known target: only now is there need of what it says */
+        enum ms_err err = r->spec == NULL ? http_parse_spec(r, &diag) : MS_OK;
+        return err == MS_OK ? ask_core(r) : fail_request(r, err, &diag);
+    }
     enum ms_err err = r->core.err == MS_OK ? MS_ERR_UNAVAILABLE : r->core.err;
     return http_fail(r, err, &r->core.diag);
 }
 
 /* ---- what is asked ---- */
+
+/* What this worker's last targets meant: parsing an inline document takes longer than answering for it. An
+ * entry holds for one configuration only; those of before are not freed while the daemon runs, so their
+ * addresses are never used again. */
+#define KNOWN_TARGETS 64u /* a power of two */
+#define KNOWN_TARGET_MAX 2048u
+
+struct known_target {
+    const struct config *config; /* NULL: empty */
+    struct answer_id id;
+    int64_t max_age_s;
+    uint64_t seq;
+    enum rec_profile profile;
+    size_t len;
+    char text[KNOWN_TARGET_MAX];
+};
+
+static pthread_key_t known_key;
+static pthread_once_t known_once = PTHREAD_ONCE_INIT;
+static _Thread_local struct known_target *known;
+
+static void make_known_key(void)
+{
+    (void)pthread_key_create(&known_key, free);
+}
+
+/* The place for this target; NULL when it is not remembered. */
+static struct known_target *known_slot(const char *target, size_t len)
+{
+    uint64_t hash = len, word;
+
+    if (len < sizeof(word) || len > KNOWN_TARGET_MAX)
+        return NULL;
+    if (known == NULL) {
+        (void)pthread_once(&known_once, make_known_key);
+        known = calloc(KNOWN_TARGETS, sizeof(*known));
+        (void)pthread_setspecific(known_key, known);
+    }
+    for (size_t at = 0; at + sizeof(word) <= len; at += sizeof(word)) {
+        memcpy(&word, target + at, sizeof(word));
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 32;
+    }
+    return known == NULL ? NULL : &known[hash & (KNOWN_TARGETS - 1)];
+}
+
+bool http_known_target(struct http_request *r)
+{
+    size_t len = strlen(r->target);
+    const struct known_target *k = known_slot(r->target, len);
+
+    if (k == NULL || k->config == NULL || k->config != atomic_load(&r->http->config) ||
+        k->len != len || memcmp(k->text, r->target, len) != 0)
+        return false;
+    r->id = k->id;
+    r->max_age_s = k->max_age_s;
+    r->seq = k->seq;
+    r->profile = k->profile;
+    return true;
+}
+
+void http_remember_target(const struct http_request *r)
+{
+    size_t len = strlen(r->target);
+    struct known_target *k = r->has_spelling ? NULL : known_slot(r->target, len);
+
+    if (k == NULL)
+        return;
+    k->config = r->config;
+    k->id = r->id;
+    k->max_age_s = r->max_age_s;
+    k->seq = r->seq;
+    k->profile = r->profile;
+    k->len = len;
+    memcpy(k->text, r->target, len);
+}
 
 enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_url,
                            struct ms_diag *diag)
@@ -288,6 +368,7 @@ enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_
     }
     if (err == MS_OK)
         r->id = core_id(spec, config->level);
+    r->config = config;
     answer_read_unlock();
     if (err != MS_OK) {
         spec_done(spec);

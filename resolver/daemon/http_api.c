@@ -54,6 +54,8 @@ static enum ms_err prepare_measurements(struct http_request *r, struct ms_diag *
     struct ms_buf name = MS_BUF_INIT(64);
     bool found = false;
 
+    if (http_known_target(r))
+        return MS_OK;
     r->profile = REC_PROFILE_ATLS_1;
     enum ms_err err = query_member(ms_span_str(r->target), "profile", &name, &found, diag);
     if (err == MS_OK && found) {
@@ -65,7 +67,11 @@ static enum ms_err prepare_measurements(struct http_request *r, struct ms_diag *
         err = ms_diag_set(diag, MS_ERR_PROFILE, "no such profile");
     }
     ms_buf_done(&name);
-    return err == MS_OK ? http_parse_spec(r, diag) : err;
+    if (err == MS_OK)
+        err = http_parse_spec(r, diag);
+    if (err == MS_OK)
+        http_remember_target(r);
+    return err;
 }
 
 static enum MHD_Result answer_measurements(struct http_request *r, const struct answer *a)
@@ -80,6 +86,16 @@ static enum MHD_Result answer_measurements(struct http_request *r, const struct 
 }
 
 /* ---- resolve ---- */
+
+static enum ms_err prepare_resolve(struct http_request *r, struct ms_diag *diag)
+{
+    if (http_known_target(r))
+        return MS_OK;
+    enum ms_err err = http_parse_spec(r, diag);
+    if (err == MS_OK)
+        http_remember_target(r);
+    return err;
+}
 
 static enum MHD_Result answer_resolve(struct http_request *r, const struct answer *a)
 {
@@ -344,7 +360,7 @@ static enum MHD_Result direct_health(struct http_request *r)
 static const struct http_route routes[] = {
     {"/v1/measurements", "GET", false, prepare_measurements, answer_measurements, NULL,
      http_error_text},
-    {"/v1/resolve", "GET", false, http_parse_spec, answer_resolve, NULL, http_error_problem},
+    {"/v1/resolve", "GET", false, prepare_resolve, answer_resolve, NULL, http_error_problem},
     {"/v1/check", "POST", false, prepare_check, answer_check, NULL, error_check},
     {"/v1/watch", "GET", false, http_parse_spec, NULL, http_watch, http_error_problem},
     {"/v1/refresh", "POST", true, prepare_refresh, answer_refresh, NULL, http_error_problem},

@@ -45,6 +45,7 @@ struct http_request {
     bool counted; /* in http->answering */
     /* what is asked */
     struct spec *spec; /* heap; moved to the core on a miss */
+    const struct config *config; /* by which it was understood; only to compare */
     struct answer_id id;
     int64_t max_age_s;
     uint64_t seq;
@@ -101,6 +102,11 @@ void http_resume(struct http_request *r);
 enum ms_err http_parse_spec(struct http_request *r, struct ms_diag *diag);
 enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_url,
                            struct ms_diag *diag);
+
+/* Whether this worker has understood this very target before, by the configuration in force: then id,
+ * max_age_s, seq and profile are set, spec is not. Remember only what had no warnings. */
+bool http_known_target(struct http_request *r);
+void http_remember_target(const struct http_request *r);
 
 /* http_watch.c */
 enum MHD_Result http_watch(struct http_request *r);

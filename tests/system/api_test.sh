@@ -160,17 +160,27 @@ errors() {
 errors
 
 # Longer than a URL may be (32,768 characters) and than any encoding of one; then than libmicrohttpd reads.
-for size in 40000 99000 110000; do
+for size in 17000 40000 59000 63000; do
     head -c "$size" /dev/zero | tr '\0' a >"$work/long"
     printf 'GET %s?specifier=%s HTTP/1.1\r\nHost: h\r\n\r\n' "$m" "$(cat "$work/long")" >"$work/raw"
     "$RIG_TOOLS/httpclients" "$work/run/api.sock" raw 1 - <"$work/raw" >"$work/answer"
     head -n 1 "$work/answer" | grep -qE '^HTTP/1.1 (400|414) ' || fail "a target of $size: $(head -c 200 "$work/answer")"
     tr -d '\r' <"$work/answer" | sed '1,/^$/d' | head -c 1 | grep -qE '[A-Za-z]' || fail "a target of $size: no text"
 done
-head -c 250000 /dev/zero | tr '\0' a >"$work/long"
+head -c 110000 /dev/zero | tr '\0' a >"$work/long"
 printf 'GET %s?specifier=%s HTTP/1.1\r\nHost: h\r\n\r\n' "$m" "$(cat "$work/long")" >"$work/raw"
 "$RIG_TOOLS/httpclients" "$work/run/api.sock" raw 1 - <"$work/raw" >"$work/answer"
-grep -qE '^HTTP/1.1 4(00|13|14|31) ' "$work/answer" || fail "a target of 250000: $(head -c 200 "$work/answer")"
+grep -qE '^HTTP/1.1 4(00|13|14|31) ' "$work/answer" || fail "a target of 110000: $(head -c 200 "$work/answer")"
+! grep -qE '^[[{]' "$work/answer" || fail 'a target of 110000 is answered with JSON'
+# Percent-encoded throughout, the longest document fits.
+long_url=$(measuredctl url --host h 2>/dev/null --inline <(printf '['; for i in $(seq 60); do
+    printf '%s{"measurement_id":"%s","attestation_type":"dcap-tdx","measurements":{"0":{"expected":"%s"}}}' \
+        "$([ "$i" = 1 ] || echo ,)" "$i" "$(head -c 48 /dev/urandom | od -An -tx1 | tr -d ' \n')"
+done; echo ']'))
+long_url=${long_url#https://}
+long_spec=${long_url%%@*}
+get "$m?specifier=$(printf %s "$long_spec" | od -An -v -tx1 | tr -d '\n' | tr ' ' '%')"; want 200 "${#long_spec} characters, percent-encoded"
+get "$m?specifier=$long_spec"; want 200 "${#long_spec} characters"
 # What libmicrohttpd itself answers is no JSON either.
 for text in 'GET /v1/measurements?specifier=a\0b HTTP/1.1\r\nHost: h\r\n\r\n' 'GARBAGE\r\n\r\n' \
     'GET /v1/measurements HTTP/1.1\r\n\r\n' 'GET  HTTP/1.1\r\n\r\n'; do
@@ -296,6 +306,7 @@ body_has '^data: \{"v":1,"specifier":"sha256:'
 get '/v1/watch'; want 400 'watch of nothing'
 [ "$TYPE" = application/problem+json ] || fail "watch of nothing: $TYPE"
 # A change is told without being asked for.
+: >"$work/events"
 curl -sSN --max-time 20 --unix-socket "$work/run/api.sock" "http://h/v1/watch?specifier=$location" >"$work/events" 2>/dev/null &
 watcher=$!
 eventually 10 grep -q '^event: set' "$work/events" || fail 'no first event'

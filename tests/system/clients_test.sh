@@ -91,6 +91,7 @@ EOF
 
     # 200 watchers, most of them deaf, while the document changes.
     hold noread 200 "/v1/watch?specifier=$large"
+    : >"$work/events"
     curl -sSN --max-time 60 --unix-socket "$1/run/api.sock" "http://h/v1/watch?specifier=$large" >"$work/events" 2>/dev/null &
     clients+=($!)
     local n
