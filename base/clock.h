@@ -8,6 +8,7 @@
 struct ms_now {
     int64_t wall_s;  /* Unix seconds, CLOCK_REALTIME: only against signed or served times */
     int64_t boot_ms; /* CLOCK_BOOTTIME in milliseconds: ages and deadlines; counts suspend */
+    int32_t wall_ms; /* 0..999, the wall clock's part of a second */
 };
 
 #endif

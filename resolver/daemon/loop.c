@@ -21,6 +21,7 @@ struct ms_now clocks_now(void)
     (void)clock_gettime(CLOCK_REALTIME, &wall);
     (void)clock_gettime(CLOCK_BOOTTIME, &boot);
     return (struct ms_now){.wall_s = wall.tv_sec,
+                           .wall_ms = (int32_t)(wall.tv_nsec / 1000000),
                            .boot_ms = (int64_t)boot.tv_sec * 1000 + boot.tv_nsec / 1000000};
 }
 

@@ -71,14 +71,15 @@ static int64_t max64(int64_t a, int64_t b)
 
 int64_t entry_boot_ms(int64_t wall_s, struct ms_now now)
 {
-    return add(now.boot_ms, ms_of(minus(wall_s, now.wall_s)));
+    return minus(add(now.boot_ms, ms_of(minus(wall_s, now.wall_s))), now.wall_ms);
 }
 
 int64_t entry_wall_s(int64_t boot_ms, struct ms_now now)
 {
     if (boot_ms == ENTRY_NEVER)
         return 0;
-    return add(now.wall_s, minus(boot_ms, now.boot_ms) / 1000);
+    int64_t ms = add(minus(boot_ms, now.boot_ms), now.wall_ms);
+    return add(now.wall_s, ms / 1000 - (ms % 1000 < 0));
 }
 
 int64_t entry_hard_end_ms(const struct entry *e, struct ms_now now)
