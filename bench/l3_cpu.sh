@@ -33,11 +33,11 @@ registry_finalize
 } | daemon_config "$work/d"
 daemon_start "$work/d"
 
-ticks() {
+ticks() { # user and system
     local stat fields
     stat=$(cat "/proc/$DAEMON_PID/stat")
     read -r -a fields <<<"${stat##*) }"
-    echo $((fields[11] + fields[12])) # utime and stime
+    echo "${fields[11]} ${fields[12]}"
 }
 # run NAME METHOD SOCKET PATH_PREFIX: `reads` requests on one connection; @ in the path is the request's number.
 run() {
@@ -51,8 +51,10 @@ run() {
     after=$(ticks)
     ok=$(cat "$work"/out.* | grep -o '"trust":"proof"' | wc -l)
     [ "$ok" = "$reads" ] || { echo "$1: $ok of $reads reads were verified"; exit 1; }
-    awk "BEGIN { printf \"%-8s %.3f ms a read (%d reads)\\n\", \"$1\", \
-        ($after - $before) * 1000 / $(getconf CLK_TCK) / $reads, $reads }"
+    awk -v name="$1" -v n="$reads" -v hz="$(getconf CLK_TCK)" '{
+        user = ($3 - $1) * 1000 / hz / n; sys = ($4 - $2) * 1000 / hz / n
+        printf "%-8s %.2f ms a read: user %.2f, system %.2f (%d reads)\n", name, user + sys, user, sys, n
+    }' <<<"$before $after"
 }
 spec=specifier=eip155:1:$REGISTRY
 run first GET api.sock "/v1/resolve?$spec;app=n@"
