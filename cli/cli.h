@@ -65,5 +65,13 @@ MS_MUST_USE enum ms_err cli_safe_url(const struct spec *spec, const struct spec_
 int cli_explain(struct cli *cli, int argc, char **argv);
 int cli_url(struct cli *cli, int argc, char **argv);
 int cli_lint(struct cli *cli, int argc, char **argv);
+int cli_resolve(struct cli *cli, int argc, char **argv);
+int cli_check(struct cli *cli, int argc, char **argv);
+int cli_watch(struct cli *cli, int argc, char **argv);
+int cli_status(struct cli *cli, int argc, char **argv);
+int cli_refresh(struct cli *cli, int argc, char **argv);
+
+/* NULL or the name of a profile; false when it has said that it is not. */
+bool cli_profile_ok(const struct cli *cli, const char *profile);
 
 #endif

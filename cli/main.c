@@ -21,6 +21,14 @@ static const struct command {
      "--signers M:ADDRESS,... [--option NAME=VALUE[;...]] [--strict]",
      "write the one safe URL of a specifier", cli_url},
     {"lint", "FILE|SPEC|URL|-", "look for mistakes in a measurement document", cli_lint},
+    {"resolve", "SPEC|URL [--profile PROFILE]", "the approved measurements, in a profile",
+     cli_resolve},
+    {"check", "SPEC|URL --type TYPE --registers FILE|- | --compose-hash HASH | --workload-id HASH",
+     "whether a measurement is approved", cli_check},
+    {"watch", "SPEC|URL [--profile PROFILE] [--write FILE] [--exec COMMAND]",
+     "follow the approved measurements", cli_watch},
+    {"refresh", "SPEC|URL", "fetch now and wait for the result", cli_refresh},
+    {"status", "", "what the daemon holds and how it is doing", cli_status},
 };
 
 static const struct command *command_of(const char *name)

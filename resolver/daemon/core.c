@@ -11,6 +11,9 @@
 #include <string.h>
 
 #define CORE_BUCKETS 4096u /* a power of two; keys are hashes */
+#define CORE_WATCH_MIN_MS 60000 /* watchers alone do not ask the source of a good set more often */
+#define CORE_CLOCK_STEP_MS 2000 /* wall against boot clock: more than rounding, the clock was set */
+#define CORE_LEAD_MIN_MS 3000 /* before its end a watched set is confirmed */
 
 /* One attempt of one entry. */
 struct flight {
@@ -22,6 +25,7 @@ struct flight {
     size_t out;                  /* requests without an answer */
     struct source_result *result; /* while it is being stored */
     enum entry_verdict verdict;
+    bool accept_code;             /* an operator says that new code is fine */
 };
 
 struct core_entry {
@@ -43,6 +47,10 @@ struct core_entry {
     int64_t next_change_ms;
     int64_t poll_ms;         /* contracts: next poll; ENTRY_NEVER otherwise */
     int64_t used_ms;
+    bool has_final;          /* contracts: the last finalized block believed */
+    uint64_t final_number;
+    struct eth_hash final_hash;
+    bool dissent_kept;       /* the evidence of this dissent is stored */
 };
 
 struct core {
@@ -52,7 +60,8 @@ struct core {
     struct core_entry *buckets[CORE_BUCKETS];
     size_t n_entries;
     uint64_t last_serial;
-    bool draining;
+    bool draining, stopped;
+    int64_t offset_ms; /* wall minus boot clock, as answers were rendered with */
 };
 
 static struct ms_now now_of(const struct core *core)
@@ -208,7 +217,8 @@ static void tell_watchers(struct core_entry *e)
     struct ms_sha256 shown = answer->serve ? ms_sha256(ms_span_str(answer->etag))
                                            : ms_sha256(ms_span_str(ms_err_code(answer->err)));
 
-    for (struct core_watcher *w = e->watchers; w != NULL; w = w->next) {
+    for (struct core_watcher *w = e->watchers, *next; w != NULL; w = next) {
+        next = w->next;
         if (w->sent && w->last_state == answer->state && ms_sha256_eq(&w->last_set, &shown))
             continue;
         w->sent = true;
@@ -221,23 +231,24 @@ static void tell_watchers(struct core_entry *e)
 
 static int64_t window_change_ms(const struct core_entry *e, struct ms_now now)
 {
-    const struct rec_set *sets[SOURCE_REQUESTS_MAX + 1];
+    const struct rec_set *sets[SOURCE_RELEASES_MAX];
     int64_t next_s = 0;
 
     if (e->good == NULL)
         return ENTRY_NEVER;
     (void)envelope_in_force(e->good->result, now, sets, NULL, &next_s);
-    return next_s == 0 ? ENTRY_NEVER : now.boot_ms + (next_s - now.wall_s) * 1000;
+    return next_s == 0 ? ENTRY_NEVER : entry_boot_ms(next_s, now);
 }
 
 /* Render what the entry is worth now and put it in the table. `confirmed`: the source has just answered,
- * so those who waited for it may have the set even if it may not be kept a second (no-store). */
+ * so those who waited for it have a fresh set even if it may not be kept a second (no-store, max-age=0). */
 static void publish(struct core *core, struct core_entry *e, bool confirmed)
 {
     struct ms_now now = now_of(core);
     struct entry_view view = entry_view(&e->facts, now);
-    bool one_shot = confirmed && e->good != NULL && view.state == ENTRY_EXPIRED &&
-                    e->facts.life.fresh_s == 0 && now.boot_ms < entry_hard_end_ms(&e->facts, now);
+    bool stale = view.state == ENTRY_SWR || view.state == ENTRY_SIE || view.state == ENTRY_EXPIRED;
+    bool one_shot = confirmed && e->good != NULL && stale && e->facts.life.fresh_s == 0 &&
+                    now.boot_ms < entry_hard_end_ms(&e->facts, now);
 
     if (one_shot)
         view = (struct entry_view){.state = ENTRY_FRESH, .serve = true,
@@ -322,43 +333,14 @@ static void schedule_poll(struct core *core, struct core_entry *e)
         e->poll_ms = ENTRY_NEVER;
         return;
     }
-    /* +-10 % */
-    int64_t period = core->options.policy.poll_s * 1000;
-    int64_t jitter = (int64_t)((uint64_t)(period / 5) * core->env.random(core->env.arg) >> 32);
-    e->poll_ms = now_of(core).boot_ms + period - period / 10 + jitter;
-}
-
-static void flight_failed(struct core *core, struct core_entry *e, enum ms_err err,
-                          const struct ms_diag *diag, int64_t negative_s)
-{
-    struct ms_now now = now_of(core);
-    struct ms_diag copy = diag == NULL ? (struct ms_diag){0} : *diag;
-
-    METRIC_INC(flights_failed);
-    note_event(core, 5, "resolve-failed", e, ms_diag_text(&copy, err));
-    entry_fail(&e->facts, err, &copy, negative_s,
-               is_contract(e) ? ENTRY_BACKOFF_CAP_RPC_MS : ENTRY_BACKOFF_CAP_HTTP_MS,
-               core->env.random(core->env.arg), now);
-    flight_free(core, e);
-    if (e->poll_ms != ENTRY_NEVER)
-        e->poll_ms = e->facts.next_try_ms;
-    publish(core, e, false);
-    release_waiters(e, err, &copy);
-}
-
-/* The set the attempt found becomes the entry's. */
-static void take_result(struct core_entry *e)
-{
-    struct flight *f = e->flight;
-
-    if (e->good != NULL) {
-        e->previous_set = e->set_hash;
-        e->has_previous_set = true;
-    }
-    e->set_hash = f->result->set_hash;
-    shared_result_unref(e->good);
-    e->good = shared_result_new(f->result);
-    f->result = NULL;
+    /* each attempt reads the finalized and the newest state; 12 + U(0,4) s, or 60 s +-10 % (6.2) */
+    bool by_head = core->options.policy.head_poll_s > 0 &&
+                   core->options.policy.head_poll_s < core->options.policy.poll_s;
+    int64_t period =
+        1000 * (by_head ? core->options.policy.head_poll_s : core->options.policy.poll_s);
+    int64_t spread = by_head ? period / 3 : period / 5;
+    int64_t jitter = (int64_t)((uint64_t)spread * core->env.random(core->env.arg) >> 32);
+    e->poll_ms = now_of(core).boot_ms + period + jitter - (by_head ? 0 : period / 10);
 }
 
 static void change_free(struct core_change *change)
@@ -370,7 +352,8 @@ static void change_free(struct core_change *change)
     free(change);
 }
 
-static struct core_change *new_change(struct core_entry *e, struct ms_now now)
+static struct core_change *new_change(struct core_entry *e, enum core_change_kind kind,
+                                      struct ms_now now)
 {
     struct core_change *change = calloc(1, sizeof(*change));
     if (change == NULL)
@@ -380,6 +363,7 @@ static struct core_change *new_change(struct core_entry *e, struct ms_now now)
         free(change);
         return NULL;
     }
+    change->change = kind;
     change->id = e->id;
     change->kind = e->spec->kind;
     change->entry = e->facts;
@@ -391,6 +375,75 @@ static struct core_change *new_change(struct core_entry *e, struct ms_now now)
     return change;
 }
 
+/* Both sides of a contradiction are kept, once for each time it begins. */
+static void keep_failure(struct core *core, struct core_entry *e, enum ms_err err)
+{
+    struct flight *f = e->flight;
+
+    if (e->dissent_kept || f == NULL || f->transcript == NULL || f->result != NULL)
+        return;
+    struct core_change *change = new_change(e, CORE_CHANGE_DISSENT, now_of(core));
+    if (change == NULL)
+        return;
+    if (bundle_write(e->spec, &f->policy, &f->previous, f->started, f->transcript, NULL, err,
+                     &change->bundle) != MS_OK) {
+        change_free(change);
+        return;
+    }
+    change->bundle_hash = ms_sha256(ms_buf_span(&change->bundle));
+    e->dissent_kept = true;
+    METRIC_INC(conflicts);
+    note_event(core, 2, err == MS_ERR_DISSENT ? "dissent" : "conflict", e, e->spec->canonical);
+    core->env.store(core->env.arg, change);
+}
+
+static void flight_failed(struct core *core, struct core_entry *e, enum ms_err err,
+                          const struct ms_diag *diag, int64_t negative_s)
+{
+    struct ms_now now = now_of(core);
+    struct ms_diag copy = diag == NULL ? (struct ms_diag){0} : *diag;
+
+    METRIC_INC(flights_failed);
+    note_event(core, 5, "resolve-failed", e, ms_diag_text(&copy, err));
+    if (err == MS_ERR_DISSENT || err == MS_ERR_CONFLICT)
+        keep_failure(core, e, err);
+    entry_fail(&e->facts, err, &copy, negative_s,
+               is_contract(e) ? ENTRY_BACKOFF_CAP_RPC_MS : ENTRY_BACKOFF_CAP_HTTP_MS,
+               core->env.random(core->env.arg), now);
+    flight_free(core, e);
+    if (e->poll_ms != ENTRY_NEVER)
+        e->poll_ms = e->facts.next_try_ms;
+    publish(core, e, false);
+    release_waiters(e, err, &copy);
+}
+
+/* The finalized block of an accepted answer is what the next one must still contain. */
+static void remember_final(struct core_entry *e, const struct source_block *block)
+{
+    if (block->chain == 0 || (e->has_final && block->number < e->final_number))
+        return;
+    e->has_final = true;
+    e->final_number = block->number;
+    e->final_hash = block->hash;
+}
+
+/* The set the attempt found becomes the entry's. */
+static void take_result(struct core_entry *e)
+{
+    struct flight *f = e->flight;
+
+    remember_final(e, &f->result->block);
+
+    if (e->good != NULL) {
+        e->previous_set = e->set_hash;
+        e->has_previous_set = true;
+    }
+    e->set_hash = f->result->set_hash;
+    shared_result_unref(e->good);
+    e->good = shared_result_new(f->result);
+    f->result = NULL;
+}
+
 /* Same set: only times are new. They need not be durable before they are used. */
 static void flight_confirmed(struct core *core, struct core_entry *e)
 {
@@ -398,9 +451,12 @@ static void flight_confirmed(struct core *core, struct core_entry *e)
     struct ms_now now = now_of(core);
     struct source_result *fresh = f->result;
 
+    e->dissent_kept = false;
     entry_accept(&e->facts, fresh, ENTRY_SAME, now);
-    if (!fresh->unchanged && e->good != NULL) {
-        /* a newer block of the same state: newer evidence time, pending releases may be in force now */
+    if (!fresh->unchanged && e->good != NULL &&
+        fresh->evidence_time_s >= e->good->result->evidence_time_s) {
+        /* a newer block of the same state: newer evidence time, pending releases may be in force now;
+         * an older one, of a node that lags, does not turn the chain's time back */
         struct ms_sha256 kept = e->set_hash, previous = e->previous_set;
         bool had_previous = e->has_previous_set;
         take_result(e);
@@ -409,28 +465,45 @@ static void flight_confirmed(struct core *core, struct core_entry *e)
         e->has_previous_set = had_previous;
     }
     flight_free(core, e);
-    struct core_change *change = new_change(e, now);
+    struct core_change *change = new_change(e, CORE_CHANGE_TOUCH, now);
     if (change != NULL && e->good != NULL) {
         change->block = e->good->result->block;
-        change->state = ENTRY_FRESH;
         core->env.store(core->env.arg, change);
+    } else {
+        change_free(change);
     }
     schedule_poll(core, e);
     publish(core, e, e->good != NULL);
     release_waiters(e, e->good == NULL ? MS_ERR_MEMORY : MS_OK, NULL);
 }
 
-/* A new set, or a contradiction: evidence first. */
+static enum core_change_kind change_of(enum entry_verdict verdict)
+{
+    switch (verdict) {
+    case ENTRY_REFUSED:
+    case ENTRY_SAME:
+        return CORE_CHANGE_TOUCH;
+    case ENTRY_CHANGED:
+        return CORE_CHANGE_SET;
+    case ENTRY_CONTRADICTS:
+        return CORE_CHANGE_CONFLICT;
+    case ENTRY_HELD:
+        return CORE_CHANGE_HOLD;
+    }
+    return CORE_CHANGE_TOUCH;
+}
+
+/* A new set, a contradiction, other code: evidence first. */
 static void flight_changed(struct core *core, struct core_entry *e)
 {
     struct flight *f = e->flight;
     struct ms_now now = now_of(core);
-    struct core_change *change = new_change(e, now);
+    struct core_change *change = new_change(e, change_of(f->verdict), now);
     enum ms_err err = change == NULL ? MS_ERR_MEMORY : MS_OK;
 
     if (err == MS_OK)
         err = bundle_write(e->spec, &f->policy, &f->previous, f->started, f->transcript, f->result,
-                           &change->bundle);
+                           MS_OK, &change->bundle);
     if (err != MS_OK) {
         change_free(change);
         flight_failed(core, e, err, NULL, 0);
@@ -446,28 +519,56 @@ static void flight_changed(struct core *core, struct core_entry *e)
     change->has_sequence = f->result->has_sequence;
     change->sequence = f->result->sequence;
     change->block = f->result->block;
-    change->state = f->verdict == ENTRY_CONTRADICTS ? ENTRY_CONFLICT : ENTRY_FRESH;
     core->env.store(core->env.arg, change);
+}
+
+/* The code is still the other one: known already, nothing new to keep. */
+static void flight_still_held(struct core *core, struct core_entry *e)
+{
+    entry_accept(&e->facts, e->flight->result, ENTRY_HELD, now_of(core));
+    flight_free(core, e);
+    schedule_poll(core, e);
+    publish(core, e, false);
+    release_waiters(e, MS_ERR_CODE_IDENTITY, NULL);
+}
+
+static void flight_refused(struct core *core, struct core_entry *e, enum ms_err why)
+{
+    struct ms_diag diag = {0};
+
+    if (why == MS_ERR_UNAVAILABLE)
+        (void)ms_diag_set(&diag, why,
+                          "a revocation seen in the newest state stands, and that state could not be "
+                          "read this time");
+    else
+        (void)ms_diag_set(&diag, why, "%s (sequence %llu, already verified %llu)", ms_err_text(why),
+                          (unsigned long long)e->flight->result->sequence,
+                          (unsigned long long)e->facts.floor_sequence);
+    flight_failed(core, e, why, &diag, 0);
 }
 
 static void flight_done(struct core *core, struct core_entry *e)
 {
     struct flight *f = e->flight;
+    enum ms_err why = MS_OK;
 
     f->result = source_take_result(f->source);
-    f->verdict = entry_judge(&e->facts, f->result);
+    if (f->accept_code)
+        e->facts.has_identity = false; /* whatever code it is now is accepted */
+    f->verdict = entry_judge(&e->facts, f->result, &why);
     switch (f->verdict) {
-    case ENTRY_REFUSED: {
-        struct ms_diag diag = {0};
-        enum ms_err err = e->facts.conflict ? MS_ERR_CONFLICT : MS_ERR_ROLLBACK;
-        (void)ms_diag_set(&diag, err, "%s (sequence %llu, already verified %llu)", ms_err_text(err),
-                          (unsigned long long)f->result->sequence,
-                          (unsigned long long)e->facts.floor_sequence);
-        flight_failed(core, e, err, &diag, 0);
+    case ENTRY_REFUSED:
+        flight_refused(core, e, why);
         return;
-    }
     case ENTRY_SAME:
         flight_confirmed(core, e);
+        return;
+    case ENTRY_HELD:
+        if (e->facts.hold && ms_sha256_eq(&e->facts.held_identity, &f->result->identity)) {
+            flight_still_held(core, e);
+            return;
+        }
+        flight_changed(core, e);
         return;
     case ENTRY_CHANGED:
     case ENTRY_CONTRADICTS:
@@ -504,7 +605,7 @@ static void start_flight(struct core *core, struct core_entry *e)
 {
     struct ms_diag diag = {0};
 
-    if (e->flight != NULL)
+    if (e->flight != NULL || core->stopped)
         return;
     struct flight *f = calloc(1, sizeof(*f));
     METRIC_INC(flights);
@@ -518,6 +619,9 @@ static void start_flight(struct core *core, struct core_entry *e)
     f->policy.level = e->id.level != SPEC_LEVEL_NONE ? e->id.level : f->policy.level;
     f->started = now_of(core);
     f->previous.floor_sequence = e->facts.floor_sequence;
+    f->previous.has_final = e->has_final && e->id.level != SPEC_LEVEL_L0;
+    f->previous.final_number = e->final_number;
+    f->previous.final_hash = e->final_hash;
     if (e->good != NULL) {
         f->previous.etag = e->good->result->etag;
         f->previous.last_modified = e->good->result->last_modified;
@@ -557,13 +661,16 @@ void core_stored(struct core *core, struct core_change *change, enum ms_err err,
                  const struct ms_diag *diag)
 {
     struct core_entry *e = change->owner;
-    bool touch_only = change->bundle.len == 0;
+    bool nobody_waits =
+        change->change == CORE_CHANGE_TOUCH || change->change == CORE_CHANGE_DISSENT;
 
-    if (touch_only || e->flight == NULL || e->flight->result == NULL) {
-        change_free(change); /* a touch's owner may be gone */
+    if (nobody_waits || e->flight == NULL || e->flight->result == NULL) {
+        change_free(change); /* its owner may be gone */
         return;
     }
     if (err != MS_OK && core->options.audit_require) {
+        if (e->flight->verdict == ENTRY_CONTRADICTS)
+            e->facts = change->entry; /* to serve nothing needs no evidence */
         change_free(change);
         struct ms_diag copy = {0};
         (void)ms_diag_set(&copy, MS_ERR_STORE, "the evidence could not be stored: %s",
@@ -574,21 +681,26 @@ void core_stored(struct core *core, struct core_change *change, enum ms_err err,
     if (err != MS_OK)
         source_result_warn(e->flight->result, "audit", "the evidence could not be stored");
     e->facts = change->entry;
+    enum ms_err outcome = MS_OK;
     if (e->flight->verdict == ENTRY_CHANGED) {
         METRIC_INC(changes);
         e->evidence = change->evidence;
         e->has_evidence = true;
         take_result(e);
         note_event(core, 6, "changed", e, e->spec->canonical);
+    } else if (e->flight->verdict == ENTRY_HELD) {
+        outcome = MS_ERR_CODE_IDENTITY;
+        note_event(core, 2, "hold", e, "the code behind the contract changed");
     } else {
         METRIC_INC(conflicts);
+        outcome = MS_ERR_CONFLICT;
         note_event(core, 2, "conflict", e, e->spec->canonical);
     }
     change_free(change);
     flight_free(core, e);
     schedule_poll(core, e);
     publish(core, e, e->good != NULL);
-    release_waiters(e, e->facts.conflict ? MS_ERR_CONFLICT : MS_OK, NULL);
+    release_waiters(e, outcome, NULL);
 }
 
 /* ---- questions ---- */
@@ -607,7 +719,7 @@ static void enqueue(struct core *core, struct core_entry *e, struct core_request
 
 static bool too_old(const struct core_entry *e, const struct core_request *r, struct ms_now now)
 {
-    return r->max_age_s > 0 && now.boot_ms - e->facts.checked_boot_ms > r->max_age_s * 1000;
+    return r->max_age_s > 0 && (now.boot_ms - e->facts.checked_boot_ms - 1) / 1000 >= r->max_age_s;
 }
 
 static void ask_entry(struct core *core, struct core_entry *e, struct core_request *r)
@@ -670,7 +782,7 @@ void core_ask(struct core *core, struct core_request *r)
     ask_entry(core, e, r);
 }
 
-void core_watch(struct core *core, struct core_watcher *w, struct spec *spec)
+enum ms_err core_watch(struct core *core, struct core_watcher *w, struct spec *spec)
 {
     struct core_entry *e = find(core, &w->id);
 
@@ -678,18 +790,19 @@ void core_watch(struct core *core, struct core_watcher *w, struct spec *spec)
         e = add_entry(core, &w->id, &spec);
     spec_release(spec);
     if (e == NULL)
-        return;
+        return MS_ERR_OVERLOAD;
     w->sent = false;
     w->next = e->watchers;
     e->watchers = w;
     e->used_ms = now_of(core).boot_ms;
     if (e->loading)
-        return;
+        return MS_OK;
     struct entry_view view = entry_view(&e->facts, now_of(core));
     if (view.serve || !view.refresh)
         publish(core, e, false);
     if (view.refresh)
         start_flight(core, e);
+    return MS_OK;
 }
 
 void core_unwatch(struct core *core, struct core_watcher *w)
@@ -725,6 +838,10 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
         return;
     }
     e->loading = false;
+    if (core->stopped) {
+        source_result_free(loaded->result);
+        return;
+    }
     if (loaded->err != MS_OK)
         note_event(core, 3, "stored-entry-refused", e, ms_diag_text(&loaded->diag, loaded->err));
     if (loaded->found) {
@@ -734,11 +851,22 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
         e->set_hash = loaded->set_hash;
         e->evidence = loaded->evidence;
         e->has_evidence = e->good != NULL;
+        if (e->good != NULL) {
+            const struct source_result *good = e->good->result;
+            e->facts.overlay = good->overlay;
+            e->facts.has_identity = good->has_identity;
+            e->facts.identity = good->identity;
+            remember_final(e, &good->block);
+        }
         schedule_poll(core, e);
     }
-    for (struct core_request *r = e->waiters; r != NULL; r = r->next)
-        force = force || r->force || r->max_age_s > 0;
     struct entry_view view = entry_view(&e->facts, now_of(core));
+    for (struct core_request *r = e->waiters; r != NULL; r = r->next) {
+        int64_t enough_ms = now_of(core).boot_ms + view.wait_ms;
+        force = force || r->force || r->max_age_s > 0;
+        if (view.serve && view.wait_first && !r->force && enough_ms < r->deadline_ms)
+            r->deadline_ms = enough_ms; /* the old set is there, no need to wait as long as without */
+    }
     if (view.serve && !view.wait_first && !force) {
         publish(core, e, false);
         release_waiters(e, MS_OK, NULL);
@@ -753,9 +881,10 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
 
 /* ---- time ---- */
 
-static void expire_waiters(struct core_entry *e, int64_t now_ms)
+static void expire_waiters(struct core *core, struct core_entry *e, int64_t now_ms)
 {
     struct core_request **at = &e->waiters;
+    bool published = !e->facts.good; /* nothing to take */
 
     while (*at != NULL) {
         struct core_request *r = *at;
@@ -765,16 +894,44 @@ static void expire_waiters(struct core_entry *e, int64_t now_ms)
         }
         *at = r->next;
         e->n_waiters--;
+        if (!published)
+            publish(core, e, false); /* worth less than when it was published, maybe nothing */
+        published = true;
         /* a servable old set is still there for the taking; else this is the error */
         bool old_set = e->answer != NULL && e->answer->serve && !r->force;
         finish_request(r, old_set ? MS_OK : MS_ERR_TIMEOUT, NULL, e->generation);
     }
 }
 
+/* A set that ends with its lifetime (must-revalidate) is confirmed shortly before, so that watchers do
+ * not see it withdrawn and approved again each time. */
+static bool ends_soon(const struct core_entry *e, const struct entry_view *view, struct ms_now now)
+{
+    int64_t fresh_ms = e->facts.life.fresh_s * 1000, lead_ms = fresh_ms / 5;
+
+    /* answers tell the end in whole seconds, up to two too early: it has to move before that */
+    if (lead_ms < CORE_LEAD_MIN_MS)
+        lead_ms = fresh_ms / 2 < CORE_LEAD_MIN_MS ? fresh_ms / 2 : CORE_LEAD_MIN_MS;
+    return view->serve && fresh_ms > 0 && view->serve_until_ms - now.boot_ms <= lead_ms &&
+           now.boot_ms - e->facts.checked_boot_ms >= fresh_ms - lead_ms &&
+           now.boot_ms >= e->facts.next_try_ms;
+}
+
+/* Nobody asks, but somebody watches. What may not be kept at all (no-cache) is not asked for all the time. */
+static bool watchers_want(const struct core_entry *e, struct ms_now now)
+{
+    struct entry_view view = entry_view(&e->facts, now);
+    bool rested = now.boot_ms - e->facts.checked_boot_ms >= CORE_WATCH_MIN_MS;
+    bool lapsed = !view.serve && e->facts.life.fresh_s > 0;
+
+    return ends_soon(e, &view, now) ||
+           (view.refresh && (!e->facts.good || rested || lapsed));
+}
+
 static void tick_entry(struct core *core, struct core_entry *e, struct ms_now now)
 {
     if (e->waiters != NULL)
-        expire_waiters(e, now.boot_ms);
+        expire_waiters(core, e, now.boot_ms);
     if (e->loading)
         return;
     if (now.boot_ms >= e->next_change_ms)
@@ -784,17 +941,33 @@ static void tick_entry(struct core *core, struct core_entry *e, struct ms_now no
     bool wanted = e->watchers != NULL || now.boot_ms - last_used(e) < CORE_IDLE_MS;
     if (now.boot_ms >= e->poll_ms && wanted)
         start_flight(core, e);
-    else if (e->watchers != NULL && entry_view(&e->facts, now).refresh)
+    if (e->flight == NULL && e->watchers != NULL && watchers_want(e, now))
         start_flight(core, e);
+}
+
+/* Ends that are told by the wall clock are moments of the boot clock in what is published. When the wall
+ * clock is set they are others. */
+static bool clock_was_set(struct core *core, struct ms_now now)
+{
+    int64_t offset_ms = now.wall_s * 1000 - now.boot_ms;
+    int64_t step_ms = offset_ms - core->offset_ms;
+
+    if (step_ms < CORE_CLOCK_STEP_MS && -step_ms < CORE_CLOCK_STEP_MS)
+        return false;
+    core->offset_ms = offset_ms;
+    return true;
 }
 
 void core_tick(struct core *core)
 {
     struct ms_now now = now_of(core);
+    bool set = clock_was_set(core, now);
 
     for (size_t b = 0; b < CORE_BUCKETS; b++) {
         for (struct core_entry *e = core->buckets[b], *next; e != NULL; e = next) {
             next = e->next; /* nothing in a tick removes another entry */
+            if (set && e->answer != NULL)
+                publish(core, e, false);
             tick_entry(core, e, now);
         }
     }
@@ -811,8 +984,19 @@ enum ms_err core_new(const struct core_env *env, const struct core_options *opti
     core->env = *env;
     core->options = *options;
     core->table = table;
+    (void)clock_was_set(core, now_of(core));
     *ret_core = core;
     return MS_OK;
+}
+
+/* What failed may succeed with these options: the next who asks need not wait for the backoff to end. */
+static void forget_backoff(struct core *core, struct core_entry *e)
+{
+    if (e->loading || e->flight != NULL || e->facts.fails == 0)
+        return;
+    e->facts.fails = 0;
+    e->facts.next_try_ms = 0;
+    publish(core, e, false);
 }
 
 /* Attempts under way were planned for the old endpoints, by index: they start again. */
@@ -821,6 +1005,7 @@ void core_set_options(struct core *core, const struct core_options *options)
     core->options = *options;
     for (size_t b = 0; b < CORE_BUCKETS; b++) {
         for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next) {
+            forget_backoff(core, e);
             if (e->flight == NULL || e->flight->result != NULL)
                 continue;
             flight_free(core, e);
@@ -840,14 +1025,37 @@ bool core_drain(struct core *core)
     return quiet;
 }
 
+void core_abandon(struct core *core)
+{
+    core->draining = true;
+    for (size_t b = 0; b < CORE_BUCKETS; b++)
+        for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next)
+            release_waiters(e, MS_ERR_SHUTDOWN, NULL);
+}
+
+void core_stop(struct core *core)
+{
+    if (core == NULL)
+        return;
+    core->draining = true;
+    core->stopped = true;
+    for (size_t b = 0; b < CORE_BUCKETS; b++) {
+        for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next) {
+            if (e->flight != NULL && e->flight->result == NULL)
+                flight_free(core, e);
+            release_waiters(e, MS_ERR_SHUTDOWN, NULL);
+        }
+    }
+}
+
 void core_free(struct core *core)
 {
     if (core == NULL)
         return;
+    core_stop(core);
     for (size_t b = 0; b < CORE_BUCKETS; b++) {
         while (core->buckets[b] != NULL) {
             struct core_entry *e = core->buckets[b];
-            release_waiters(e, MS_ERR_SHUTDOWN, NULL);
             core->buckets[b] = e->next;
             entry_release(core, e);
         }

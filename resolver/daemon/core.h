@@ -18,7 +18,8 @@
 struct core;
 
 /* A question to the core. The asker owns it and keeps it alive until `done` was called, exactly once, on
- * the core's thread. */
+ * the core's thread, maybe within core_ask. `done` must not call the core: it may be in the middle of an
+ * entry. */
 struct core_request {
     struct answer_id id;
     struct spec *spec;      /* heap; the core takes it when it has no such entry yet, and sets NULL */
@@ -34,7 +35,8 @@ struct core_request {
     int64_t deadline_ms;
 };
 
-/* Follows one entry. The core calls event on its thread, at once and at each change of set or state. */
+/* Follows one entry. The core calls event on its thread, at once and at each change of set or state. The
+ * event must not call the core. */
 struct core_watcher {
     struct answer_id id;
     void (*event)(struct core_watcher *watcher, const char *envelope, size_t len);
@@ -45,22 +47,30 @@ struct core_watcher {
     bool sent;
 };
 
+enum core_change_kind {
+    CORE_CHANGE_TOUCH = 0, /* only times; nothing goes to history, and nobody waits for it */
+    CORE_CHANGE_SET,       /* a new set */
+    CORE_CHANGE_CONFLICT,  /* a contradiction: its evidence, and the state */
+    CORE_CHANGE_HOLD,      /* other code behind a contract: likewise */
+    CORE_CHANGE_DISSENT,   /* providers contradict each other: evidence only, and nobody waits for it */
+};
+
 /* What is to become durable. Owned by the core until core_stored. */
 struct core_change {
+    enum core_change_kind change;
     struct answer_id id;
     char *canonical;
     enum spec_kind kind;
     struct entry entry;       /* as it will be once this is durable */
     struct ms_now now;        /* when the source confirmed it */
     struct ms_sha256 set_hash, evidence; /* of the good set; zero when there is none */
-    struct ms_buf bundle;     /* empty: only times are updated, nothing goes to history */
+    struct ms_buf bundle;     /* empty for TOUCH */
     struct ms_sha256 bundle_hash;
     struct source_block block;
     bool has_sequence;
     uint64_t sequence;        /* of the result in the bundle */
     struct ms_sha256 found_set; /* set hash of the result in the bundle */
-    enum entry_state state;   /* FRESH, or CONFLICT */
-    struct core_entry *owner;
+    struct core_entry *owner; /* only while it is not TOUCH or DISSENT: it may be gone then */
 };
 
 /* What was found on disk for an id. */
@@ -101,15 +111,22 @@ struct core_options {
 
 MS_MUST_USE enum ms_err core_new(const struct core_env *env, const struct core_options *options,
                                  struct table *table, struct core **ret_core);
-/* Fails every waiting request with MS_ERR_SHUTDOWN, cancels fetches. */
+/* Fails every waiting request with MS_ERR_SHUTDOWN, cancels fetches and begins nothing any more; what is
+ * with the store still comes back through core_stored and core_loaded_entry. NULL is fine. */
+void core_stop(struct core *core);
+/* core_stop, and everything is freed: nothing may be with the store. */
 void core_free(struct core *core);
 /* Answers in flight finish; new requests get MS_ERR_SHUTDOWN. True when nothing waits any more. */
 bool core_drain(struct core *core);
+/* The time for that is over: whoever still waits gets MS_ERR_SHUTDOWN now. */
+void core_abandon(struct core *core);
 /* A reload: new attempts use the new options; entries stay. */
 void core_set_options(struct core *core, const struct core_options *options);
 
 void core_ask(struct core *core, struct core_request *request);
-void core_watch(struct core *core, struct core_watcher *watcher, struct spec *spec);
+/* Takes spec. MS_ERR_OVERLOAD, and the watcher hears nothing, when there is no room. */
+MS_MUST_USE enum ms_err core_watch(struct core *core, struct core_watcher *watcher,
+                                   struct spec *spec);
 void core_unwatch(struct core *core, struct core_watcher *watcher);
 /* Somebody was served an answer whose refresh is due. */
 void core_touch(struct core *core, const struct answer_id *id);

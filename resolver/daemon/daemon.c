@@ -16,11 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define TICK_MS 200
 #define SHUTDOWN_MAX_MS 8000 /* answers in flight have their own, shorter deadlines */
 #define STATUS_ENTRIES_MAX 500u
+#define OPEN_FILES_WANTED 16384u
 
 struct retired { /* configurations of before: attempts under way may still name their strings */
     struct retired *next;
@@ -41,6 +43,7 @@ struct daemon {
     uv_signal_t sighup, sigterm, sigint;
     struct ms_now started;
     int64_t stop_ms; /* boot clock; 0: not stopping */
+    bool abandoned;  /* stopping took too long: who waited was told so */
 };
 
 /* ---- what the core wants from its surroundings ---- */
@@ -232,9 +235,14 @@ static void on_tick(uv_timer_t *timer)
     log_flush();
     if (d->stop_ms == 0)
         return;
-    bool late = loop_now(d->loop).boot_ms >= d->stop_ms;
-    if ((core_drain(d->core) && http_idle(d->http)) || late)
+    if (d->abandoned && http_may_close(d->http)) {
         uv_stop(loop_uv(d->loop));
+    } else if (loop_now(d->loop).boot_ms >= d->stop_ms) {
+        core_abandon(d->core); /* and the workers have until the next tick to say so */
+        d->abandoned = true;
+    } else if (core_drain(d->core) && http_idle(d->http)) {
+        uv_stop(loop_uv(d->loop));
+    }
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -358,6 +366,7 @@ static void close_parts(struct daemon *d)
         http_close(d->http);
     if (d->loop != NULL)
         loop_run_posted(d->loop);
+    core_stop(d->core); /* what comes back from the store begins nothing new */
     store_free(d->store);
     if (d->loop != NULL)
         loop_run_posted(d->loop);
@@ -391,12 +400,24 @@ static void serve(struct daemon *d)
     uv_close((uv_handle_t *)&d->sigint, NULL);
 }
 
+/* A connection is a descriptor, and the usual soft limit of 1024 is less than we accept. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= OPEN_FILES_WANTED)
+        return;
+    limit.rlim_cur = limit.rlim_max < OPEN_FILES_WANTED ? limit.rlim_max : OPEN_FILES_WANTED;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* what it was will do for fewer connections */
+}
+
 int daemon_run(struct config *config, const struct daemon_options *options)
 {
     struct daemon d = {.options = options, .config = config, .started = clocks_now()};
     struct ms_diag diag = {0};
 
     (void)signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
     enum ms_err err = open_parts(&d, &diag);
     bool listening = false;
     if (err == MS_OK) {

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HTTP_MEMORY_BYTES ((size_t)160 << 10) /* a connection's pool: the longest target fits */
+#define HTTP_MEMORY_BYTES ((size_t)64 << 10) /* a connection's pool; MHD zeroes all of it before each request */
 #define HTTP_TIMEOUT_S 60u
 
 /* ---- answers ---- */
@@ -23,14 +23,20 @@ unsigned http_status_of(enum ms_err err)
         return MHD_HTTP_NOT_FOUND;
     if (err == MS_ERR_METHOD)
         return MHD_HTTP_METHOD_NOT_ALLOWED;
-    if (err == MS_ERR_TOO_LARGE)
-        return MHD_HTTP_CONTENT_TOO_LARGE;
-    if (err == MS_ERR_HTTP || err == MS_ERR_TRUNCATED || err == MS_ERR_CONNECT || err == MS_ERR_RESOLVE || err == MS_ERR_TLS ||
+    /* 20 to 64: a document that came, and could not be read */
+    if (err == MS_ERR_HTTP || err == MS_ERR_TRUNCATED || err == MS_ERR_TOO_LARGE ||
+        err == MS_ERR_CONNECT || err == MS_ERR_RESOLVE || err == MS_ERR_TLS ||
         err == MS_ERR_REDIRECT || err == MS_ERR_HASH || err == MS_ERR_RPC ||
         err == MS_ERR_RPC_SHAPE || err == MS_ERR_PROOF || err == MS_ERR_HEADER ||
-        err == MS_ERR_COMMITMENT || err == MS_ERR_REVERT)
+        err == MS_ERR_COMMITMENT || err == MS_ERR_REVERT ||
+        (err >= MS_ERR_HEX && err <= MS_ERR_EXPANSION))
         return MHD_HTTP_BAD_GATEWAY;
     return MHD_HTTP_SERVICE_UNAVAILABLE;
+}
+
+static const char *allowed_methods(const struct http_route *route)
+{
+    return strcmp(route->method, MHD_HTTP_METHOD_GET) == 0 ? "GET, HEAD" : "POST";
 }
 
 enum MHD_Result http_send(struct http_request *r, unsigned status, struct ms_span text,
@@ -48,8 +54,8 @@ enum MHD_Result http_send(struct http_request *r, unsigned status, struct ms_spa
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, POST");
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED && r->route != NULL)
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allowed_methods(r->route));
     enum MHD_Result result = MHD_queue_response(r->connection, status, response);
     MHD_destroy_response(response);
     r->stage = HTTP_ANSWERED;
@@ -97,10 +103,11 @@ enum MHD_Result http_fail(struct http_request *r, enum ms_err err, const struct 
 static enum MHD_Result fail_request(struct http_request *r, enum ms_err err,
                                     const struct ms_diag *diag)
 {
-    unsigned status = err == MS_ERR_METHOD || err == MS_ERR_TOO_LARGE || err == MS_ERR_MEMORY ||
-                              err == MS_ERR_SHUTDOWN
-                          ? http_status_of(err)
-                          : MHD_HTTP_BAD_REQUEST;
+    unsigned status = MHD_HTTP_BAD_REQUEST;
+    if (err == MS_ERR_TOO_LARGE)
+        status = MHD_HTTP_CONTENT_TOO_LARGE;
+    else if (err == MS_ERR_METHOD || err == MS_ERR_MEMORY || err == MS_ERR_SHUTDOWN)
+        status = http_status_of(err);
     if (r->route == NULL)
         return http_error_problem(r, status, err, diag);
     return r->route->error(r, status, err, diag);
@@ -244,13 +251,93 @@ static enum MHD_Result serve(struct http_request *r)
 
     if (try_answer(r, &result))
         return result;
-    if (!r->asked)
-        return ask_core(r);
+    if (!r->asked) {
+        struct ms_diag diag = {0};
+        /* a known target: only now is there need of what it says */
+        enum ms_err err = r->spec == NULL ? http_parse_spec(r, &diag) : MS_OK;
+        return err == MS_OK ? ask_core(r) : fail_request(r, err, &diag);
+    }
     enum ms_err err = r->core.err == MS_OK ? MS_ERR_UNAVAILABLE : r->core.err;
     return http_fail(r, err, &r->core.diag);
 }
 
 /* ---- what is asked ---- */
+
+/* What this worker's last targets meant: parsing an inline document takes longer than answering for it. An
+ * entry holds for one configuration only; those of before are not freed while the daemon runs, so their
+ * addresses are never used again. */
+#define KNOWN_TARGETS 64u /* a power of two */
+#define KNOWN_TARGET_MAX 2048u
+
+struct known_target {
+    const struct config *config; /* NULL: empty */
+    struct answer_id id;
+    int64_t max_age_s;
+    uint64_t seq;
+    enum rec_profile profile;
+    size_t len;
+    char text[KNOWN_TARGET_MAX];
+};
+
+static pthread_key_t known_key;
+static pthread_once_t known_once = PTHREAD_ONCE_INIT;
+static _Thread_local struct known_target *known;
+
+static void make_known_key(void)
+{
+    (void)pthread_key_create(&known_key, free);
+}
+
+/* The place for this target; NULL when it is not remembered. */
+static struct known_target *known_slot(const char *target, size_t len)
+{
+    uint64_t hash = len, word;
+
+    if (len < sizeof(word) || len > KNOWN_TARGET_MAX)
+        return NULL;
+    if (known == NULL) {
+        (void)pthread_once(&known_once, make_known_key);
+        known = calloc(KNOWN_TARGETS, sizeof(*known));
+        (void)pthread_setspecific(known_key, known);
+    }
+    for (size_t at = 0; at + sizeof(word) <= len; at += sizeof(word)) {
+        memcpy(&word, target + at, sizeof(word));
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 32;
+    }
+    return known == NULL ? NULL : &known[hash & (KNOWN_TARGETS - 1)];
+}
+
+bool http_known_target(struct http_request *r)
+{
+    size_t len = strlen(r->target);
+    const struct known_target *k = known_slot(r->target, len);
+
+    if (k == NULL || k->config == NULL || k->config != atomic_load(&r->http->config) ||
+        k->len != len || memcmp(k->text, r->target, len) != 0)
+        return false;
+    r->id = k->id;
+    r->max_age_s = k->max_age_s;
+    r->seq = k->seq;
+    r->profile = k->profile;
+    return true;
+}
+
+void http_remember_target(const struct http_request *r)
+{
+    size_t len = strlen(r->target);
+    struct known_target *k = r->has_spelling ? NULL : known_slot(r->target, len);
+
+    if (k == NULL)
+        return;
+    k->config = r->config;
+    k->id = r->id;
+    k->max_age_s = r->max_age_s;
+    k->seq = r->seq;
+    k->profile = r->profile;
+    k->len = len;
+    memcpy(k->text, r->target, len);
+}
 
 enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_url,
                            struct ms_diag *diag)
@@ -281,6 +368,7 @@ enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_
     }
     if (err == MS_OK)
         r->id = core_id(spec, config->level);
+    r->config = config;
     answer_read_unlock();
     if (err != MS_OK) {
         spec_done(spec);
@@ -348,6 +436,8 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     if (r == NULL)
         return;
     *con_cls = NULL;
+    if (r->counted)
+        (void)atomic_fetch_sub(&r->http->answering, 1);
     if (r->spec == NULL)
         r->spec = r->core.spec; /* handed back by the core, which did not need it */
     if (r->spec != NULL)
@@ -366,6 +456,10 @@ static enum MHD_Result start(struct http_request *r)
     struct ms_diag diag = {0};
     enum ms_err err = r->body_too_large ? MS_ERR_TOO_LARGE : MS_OK;
 
+    if (!atomic_load(&r->http->stopping)) { /* what comes later does not keep the daemon from ending */
+        r->counted = true;
+        (void)atomic_fetch_add(&r->http->answering, 1);
+    }
     if (err == MS_OK && r->route->prepare != NULL)
         err = r->route->prepare(r, &diag);
     if (err != MS_OK)
@@ -373,11 +467,15 @@ static enum MHD_Result start(struct http_request *r)
     return r->route->direct != NULL ? r->route->direct(r) : serve(r);
 }
 
+/* The answer is queued in the last call only: what MHD is given earlier makes it close the connection. */
 static enum MHD_Result take_body(struct http_request *r, const char *data, size_t *size)
 {
     if (*size == 0)
         return start(r);
-    if (ms_buf_add(&r->body, ms_span_of(data, *size)) != MS_OK)
+    r->body_seen += *size;
+    if (r->body_seen > HTTP_BODY_DROP_MAX_BYTES)
+        return MHD_NO;
+    if (!r->body_too_large && ms_buf_add(&r->body, ms_span_of(data, *size)) != MS_OK)
         r->body_too_large = true; /* read on and drop, so that the answer arrives */
     *size = 0;
     return MHD_YES;
@@ -386,16 +484,22 @@ static enum MHD_Result take_body(struct http_request *r, const char *data, size_
 static enum MHD_Result begin(struct http_request *r, const char *method)
 {
     struct ms_diag diag = {0};
-    bool known = false;
+    const struct http_route *other = NULL;
 
     if (r->target == NULL)
         return MHD_NO;
-    if (strlen(r->target) > QUERY_TARGET_MAX)
-        return http_error_text(r, MHD_HTTP_URI_TOO_LONG, MS_ERR_LIMIT, NULL);
-    r->route = http_route_find(query_path(ms_span_str(r->target)), method, &known);
+    r->stage = HTTP_BODY;
+    r->route = http_route_find(query_path(ms_span_str(r->target)), method, &other);
+    if (strlen(r->target) > QUERY_TARGET_MAX) {
+        r->route = r->route != NULL ? r->route : other;
+        return (r->route != NULL ? r->route->error : http_error_problem)(
+            r, MHD_HTTP_URI_TOO_LONG, MS_ERR_LIMIT, NULL);
+    }
+    if (r->route == NULL && other != NULL) {
+        r->route = other;
+        return fail_request(r, MS_ERR_METHOD, NULL);
+    }
     if (r->route == NULL) {
-        if (known)
-            return fail_request(r, MS_ERR_METHOD, NULL);
         (void)ms_diag_set(&diag, MS_ERR_NOT_FOUND, "no such path");
         return http_error_problem(r, MHD_HTTP_NOT_FOUND, MS_ERR_NOT_FOUND, &diag);
     }
@@ -403,11 +507,7 @@ static enum MHD_Result begin(struct http_request *r, const char *method)
         (void)ms_diag_set(&diag, MS_ERR_METHOD, "this is answered on admin.sock only");
         return http_error_problem(r, MHD_HTTP_FORBIDDEN, MS_ERR_METHOD, &diag);
     }
-    if (strcmp(method, MHD_HTTP_METHOD_POST) == 0) {
-        r->stage = HTTP_BODY;
-        return MHD_YES;
-    }
-    return start(r);
+    return MHD_YES;
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
@@ -500,6 +600,11 @@ void http_stop_waiting(struct http *http)
 }
 
 bool http_idle(const struct http *http)
+{
+    return atomic_load(&http->suspended) == 0 && atomic_load(&http->answering) == 0;
+}
+
+bool http_may_close(const struct http *http)
 {
     return atomic_load(&http->suspended) == 0;
 }

@@ -9,7 +9,7 @@
 #include "resolver/daemon/loop.h"
 
 #define HTTP_BODY_MAX_BYTES 65536u
-#define HTTP_CONNECTIONS_MAX 1024u
+#define HTTP_CONNECTIONS_MAX 4096u /* of one socket; OPEN_FILES_WANTED has room for three */
 #define HTTP_LOOP_STALL_MS 5000 /* healthz: the loop must have turned within this */
 
 struct http;
@@ -41,7 +41,9 @@ void http_set_ready(struct http *http, bool ready);
 /* Shutdown, on the loop thread: no new waiting; ends watchers. Then run the loop until http_idle. */
 void http_stop_waiting(struct http *http);
 bool http_idle(const struct http *http);
-/* Stops the daemons and joins their threads. Run loop_run_posted afterwards, then http_free. */
+/* Nobody waits for the loop thread. MHD ends the process when it is stopped with suspended connections. */
+bool http_may_close(const struct http *http);
+/* Stops the daemons and joins their threads; only when http_may_close. Run loop_run_posted afterwards, then http_free. */
 void http_close(struct http *http);
 void http_free(struct http *http);
 

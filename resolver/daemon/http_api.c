@@ -23,14 +23,24 @@ static bool none_match(const struct http_request *r, const char *etag)
     return header != NULL && (strcmp(header, "*") == 0 || strstr(header, etag) != NULL);
 }
 
-static enum MHD_Result not_modified(struct http_request *r, const struct answer *a)
+/* RFC 9110 15.4.5: with those headers of the 200 that tell of its age. */
+static enum MHD_Result copy_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    (void)kind;
+    if (strncmp(name, "X-Measured-", 11) == 0 || strcmp(name, MHD_HTTP_HEADER_ETAG) == 0 ||
+        strcmp(name, MHD_HTTP_HEADER_EXPIRES) == 0)
+        (void)MHD_add_response_header(cls, name, value);
+    return MHD_YES;
+}
+
+static enum MHD_Result not_modified(struct http_request *r, struct MHD_Response *full)
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     if (response == NULL)
         return MHD_NO;
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, a->etag);
-    (void)MHD_add_response_header(response, "X-Measured-State", entry_state_name(a->state));
+    (void)MHD_get_response_headers(full, copy_header, response);
     enum MHD_Result result =
         MHD_queue_response(r->connection, MHD_HTTP_NOT_MODIFIED, response);
     MHD_destroy_response(response);
@@ -44,6 +54,8 @@ static enum ms_err prepare_measurements(struct http_request *r, struct ms_diag *
     struct ms_buf name = MS_BUF_INIT(64);
     bool found = false;
 
+    if (http_known_target(r))
+        return MS_OK;
     r->profile = REC_PROFILE_ATLS_1;
     enum ms_err err = query_member(ms_span_str(r->target), "profile", &name, &found, diag);
     if (err == MS_OK && found) {
@@ -55,7 +67,11 @@ static enum ms_err prepare_measurements(struct http_request *r, struct ms_diag *
         err = ms_diag_set(diag, MS_ERR_PROFILE, "no such profile");
     }
     ms_buf_done(&name);
-    return err == MS_OK ? http_parse_spec(r, diag) : err;
+    if (err == MS_OK)
+        err = http_parse_spec(r, diag);
+    if (err == MS_OK)
+        http_remember_target(r);
+    return err;
 }
 
 static enum MHD_Result answer_measurements(struct http_request *r, const struct answer *a)
@@ -65,11 +81,21 @@ static enum MHD_Result answer_measurements(struct http_request *r, const struct 
     if (a->records_response[r->profile] == NULL)
         return http_fail(r, a->records_err[r->profile], &a->records_diag[r->profile]);
     if (none_match(r, a->etag))
-        return not_modified(r, a);
+        return not_modified(r, a->records_response[r->profile]);
     return queue_shared(r, MHD_HTTP_OK, a->records_response[r->profile]);
 }
 
 /* ---- resolve ---- */
+
+static enum ms_err prepare_resolve(struct http_request *r, struct ms_diag *diag)
+{
+    if (http_known_target(r))
+        return MS_OK;
+    enum ms_err err = http_parse_spec(r, diag);
+    if (err == MS_OK)
+        http_remember_target(r);
+    return err;
+}
 
 static enum MHD_Result answer_resolve(struct http_request *r, const struct answer *a)
 {
@@ -334,7 +360,7 @@ static enum MHD_Result direct_health(struct http_request *r)
 static const struct http_route routes[] = {
     {"/v1/measurements", "GET", false, prepare_measurements, answer_measurements, NULL,
      http_error_text},
-    {"/v1/resolve", "GET", false, http_parse_spec, answer_resolve, NULL, http_error_problem},
+    {"/v1/resolve", "GET", false, prepare_resolve, answer_resolve, NULL, http_error_problem},
     {"/v1/check", "POST", false, prepare_check, answer_check, NULL, error_check},
     {"/v1/watch", "GET", false, http_parse_spec, NULL, http_watch, http_error_problem},
     {"/v1/refresh", "POST", true, prepare_refresh, answer_refresh, NULL, http_error_problem},
@@ -345,17 +371,17 @@ static const struct http_route routes[] = {
 };
 
 const struct http_route *http_route_find(struct ms_span path, const char *method,
-                                         bool *ret_path_known)
+                                         const struct http_route **ret_other)
 {
-    *ret_path_known = false;
+    *ret_other = NULL;
     if (strcmp(method, MHD_HTTP_METHOD_HEAD) == 0)
         method = MHD_HTTP_METHOD_GET;
     for (size_t i = 0; i < MS_ARRAY_LEN(routes); i++) {
         if (!ms_span_eq_str(path, routes[i].path))
             continue;
-        *ret_path_known = true;
         if (strcmp(method, routes[i].method) == 0)
             return &routes[i];
+        *ret_other = &routes[i];
     }
     return NULL;
 }

@@ -9,6 +9,7 @@
 
 #define HTTP_DAEMONS_MAX 4
 #define HTTP_KEEPALIVE_MS 15000
+#define HTTP_BODY_DROP_MAX_BYTES ((size_t)1 << 20) /* a longer body loses its connection, unanswered */
 
 struct http_listener {
     struct http *http;
@@ -23,6 +24,7 @@ struct http {
     _Atomic(const struct config *) config;
     atomic_bool stopping, ready;
     atomic_uint suspended;
+    atomic_uint answering; /* requests read in full whose answer is not sent in full; without watchers */
     atomic_llong loop_alive_ms;
     struct http_stream *streams; /* loop thread only */
 };
@@ -39,8 +41,11 @@ struct http_request {
     const struct http_route *route;
     struct ms_buf body;
     bool body_too_large;
+    size_t body_seen;
+    bool counted; /* in http->answering */
     /* what is asked */
     struct spec *spec; /* heap; moved to the core on a miss */
+    const struct config *config; /* by which it was understood; only to compare */
     struct answer_id id;
     int64_t max_age_s;
     uint64_t seq;
@@ -74,8 +79,9 @@ struct http_route {
                              const struct ms_diag *diag);
 };
 
+/* NULL: none; then *ret_other is a route of this path for another method, if there is one. */
 const struct http_route *http_route_find(struct ms_span path, const char *method,
-                                         bool *ret_path_known);
+                                         const struct http_route **ret_other);
 unsigned http_status_of(enum ms_err err);
 
 enum MHD_Result http_send(struct http_request *r, unsigned status, struct ms_span text,
@@ -96,6 +102,11 @@ void http_resume(struct http_request *r);
 enum ms_err http_parse_spec(struct http_request *r, struct ms_diag *diag);
 enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_url,
                            struct ms_diag *diag);
+
+/* Whether this worker has understood this very target before, by the configuration in force: then id,
+ * max_age_s, seq and profile are set, spec is not. Remember only what had no warnings. */
+bool http_known_target(struct http_request *r);
+void http_remember_target(const struct http_request *r);
 
 /* http_watch.c */
 enum MHD_Result http_watch(struct http_request *r);

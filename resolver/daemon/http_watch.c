@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WATCH_QUEUE_MAX_BYTES ((size_t)9 << 20) /* a watcher that does not read loses its stream */
+#define WATCH_EVENT_MAX_BYTES ((size_t)9 << 20)
 #define WATCH_BLOCK_BYTES 16384u
 
 struct http_stream {
@@ -22,23 +22,29 @@ struct http_stream {
     struct loop_job start, end;
     int64_t spoke_ms;      /* loop thread only */
     pthread_mutex_t lock;
-    struct ms_buf out;     /* events not yet given to the worker */
+    struct ms_buf out;     /* the event the worker is sending */
     size_t read;           /* of out */
+    struct ms_buf next_event; /* the newest one after it: who reads slowly misses those between */
     bool suspended, closed;
 };
 
-/* Append (loop thread) and wake the worker. */
-static void say(struct http_stream *s, struct ms_span text, bool close_after)
+enum say { SAY_EVENT, SAY_COMMENT /* only to who has read everything */, SAY_LAST };
+
+/* Loop thread: leave text for the worker, and wake it. */
+static void say(struct http_stream *s, enum say what, struct ms_span text)
 {
     bool wake;
 
     (void)pthread_mutex_lock(&s->lock);
-    if (s->read == s->out.len) {
+    bool idle = s->read == s->out.len;
+    struct ms_buf *into = idle ? &s->out : &s->next_event;
+    if (idle)
         s->read = 0;
-        ms_buf_reset(&s->out);
+    if (idle || what == SAY_EVENT) {
+        ms_buf_reset(into);
+        s->closed = s->closed || ms_buf_add(into, text) != MS_OK;
     }
-    if (ms_buf_add(&s->out, text) != MS_OK || close_after)
-        s->closed = true;
+    s->closed = s->closed || what == SAY_LAST;
     wake = s->suspended;
     s->suspended = false;
     (void)pthread_mutex_unlock(&s->lock);
@@ -53,12 +59,12 @@ static void on_event(struct core_watcher *watcher, const char *envelope, size_t 
 {
     struct http_stream *s =
         (struct http_stream *)((char *)watcher - offsetof(struct http_stream, watcher));
-    struct ms_buf text = MS_BUF_INIT(WATCH_QUEUE_MAX_BYTES);
+    struct ms_buf text = MS_BUF_INIT(WATCH_EVENT_MAX_BYTES);
 
     (void)ms_buf_add_str(&text, "event: set\ndata: ");
     if (envelope_add_spelling(ms_span_of(envelope, len), ms_buf_span(&s->spelling), &text) == MS_OK &&
         ms_buf_add_str(&text, "\n\n") == MS_OK)
-        say(s, ms_buf_span(&text), false);
+        say(s, SAY_EVENT, ms_buf_span(&text));
     ms_buf_done(&text);
 }
 
@@ -73,13 +79,14 @@ static void run_start(struct loop_job *job)
         s->next->prev = s;
     http->streams = s;
     if (atomic_load(&http->stopping)) {
-        say(s, ms_span_str(": the daemon stops\n\n"), true);
+        say(s, SAY_LAST, ms_span_str(": the daemon stops\n\n"));
         return;
     }
-    say(s, ms_span_str(": measured\n\n"), false);
+    say(s, SAY_COMMENT, ms_span_str(": measured\n\n"));
     struct spec *spec = s->spec;
     s->spec = NULL;
-    core_watch(http->env.core, &s->watcher, spec);
+    if (core_watch(http->env.core, &s->watcher, spec) != MS_OK)
+        say(s, SAY_LAST, ms_span_str(": no room for another specifier\n\n"));
 }
 
 static void run_end(struct loop_job *job)
@@ -98,6 +105,7 @@ static void run_end(struct loop_job *job)
     free(s->spec);
     ms_buf_done(&s->spelling);
     ms_buf_done(&s->out);
+    ms_buf_done(&s->next_event);
     (void)pthread_mutex_destroy(&s->lock);
     free(s);
 }
@@ -110,6 +118,13 @@ static ssize_t read_stream(void *cls, uint64_t pos, char *buf, size_t max)
     (void)pos;
 
     (void)pthread_mutex_lock(&s->lock);
+    if (s->read == s->out.len && s->next_event.len > 0) {
+        struct ms_buf sent = s->out;
+        s->out = s->next_event;
+        s->next_event = sent;
+        ms_buf_reset(&s->next_event);
+        s->read = 0;
+    }
     size_t ready = s->out.len - s->read;
     if (ready > 0) {
         n = (ssize_t)(ready < max ? ready : max);
@@ -146,7 +161,8 @@ static struct http_stream *new_stream(struct http_request *r)
     r->spec = NULL;
     s->spelling = r->spelling;
     r->spelling = (struct ms_buf)MS_BUF_INIT(0);
-    s->out.max = WATCH_QUEUE_MAX_BYTES;
+    s->out.max = WATCH_EVENT_MAX_BYTES;
+    s->next_event.max = WATCH_EVENT_MAX_BYTES;
     (void)pthread_mutex_init(&s->lock, NULL);
     s->start.run = run_start;
     return s;
@@ -172,6 +188,9 @@ enum MHD_Result http_watch(struct http_request *r)
     enum MHD_Result result = MHD_queue_response(r->connection, MHD_HTTP_OK, response);
     MHD_destroy_response(response);
     r->stage = HTTP_ANSWERED;
+    if (r->counted) /* a stream ends when the daemon says so */
+        (void)atomic_fetch_sub(&r->http->answering, 1);
+    r->counted = false;
     return result;
 }
 
@@ -182,11 +201,11 @@ void http_streams_tick(struct http *http)
     /* a comment finds out whether the other side is still there */
     for (struct http_stream *s = http->streams; s != NULL; s = s->next)
         if (now_ms - s->spoke_ms >= HTTP_KEEPALIVE_MS)
-            say(s, ms_span_str(": still here\n\n"), false);
+            say(s, SAY_COMMENT, ms_span_str(": still here\n\n"));
 }
 
 void http_streams_end(struct http *http)
 {
     for (struct http_stream *s = http->streams; s != NULL; s = s->next)
-        say(s, ms_span_str(": the daemon stops\n\n"), true);
+        say(s, SAY_LAST, ms_span_str(": the daemon stops\n\n"));
 }

@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 
-#define QUERY_TARGET_MAX 100000u /* a URL of 32,768 characters, percent-encoded */
+#define QUERY_TARGET_MAX 60000u /* a specifier of 16,384 characters, percent-encoded throughout, fits */
 
 /* Up to the first '?'. */
 struct ms_span query_path(struct ms_span target);

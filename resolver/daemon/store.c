@@ -57,12 +57,13 @@ static int64_t boot_of(const struct store *store, const struct cache_time *t, st
 static struct cache_entry row_of(const struct store *store, const struct core_change *change)
 {
     const struct entry *e = &change->entry;
+    enum cache_status status = e->conflict ? CACHE_CONFLICT : e->hold ? CACHE_HOLD : CACHE_GOOD;
     struct cache_entry row = {
         .key = change->id.key,
         .level = change->id.level,
         .canonical = change->canonical,
         .kind = change->kind,
-        .status = e->conflict ? CACHE_CONFLICT : CACHE_GOOD,
+        .status = e->good ? status : e->conflict ? CACHE_CONFLICT : CACHE_HOLD,
         .has_bundle = e->good,
         .bundle = change->evidence,
         .has_sequence = e->has_sequence,
@@ -93,6 +94,7 @@ static struct entry entry_of(const struct store *store, const struct cache_entry
         .commitment = row->commitment,
         .conflict = row->status == CACHE_CONFLICT,
         .conflict_err = row->status == CACHE_CONFLICT ? MS_ERR_CONFLICT : MS_OK,
+        .hold = row->status == CACHE_HOLD && row->has_bundle,
     };
     e.checked_boot_ms = boot_of(store, &row->checked, now, &other_boot);
     e.recheck = other_boot && row->life.fresh_s >= 0;
@@ -100,6 +102,23 @@ static struct entry entry_of(const struct store *store, const struct cache_entry
 }
 
 /* ---- operations, on the store thread ---- */
+
+static const char *change_name(enum core_change_kind kind)
+{
+    switch (kind) {
+    case CORE_CHANGE_TOUCH:
+        return "touch";
+    case CORE_CHANGE_SET:
+        return "change";
+    case CORE_CHANGE_CONFLICT:
+        return "conflict";
+    case CORE_CHANGE_HOLD:
+        return "hold";
+    case CORE_CHANGE_DISSENT:
+        return "dissent";
+    }
+    return "change";
+}
 
 static enum ms_err commit_once(struct store *store, const struct core_change *change,
                                struct ms_diag *diag)
@@ -110,8 +129,8 @@ static enum ms_err commit_once(struct store *store, const struct core_change *ch
         .key = change->id.key,
         .level = change->id.level,
         .time_s = change->now.wall_s,
-        .status = change->state == ENTRY_CONFLICT ? CACHE_CONFLICT : CACHE_GOOD,
-        .kind = change->state == ENTRY_CONFLICT ? "conflict" : "change",
+        .status = row.status,
+        .kind = change_name(change->change),
         .has_sequence = change->has_sequence,
         .sequence = change->sequence,
         .set_hash = change->found_set,
@@ -128,7 +147,7 @@ static enum ms_err commit_once(struct store *store, const struct core_change *ch
 static enum ms_err commit(struct store *store, const struct core_change *change,
                           struct ms_diag *diag)
 {
-    if (change->bundle.len == 0) {
+    if (change->change == CORE_CHANGE_TOUCH) {
         struct cache_freshness fresh = {
             .checked = stamp(store, change->entry.checked_boot_ms, change->now),
             .evidence_time_s = change->entry.evidence_time_s,
@@ -165,6 +184,8 @@ static enum ms_err verify_row(struct store *store, const struct cache_entry *row
         err = ms_diag_set(diag, MS_ERR_EVIDENCE, "the evidence of the row is missing");
     if (err == MS_OK)
         err = bundle_verify(ms_buf_span(&text), &spec, &result, diag);
+    if (err == MS_OK && result == NULL)
+        err = ms_diag_set(diag, MS_ERR_EVIDENCE, "the evidence of the row is that of a failure");
     if (err == MS_OK && (!ms_sha256_eq(&spec.key, &row->key) ||
                          !ms_sha256_eq(&result->set_hash, &row->set_hash) ||
                          !ms_sha256_eq(&result->commitment, &row->commitment))) {

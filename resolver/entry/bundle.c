@@ -49,15 +49,57 @@ static json_t *base64_string(struct ms_span bytes)
     return out;
 }
 
-/* Header values are untrusted bytes: those that are no UTF-8 text are left out of the evidence, and so
- * out of the decision: see bundle_transcript_add. */
+/* Header values are bytes of any kind (RFC 9110 5.5, obs-text); JSON strings are not. Each byte is kept as
+ * the character of its number, as in ISO 8859-1. NULL in, NULL out. */
+static json_t *bytes_json(const char *bytes)
+{
+    struct ms_buf text = MS_BUF_INIT(TRANSCRIPT_MAX_BYTES);
+    json_t *out = NULL;
+
+    for (const char *c = bytes; c != NULL && *c != '\0'; c++) {
+        uint8_t byte = (uint8_t)*c;
+        if (byte >= 0x80)
+            (void)ms_buf_add_byte(&text, (uint8_t)(0xc0 | byte >> 6));
+        (void)ms_buf_add_byte(&text, byte < 0x80 ? byte : (uint8_t)(0x80 | (byte & 0x3f)));
+    }
+    if (bytes != NULL && ms_buf_err(&text) == MS_OK)
+        out = json_stringn(text.len == 0 ? "" : (const char *)text.ptr, text.len);
+    ms_buf_done(&text);
+    return out;
+}
+
+/* The other way. false when a character has no such byte; *ret is NULL for what is no string. */
+static bool json_bytes(const json_t *string, struct ms_arena *arena, const char **ret)
+{
+    struct ms_span in = ms_span_str(json_string_value(string));
+    struct ms_buf bytes = MS_BUF_INIT(TRANSCRIPT_MAX_BYTES);
+
+    *ret = NULL;
+    if (!json_is_string(string))
+        return true;
+    for (size_t i = 0; i < in.len; i++) {
+        uint8_t c = in.ptr[i];
+        if (c >= 0x80) { /* jansson made sure that it is UTF-8 */
+            if (c > 0xc3 || i + 1 == in.len)
+                goto out;
+            c = (uint8_t)(c << 6 | (in.ptr[++i] & 0x3f));
+        }
+        (void)ms_buf_add_byte(&bytes, c);
+    }
+    if (ms_buf_err(&bytes) == MS_OK)
+        *ret = ms_arena_strdup(arena, ms_buf_span(&bytes));
+out:
+    ms_buf_done(&bytes);
+    return *ret != NULL;
+}
+
 static json_t *headers_json(const struct source_response *response)
 {
     json_t *out = json_object();
     for (enum source_header h = 0; out != NULL && h < SOURCE_HEADER_COUNT; h++) {
         if (response->header[h] == NULL)
             continue;
-        if (json_object_set_new(out, source_header_name(h), json_string(response->header[h])) !=
+        if (json_object_set_new(out, source_header_name(h), bytes_json(response->header[h])) !=
             0) {
             json_decref(out);
             return NULL;
@@ -116,23 +158,39 @@ static json_t *policy_json(const struct source_policy *policy)
             return NULL;
         }
     }
-    return json_pack("{s:s, s:I, s:I, s:o}", "level", spec_level_name(policy->level), "quorum",
-                     (json_int_t)policy->quorum, "max-evidence-age",
-                     (json_int_t)policy->max_evidence_age_s, "providers", providers);
+    json_t *out = json_pack("{s:s, s:I, s:I, s:o}", "level", spec_level_name(policy->level),
+                            "quorum", (json_int_t)policy->quorum, "max-evidence-age",
+                            (json_int_t)policy->max_evidence_age_s, "providers", providers);
+    if (out != NULL && policy->has_checkpoint)
+        (void)json_object_set_new(
+            out, "checkpoint",
+            json_pack("{s:I, s:o}", "chain", (json_int_t)policy->checkpoint_chain, "hash",
+                      hex_string(eth_hash_span(&policy->checkpoint))));
+    return out;
 }
 
 static json_t *previous_json(const struct source_previous *previous)
 {
-    return json_pack("{s:s*, s:s*, s:I}", "etag", previous->etag, "last-modified",
-                     previous->last_modified, "floor", (json_int_t)previous->floor_sequence);
+    json_t *out = json_pack("{s:o*, s:o*, s:I}", "etag", bytes_json(previous->etag),
+                            "last-modified", bytes_json(previous->last_modified), "floor",
+                            (json_int_t)previous->floor_sequence);
+    if (out != NULL && previous->has_final)
+        (void)json_object_set_new(
+            out, "final",
+            json_pack("{s:I, s:o}", "number", (json_int_t)previous->final_number, "hash",
+                      hex_string(eth_hash_span(&previous->final_hash))));
+    return out;
 }
 
-static json_t *verdict_json(const struct source_result *result)
+static json_t *verdict_json(const struct source_result *result, enum ms_err err)
 {
+    if (result == NULL)
+        return json_pack("{s:s}", "error", ms_err_code(err));
     json_t *verdict = json_pack(
-        "{s:o, s:o, s:i, s:s, s:I, s:I}", "set_hash",
+        "{s:o, s:o, s:o, s:i, s:s, s:I, s:I}", "set_hash",
         hex_string(ms_span_of(result->set_hash.b, MS_SHA256_BYTES)), "commitment",
-        hex_string(ms_span_of(result->commitment.b, MS_SHA256_BYTES)), "trust", (int)result->trust,
+        hex_string(ms_span_of(result->commitment.b, MS_SHA256_BYTES)), "overlay",
+        hex_string(ms_span_of(result->overlay.b, MS_SHA256_BYTES)), "trust", (int)result->trust,
         "level", spec_level_name(result->level), "releases", (json_int_t)result->n_releases,
         "evidence_time", (json_int_t)result->evidence_time_s);
     if (verdict != NULL && result->has_sequence)
@@ -143,7 +201,7 @@ static json_t *verdict_json(const struct source_result *result)
 enum ms_err bundle_write(const struct spec *spec, const struct source_policy *policy,
                          const struct source_previous *previous, struct ms_now started,
                          const struct bundle_transcript *transcript,
-                         const struct source_result *result, struct ms_buf *out)
+                         const struct source_result *result, enum ms_err err, struct ms_buf *out)
 {
     static const struct source_previous nothing;
 
@@ -153,10 +211,10 @@ enum ms_err bundle_write(const struct spec *spec, const struct source_policy *po
         hex_string(ms_span_of(spec->key.b, MS_SHA256_BYTES)), "time", (json_int_t)started.wall_s,
         "boot_ms", (json_int_t)started.boot_ms, "policy", policy_json(policy), "previous",
         previous_json(previous == NULL ? &nothing : previous), "answers", transcript->answers,
-        "verdict", verdict_json(result));
+        "verdict", verdict_json(result, err));
     if (root == NULL)
         return MS_ERR_MEMORY;
-    enum ms_err err = ms_json_dump(root, out);
+    err = ms_json_dump(root, out);
     json_decref(root);
     return err;
 }
@@ -166,6 +224,11 @@ enum ms_err bundle_write(const struct spec *spec, const struct source_policy *po
 static enum ms_err malformed(struct ms_diag *diag, const char *what)
 {
     return ms_diag_set(diag, MS_ERR_EVIDENCE, "the stored evidence is malformed: %s", what);
+}
+
+static bool read_hash(const json_t *json, const char *name, struct eth_hash *ret_hash)
+{
+    return ms_hex_decode(ms_json_member_str(json, name), ret_hash->b, ETH_HASH_BYTES) == MS_OK;
 }
 
 static bool read_policy(const json_t *json, struct source_policy *ret_policy)
@@ -194,18 +257,46 @@ static bool read_policy(const json_t *json, struct source_policy *ret_policy)
             return false;
         p->proofs = (enum source_proofs)proofs;
     }
+    const json_t *checkpoint = json_object_get(json, "checkpoint");
+    policy.has_checkpoint = checkpoint != NULL;
+    policy.checkpoint_chain = (uint64_t)json_integer_value(json_object_get(checkpoint, "chain"));
+    if (checkpoint != NULL && !read_hash(checkpoint, "hash", &policy.checkpoint))
+        return false;
     *ret_policy = policy;
     return true;
 }
 
-static void read_headers(const json_t *json, struct source_response *response)
+/* What was known before the attempt. */
+static bool read_previous(const json_t *json, struct ms_arena *arena,
+                          struct source_previous *ret_previous)
 {
-    for (enum source_header h = 0; h < SOURCE_HEADER_COUNT; h++)
-        response->header[h] = json_string_value(json_object_get(json, source_header_name(h)));
+    const json_t *final = json_object_get(json, "final");
+    struct source_previous previous = {
+        .floor_sequence = (uint64_t)json_integer_value(json_object_get(json, "floor")),
+        .has_final = final != NULL,
+        .final_number = (uint64_t)json_integer_value(json_object_get(final, "number")),
+    };
+    if (!json_bytes(json_object_get(json, "etag"), arena, &previous.etag) ||
+        !json_bytes(json_object_get(json, "last-modified"), arena, &previous.last_modified))
+        return false;
+    if (final != NULL && !read_hash(final, "hash", &previous.final_hash))
+        return false;
+    *ret_previous = previous;
+    return true;
 }
 
-/* One stored answer; its body goes to `body`. */
-static bool read_answer(const json_t *json, struct ms_buf *body, struct source_response *ret)
+static bool read_headers(const json_t *json, struct ms_arena *arena,
+                         struct source_response *response)
+{
+    bool ok = true;
+    for (enum source_header h = 0; ok && h < SOURCE_HEADER_COUNT; h++)
+        ok = json_bytes(json_object_get(json, source_header_name(h)), arena, &response->header[h]);
+    return ok;
+}
+
+/* One stored answer; its body goes to `body`, its header values to the arena. */
+static bool read_answer(const json_t *json, struct ms_arena *arena, struct ms_buf *body,
+                        struct source_response *ret)
 {
     struct source_response r = {0};
     json_int_t id = json_integer_value(json_object_get(json, "id"));
@@ -223,7 +314,8 @@ static bool read_answer(const json_t *json, struct ms_buf *body, struct source_r
         memcpy(r.peer_sha256, peer.ptr, peer.len);
     if (error != NULL)
         r.err = ms_err_from_code(error);
-    read_headers(json_object_get(json, "headers"), &r);
+    if (!read_headers(json_object_get(json, "headers"), arena, &r))
+        return false;
     ms_buf_reset(body);
     if (error == NULL && ms_base64_decode(ms_json_member_str(json, "body"), body, NULL, NULL,
                                           NULL) != MS_OK)
@@ -241,8 +333,8 @@ static void discard_requests(struct source *source)
         continue;
 }
 
-static enum ms_err replay(struct source *source, const json_t *answers, struct ms_now now,
-                          struct ms_diag *diag)
+static enum ms_err replay(struct source *source, const json_t *answers, struct ms_arena *arena,
+                          struct ms_now now, struct ms_diag *diag)
 {
     struct ms_buf body = MS_BUF_INIT(TRANSCRIPT_MAX_BYTES);
     enum source_state state = source_step(source, NULL, now);
@@ -251,7 +343,7 @@ static enum ms_err replay(struct source *source, const json_t *answers, struct m
     for (size_t i = 0; state == SOURCE_WANTS && i < json_array_size(answers); i++) {
         struct source_response response;
         discard_requests(source);
-        if (!read_answer(json_array_get(answers, i), &body, &response)) {
+        if (!read_answer(json_array_get(answers, i), arena, &body, &response)) {
             err = malformed(diag, "an answer");
             break;
         }
@@ -284,6 +376,7 @@ static bool same_verdict(const json_t *verdict, const struct source_result *resu
 
     return same_hex(verdict, "set_hash", result->set_hash.b, MS_SHA256_BYTES) &&
            same_hex(verdict, "commitment", result->commitment.b, MS_SHA256_BYTES) &&
+           same_hex(verdict, "overlay", result->overlay.b, MS_SHA256_BYTES) &&
            json_integer_value(json_object_get(verdict, "trust")) == (json_int_t)result->trust &&
            ms_span_eq_str(ms_json_member_str(verdict, "level"), spec_level_name(result->level)) &&
            json_integer_value(json_object_get(verdict, "evidence_time")) ==
@@ -315,11 +408,45 @@ static enum ms_err read_spec(const json_t *root, struct spec *spec, struct ms_di
     return MS_OK;
 }
 
-static enum ms_err verify_root(const json_t *root, struct spec *spec,
+/* The answers, given to the source that asked for them. */
+static enum ms_err verify_answers(const json_t *root, struct source *source, struct ms_arena *arena,
+                                  struct ms_now now, struct source_result **ret_result,
+                                  struct ms_diag *diag)
+{
+    enum ms_err err = replay(source, json_object_get(root, "answers"), arena, now, diag);
+    if (err != MS_OK)
+        return err;
+    struct source_result *result = source_take_result(source);
+    if (result->unchanged || !same_verdict(json_object_get(root, "verdict"), result)) {
+        source_result_free(result);
+        return ms_diag_set(diag, MS_ERR_EVIDENCE,
+                           "the stored evidence leads to another verdict than the stored one");
+    }
+    *ret_result = result;
+    return MS_OK;
+}
+
+/* Evidence of a failure: it must fail again, and so. */
+static enum ms_err verify_failure(const json_t *root, struct source *source, struct ms_arena *arena,
+                                  struct ms_now now, const char *expected,
+                                  struct source_result **ret_result, struct ms_diag *diag)
+{
+    enum ms_err err = replay(source, json_object_get(root, "answers"), arena, now, NULL);
+
+    if (err != MS_ERR_EVIDENCE || strcmp(ms_err_code(source_error(source, NULL)), expected) != 0)
+        return ms_diag_set(diag, MS_ERR_EVIDENCE,
+                           "the stored evidence does not fail as it is said to");
+    *ret_result = NULL;
+    return MS_OK;
+}
+
+static enum ms_err verify_root(const json_t *root, struct spec *spec, struct ms_arena *arena,
                                struct source_result **ret_result, struct ms_diag *diag)
 {
-    const json_t *previous_in = json_object_get(root, "previous");
+    const json_t *verdict = json_object_get(root, "verdict");
+    const char *expected = json_string_value(json_object_get(verdict, "error"));
     struct source_policy policy;
+    struct source_previous previous;
     struct source *source = NULL;
     struct ms_diag cause = {0};
 
@@ -328,28 +455,17 @@ static enum ms_err verify_root(const json_t *root, struct spec *spec,
         return err;
     if (!read_policy(json_object_get(root, "policy"), &policy))
         return malformed(diag, "its policy");
-    struct source_previous previous = {
-        .etag = json_string_value(json_object_get(previous_in, "etag")),
-        .last_modified = json_string_value(json_object_get(previous_in, "last-modified")),
-        .floor_sequence = (uint64_t)json_integer_value(json_object_get(previous_in, "floor")),
-    };
+    if (!read_previous(json_object_get(root, "previous"), arena, &previous))
+        return malformed(diag, "what was known before");
     struct ms_now now = {json_integer_value(json_object_get(root, "time")),
                          json_integer_value(json_object_get(root, "boot_ms"))};
     err = source_new(spec, &policy, &previous, now, &source, &cause);
     if (err != MS_OK)
         return ms_diag_set(diag, MS_ERR_EVIDENCE, "the stored evidence cannot be replayed: %s",
                            ms_diag_text(&cause, err));
-    err = replay(source, json_object_get(root, "answers"), now, diag);
-    if (err == MS_OK) {
-        struct source_result *result = source_take_result(source);
-        if (result->unchanged || !same_verdict(json_object_get(root, "verdict"), result)) {
-            source_result_free(result);
-            err = ms_diag_set(diag, MS_ERR_EVIDENCE,
-                              "the stored evidence leads to another verdict than the stored one");
-        } else {
-            *ret_result = result;
-        }
-    }
+    err = expected != NULL
+              ? verify_failure(root, source, arena, now, expected, ret_result, diag)
+              : verify_answers(root, source, arena, now, ret_result, diag);
     source_free(source);
     return err;
 }
@@ -358,14 +474,16 @@ enum ms_err bundle_verify(struct ms_span text, struct spec *spec, struct source_
                           struct ms_diag *diag)
 {
     static const struct ms_json_limits limits = {BUNDLE_MAX_BYTES, 16, 65536, 0};
+    struct ms_arena arena = MS_ARENA_INIT(BUNDLE_MAX_BYTES); /* header values */
     json_t *root = NULL;
 
     enum ms_err err = ms_json_parse(text, &limits, &root, NULL);
     if (err != MS_OK)
         return malformed(diag, "not JSON");
-    err = verify_root(root, spec, ret_result, diag);
+    err = verify_root(root, spec, &arena, ret_result, diag);
     if (err != MS_OK)
         spec_done(spec);
+    ms_arena_done(&arena);
     json_decref(root);
     return err;
 }

@@ -20,11 +20,13 @@ MS_MUST_USE enum ms_err bundle_transcript_add(struct bundle_transcript *transcri
                                               const struct source_response *response);
 
 /* Serialise. `started` is the `now` of source_new and of the first step.
+ *   result  NULL for an attempt that failed with `err` and is kept as evidence of that (dissent)
  * MS_ERR_LIMIT beyond BUNDLE_MAX_BYTES. */
 MS_MUST_USE enum ms_err bundle_write(const struct spec *spec, const struct source_policy *policy,
                                      const struct source_previous *previous, struct ms_now started,
                                      const struct bundle_transcript *transcript,
-                                     const struct source_result *result, struct ms_buf *out);
+                                     const struct source_result *result, enum ms_err err,
+                                     struct ms_buf *out);
 
 /* Drop what belongs to one query and not to the identity of a specifier (level, max-age, seq, tag, from):
  * an entry is shared by all of them, and the level read is the policy's. */
@@ -32,7 +34,8 @@ void bundle_identity_only(struct spec *spec);
 
 /* Read a bundle and reach its verdict again from its evidence alone.
  *   spec        initialised by spec_init; on MS_OK the bundle's specifier
- *   ret_result  the verified result, the caller's (source_result_free)
+ *   ret_result  the verified result, the caller's (source_result_free); NULL when the bundle is evidence
+ *               of a failure, and the replay fails in the same way
  * MS_ERR_EVIDENCE when it is malformed, when the replay fails, or when it ends in another verdict: the
  * sentence says which. */
 MS_MUST_USE enum ms_err bundle_verify(struct ms_span text, struct spec *spec,

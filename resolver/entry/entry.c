@@ -28,12 +28,35 @@ const char *entry_state_name(enum entry_state state)
     return "unknown";
 }
 
+/* Arithmetic that stops at the ends: governance and servers may name any time. */
+static int64_t add(int64_t a, int64_t b)
+{
+    int64_t sum = 0;
+    if (__builtin_add_overflow(a, b, &sum))
+        return b > 0 ? INT64_MAX : INT64_MIN;
+    return sum;
+}
+
+static int64_t minus(int64_t a, int64_t b)
+{
+    int64_t difference = 0;
+    if (__builtin_sub_overflow(a, b, &difference))
+        return b < 0 ? INT64_MAX : INT64_MIN;
+    return difference;
+}
+
+static int64_t ms_of(int64_t seconds)
+{
+    int64_t ms = 0;
+    if (__builtin_mul_overflow(seconds, INT64_C(1000), &ms))
+        return seconds > 0 ? INT64_MAX : INT64_MIN;
+    return ms;
+}
+
 /* start + seconds on the boot clock; negative seconds mean for ever. */
 static int64_t after(int64_t start_ms, int64_t seconds)
 {
-    if (seconds < 0 || seconds > (ENTRY_NEVER - 1) / 2000)
-        return ENTRY_NEVER;
-    return start_ms + seconds * 1000;
+    return seconds < 0 ? ENTRY_NEVER : add(start_ms, ms_of(seconds));
 }
 
 static int64_t min64(int64_t a, int64_t b)
@@ -41,19 +64,21 @@ static int64_t min64(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Boot-clock moment of a Unix time. */
-static int64_t boot_of_wall(int64_t wall_s, struct ms_now now)
+static int64_t max64(int64_t a, int64_t b)
 {
-    if (wall_s - now.wall_s > (ENTRY_NEVER - 1) / 4000)
-        return ENTRY_NEVER;
-    return now.boot_ms + (wall_s - now.wall_s) * 1000;
+    return a > b ? a : b;
+}
+
+int64_t entry_boot_ms(int64_t wall_s, struct ms_now now)
+{
+    return add(now.boot_ms, ms_of(minus(wall_s, now.wall_s)));
 }
 
 int64_t entry_wall_s(int64_t boot_ms, struct ms_now now)
 {
     if (boot_ms == ENTRY_NEVER)
         return 0;
-    return now.wall_s + (boot_ms - now.boot_ms) / 1000;
+    return add(now.wall_s, minus(boot_ms, now.boot_ms) / 1000);
 }
 
 int64_t entry_hard_end_ms(const struct entry *e, struct ms_now now)
@@ -61,19 +86,33 @@ int64_t entry_hard_end_ms(const struct entry *e, struct ms_now now)
     int64_t end = ENTRY_NEVER;
 
     if (e->life.ceiling_s >= 0)
-        end = boot_of_wall(e->evidence_time_s + e->life.ceiling_s, now);
+        end = entry_boot_ms(add(e->evidence_time_s, e->life.ceiling_s), now);
     if (e->valid_until_s > 0) /* served while now <= validUntil */
-        end = min64(end, boot_of_wall(e->valid_until_s + 1, now));
+        end = min64(end, entry_boot_ms(add(e->valid_until_s, 1), now));
     return end;
+}
+
+/* HOLD: what was approved under the old code, until the evidence itself is too old. */
+static struct entry_view view_held(const struct entry *e, struct ms_now now)
+{
+    int64_t hard = entry_hard_end_ms(e, now);
+
+    if (now.boot_ms >= hard)
+        return (struct entry_view){.state = ENTRY_EXPIRED, .refresh = true, .wait_first = true,
+                                   .wait_ms = ENTRY_FIRST_WAIT_MS, .next_change_ms = ENTRY_NEVER,
+                                   .err = MS_ERR_CODE_IDENTITY};
+    return (struct entry_view){.state = ENTRY_HOLD, .serve = true, .next_change_ms = hard,
+                               .serve_until_ms = hard, .soft_until_ms = now.boot_ms};
 }
 
 static struct entry_view view_good(const struct entry *e, struct ms_now now)
 {
-    int64_t f = e->life.fresh_s, w = e->life.swr_s, x = e->life.sie_s;
+    /* only F may be for ever; what stands behind it is no shorter than nothing, whatever a row says */
+    int64_t f = e->life.fresh_s, w = max64(0, e->life.swr_s), x = max64(w, e->life.sie_s);
     int64_t hard = entry_hard_end_ms(e, now);
     int64_t fresh_end = min64(hard, after(e->checked_boot_ms, f));
-    int64_t swr_end = f < 0 ? fresh_end : min64(hard, after(e->checked_boot_ms, f + w));
-    int64_t sie_end = f < 0 ? fresh_end : min64(hard, after(e->checked_boot_ms, f + (x > w ? x : w)));
+    int64_t swr_end = f < 0 ? fresh_end : min64(hard, after(e->checked_boot_ms, add(f, w)));
+    int64_t sie_end = f < 0 ? fresh_end : min64(hard, after(e->checked_boot_ms, add(f, x)));
     struct entry_view v = {.serve = true, .serve_until_ms = sie_end, .soft_until_ms = fresh_end};
 
     if (now.boot_ms < fresh_end) {
@@ -101,7 +140,7 @@ static struct entry_view view_good(const struct entry *e, struct ms_now now)
 /* T10: a wall clock behind a verified time cannot judge ages against signed times. */
 static bool clock_suspect(const struct entry *e, struct ms_now now)
 {
-    return e->life.ceiling_s >= 0 && now.wall_s < e->evidence_time_s - ENTRY_CLOCK_SLACK_S;
+    return e->life.ceiling_s >= 0 && now.wall_s < minus(e->evidence_time_s, ENTRY_CLOCK_SLACK_S);
 }
 
 static struct entry_view view_unserved(enum entry_state state, enum ms_err err, bool refresh)
@@ -118,10 +157,10 @@ static struct entry_view view_now(const struct entry *e, struct ms_now now)
     if (e->good && clock_suspect(e, now))
         return view_unserved(ENTRY_CLOCK_SUSPECT, MS_ERR_CLOCK, true);
     if (e->good) {
-        struct entry_view v = view_good(e, now);
+        struct entry_view v = e->hold ? view_held(e, now) : view_good(e, now);
         /* 404 and 410 shrink nothing before E; then they are the answer (6.3) */
         if (v.state != ENTRY_EXPIRED || now.boot_ms >= e->negative_until_ms) {
-            if (e->hold && v.serve)
+            if (e->dissent && v.serve)
                 v.state = ENTRY_HOLD;
             return v;
         }
@@ -147,20 +186,55 @@ struct entry_view entry_view(const struct entry *e, struct ms_now now)
     return v;
 }
 
-enum entry_verdict entry_judge(const struct entry *e, const struct source_result *result)
+static bool has_overlay(const struct entry *e)
 {
-    if (result->unchanged)
-        return e->good ? ENTRY_SAME : ENTRY_REFUSED;
-    bool same = e->good && memcmp(e->commitment.b, result->commitment.b, MS_SHA256_BYTES) == 0;
-    if (!result->has_sequence || !e->has_sequence)
-        return same ? ENTRY_SAME : ENTRY_CHANGED;
+    static const struct ms_sha256 nothing;
+    return e->good && !ms_sha256_eq(&e->overlay, &nothing);
+}
+
+static enum entry_verdict judge_sequenced(const struct entry *e, const struct source_result *result,
+                                          enum ms_err *ret_why)
+{
+    bool same_state = e->good && ms_sha256_eq(&e->commitment, &result->commitment);
+
+    *ret_why = MS_ERR_ROLLBACK;
     if (result->sequence < e->floor_sequence)
         return ENTRY_REFUSED;
+    *ret_why = MS_ERR_CONFLICT; /* 6.1: only a strictly higher sequence at L3 or better clears it */
     if (e->conflict && (result->sequence == e->floor_sequence || result->level < SPEC_LEVEL_L3))
-        return ENTRY_REFUSED; /* 6.1: only a strictly higher sequence at L3 or better clears it */
-    if (result->sequence == e->floor_sequence && e->good)
-        return same ? ENTRY_SAME : ENTRY_CONTRADICTS;
-    return ENTRY_CHANGED;
+        return ENTRY_REFUSED;
+    if (result->sequence == e->floor_sequence && e->good && !same_state)
+        return ENTRY_CONTRADICTS;
+    bool same = same_state && result->sequence == e->floor_sequence &&
+                ms_sha256_eq(&e->overlay, &result->overlay);
+    return same ? ENTRY_SAME : ENTRY_CHANGED;
+}
+
+enum entry_verdict entry_judge(const struct entry *e, const struct source_result *result,
+                               enum ms_err *ret_why)
+{
+    *ret_why = MS_ERR_UNAVAILABLE;
+    if (result->unchanged)
+        return e->good ? ENTRY_SAME : ENTRY_REFUSED;
+    if (has_overlay(e) && !result->has_head)
+        return ENTRY_REFUSED;
+    if (e->good && e->has_identity && result->has_identity &&
+        !ms_sha256_eq(&e->identity, &result->identity))
+        return ENTRY_HELD;
+    if (result->has_sequence && e->has_sequence)
+        return judge_sequenced(e, result, ret_why);
+    return e->good && ms_sha256_eq(&e->commitment, &result->commitment) ? ENTRY_SAME : ENTRY_CHANGED;
+}
+
+static void take_change(struct entry *e, const struct source_result *result)
+{
+    e->commitment = result->commitment;
+    e->overlay = result->overlay;
+    e->has_sequence = result->has_sequence;
+    if (result->has_sequence && result->sequence > e->floor_sequence)
+        e->floor_sequence = result->sequence;
+    e->valid_until_s = result->valid_until_s;
+    e->conflict = false;
 }
 
 void entry_accept(struct entry *e, const struct source_result *result, enum entry_verdict verdict,
@@ -172,19 +246,26 @@ void entry_accept(struct entry *e, const struct source_result *result, enum entr
     e->next_try_ms = 0;
     e->last_err = MS_OK;
     e->last_diag = (struct ms_diag){0};
+    e->dissent = false;
     if (verdict == ENTRY_CONTRADICTS) {
         e->conflict = true;
         e->conflict_err = MS_ERR_CONFLICT;
         return;
     }
-    if (verdict == ENTRY_CHANGED) {
-        e->commitment = result->commitment;
-        e->has_sequence = result->has_sequence;
-        if (result->has_sequence && result->sequence > e->floor_sequence)
-            e->floor_sequence = result->sequence;
-        e->valid_until_s = result->valid_until_s;
-        e->conflict = false;
+    if (verdict == ENTRY_HELD) {
+        e->hold = true;
+        e->held_identity = result->identity;
+        return;
     }
+    bool ahead = clock_suspect(e, now); /* it was our clock that was wrong; this answer says so */
+
+    if (verdict == ENTRY_CHANGED)
+        take_change(e, result);
+    if (result->has_identity) {
+        e->has_identity = true;
+        e->identity = result->identity;
+    }
+    e->hold = false;
     e->good = true;
     e->recheck = false;
     e->negative_until_ms = 0;
@@ -192,7 +273,7 @@ void entry_accept(struct entry *e, const struct source_result *result, enum entr
     e->checked_boot_ms = now.boot_ms;
     e->life = result->life;
     /* evidence never gets younger by a replayed answer, never older either */
-    if (verdict == ENTRY_CHANGED || result->evidence_time_s > e->evidence_time_s)
+    if (verdict == ENTRY_CHANGED || ahead || result->evidence_time_s > e->evidence_time_s)
         e->evidence_time_s = result->evidence_time_s;
 }
 
@@ -200,6 +281,11 @@ void entry_fail(struct entry *e, enum ms_err err, const struct ms_diag *diag, in
                 int64_t backoff_cap_ms, uint32_t random, struct ms_now now)
 {
     e->last_err = err;
+    e->dissent = err == MS_ERR_DISSENT;
+    if (err == MS_ERR_CONFLICT) { /* the finalized chain lost a block: never clears by itself */
+        e->conflict = true;
+        e->conflict_err = err;
+    }
     e->last_diag = diag == NULL ? (struct ms_diag){0} : *diag;
     if (negative_s > 0) {
         e->negative_until_ms = after(now.boot_ms, negative_s);

@@ -41,8 +41,15 @@ struct entry {
     struct ms_sha256 commitment;
     bool recheck;            /* from disk after a reboot: FRESH is shown as SWR until confirmed */
 
-    bool conflict, hold;
+    struct ms_sha256 overlay; /* what the newest chain state takes away; zero: nothing */
+    bool has_identity;        /* the code behind a contract, as accepted */
+    struct ms_sha256 identity;
+
+    bool conflict;
     enum ms_err conflict_err;
+    bool hold;                /* the code changed: the old set until its ceiling, until it is accepted */
+    struct ms_sha256 held_identity;
+    bool dissent;             /* the last attempt found providers contradicting each other */
 
     /* a definite no */
     int64_t negative_until_ms; /* boot clock; 0 none */
@@ -74,6 +81,8 @@ struct entry_view entry_view(const struct entry *entry, struct ms_now now);
  * served; ENTRY_NEVER without either. */
 int64_t entry_hard_end_ms(const struct entry *entry, struct ms_now now);
 
+/* Boot-clock moment of a Unix time; those beyond the clock's ends are its ends, ENTRY_NEVER above. */
+int64_t entry_boot_ms(int64_t wall_s, struct ms_now now);
 /* Unix time of a boot-clock moment, for answers; 0 for never. */
 int64_t entry_wall_s(int64_t boot_ms, struct ms_now now);
 
@@ -82,10 +91,15 @@ enum entry_verdict {
     ENTRY_SAME,        /* the same set: times are updated */
     ENTRY_CHANGED,     /* a new set: make it durable, then publish */
     ENTRY_CONTRADICTS, /* same sequence, other commitment: CONFLICT, nothing is served */
+    ENTRY_HELD,        /* other code behind the contract: HOLD, the old set ages to its ceiling */
 };
 
-/* What a verified result would mean; changes nothing. */
-enum entry_verdict entry_judge(const struct entry *entry, const struct source_result *result);
+/* What a verified result would mean; changes nothing.
+ *   ret_why  set when REFUSED: MS_ERR_ROLLBACK, MS_ERR_CONFLICT (it does not clear one), or
+ *            MS_ERR_UNAVAILABLE (a revocation seen in the newest state stands, and that state was not
+ *            read this time) */
+enum entry_verdict entry_judge(const struct entry *entry, const struct source_result *result,
+                               enum ms_err *ret_why);
 /* Take it (after it is durable): times, floor, lifetime; clears failures. `now` is when the answer was
  * complete. A contradiction sets `conflict`. */
 void entry_accept(struct entry *entry, const struct source_result *result, enum entry_verdict verdict,

@@ -153,9 +153,14 @@ static json_t *warnings_json(const struct envelope_input *in)
         bad = add_warning(list, in->result->warnings[i].code, in->result->warnings[i].text);
     if (!bad && in->view.serve && in->view.state == ENTRY_SIE)
         bad = add_warning(list, "stale-if-error",
-                          ms_diag_text(&in->entry->last_diag, in->entry->last_err));
+                          in->entry->last_err == MS_OK
+                              ? "the source has not answered since"
+                              : ms_diag_text(&in->entry->last_diag, in->entry->last_err));
     if (!bad && in->view.serve && in->view.state == ENTRY_HOLD)
-        bad = add_warning(list, "hold", "the code behind the contract changed; the old set is held");
+        bad = add_warning(list, "hold",
+                          in->entry->hold
+                              ? "the code behind the contract changed; the old set is held"
+                              : ms_diag_text(&in->entry->last_diag, in->entry->last_err));
     if (bad) {
         json_decref(list);
         return NULL;

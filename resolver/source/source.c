@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SOURCE_RELEASES_MAX 64u
 #define SOURCE_RESULT_ARENA_MAX ((size_t)4 << 20)
 
 const char *source_header_name(enum source_header header)
@@ -247,7 +246,8 @@ enum ms_err source_new(const struct spec *spec, const struct source_policy *poli
     s->state = SOURCE_WANTS;
     s->started_s = now.wall_s;
     if (previous != NULL) {
-        s->previous.floor_sequence = previous->floor_sequence;
+        s->previous = *previous;
+        s->previous.etag = s->previous.last_modified = NULL; /* copied below */
         if (previous->etag != NULL)
             s->previous.etag = ms_arena_strdup(&s->arena, ms_span_str(previous->etag));
         if (previous->last_modified != NULL)

@@ -12,8 +12,11 @@
 
 #define SOURCE_BODY_MAX_BYTES 262144u      /* a location's body (T5) */
 #define SOURCE_RPC_BODY_MAX_BYTES 1048576u /* a JSON-RPC answer (2.1) */
-#define SOURCE_REQUESTS_MAX 64u            /* of one attempt, all rounds */
+/* Of one attempt, all rounds: 64 documents, and 16 providers asked 8 times (a refused batch of three, a
+ * height, a refused batch of two). Fits 8 bits: the core's tags. */
+#define SOURCE_REQUESTS_MAX 192u
 #define SOURCE_PROVIDERS_MAX 16u
+#define SOURCE_RELEASES_MAX 64u
 
 /* ---- local policy, from the configuration ---- */
 enum source_proofs { SOURCE_PROOFS_NO = 0, SOURCE_PROOFS_HEAD, SOURCE_PROOFS_FINALIZED };
@@ -32,6 +35,9 @@ struct source_policy {
     uint32_t quorum;            /* groups that must agree at L2 and L3 */
     int64_t max_evidence_age_s; /* ceiling X of a contract */
     int64_t poll_s, head_poll_s;
+    bool has_checkpoint;        /* a block hash that the operator vouches for; stands for a quorum at L3 */
+    uint64_t checkpoint_chain;
+    struct eth_hash checkpoint;
     size_t n_providers;
     struct source_provider providers[SOURCE_PROVIDERS_MAX];
 };
@@ -123,6 +129,10 @@ struct source_result {
     bool has_sequence;
     uint64_t sequence;            /* governance's own counter */
     struct ms_sha256 commitment;  /* what makes two results of one sequence equal */
+    bool has_head;                /* contracts: the newest state was read as well, or is the finalized one */
+    struct ms_sha256 overlay;     /* what the newest state takes away from the finalized one; zero: nothing */
+    bool has_identity;            /* contracts, proven: what code is behind the address */
+    struct ms_sha256 identity;
     struct ms_sha256 set_hash;    /* over all releases: ids, windows and records */
     size_t n_releases;
     struct source_release *releases;
@@ -151,6 +161,9 @@ enum source_state {
 struct source_previous { /* what is known from the last good answer; zero when nothing is */
     const char *etag, *last_modified;
     uint64_t floor_sequence; /* results below are refused: MS_ERR_ROLLBACK */
+    bool has_final;          /* contracts: the last finalized block believed must still be in the chain */
+    uint64_t final_number;
+    struct eth_hash final_hash;
 };
 
 struct source;

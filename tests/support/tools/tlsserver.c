@@ -11,7 +11,9 @@
  * GET /a/b.json answers DIR/a/b.json with an ETag (its SHA-256) and 304 to a matching
  * If-None-Match; no such file: 404. DIR/a/b.json.http, read anew at each request, changes the
  * answer, one line each: !status 503      !delay-ms 1500      !no-etag      !cut 10 (close after 10
- * bytes of body) any other line is sent as a header, "Cache-Control: max-age=60"
+ * bytes of body)      !drip-ms 200 (a byte of body every 200 ms)      !length 1073741824
+ * (announced, not kept)      !endless (no length; the body, then spaces until the other side
+ * closes) any other line is sent as a header, "Cache-Control: max-age=60"
  * --log gets one line a request, `GET /a/b.json 200`, so a test counts requests with wc.
  *
  * One thread a connection; ends at SIGTERM or SIGINT. */
@@ -191,9 +193,9 @@ struct request {
 
 struct answer {
     int status;
-    long delay_ms;
-    size_t cut;
-    bool no_etag, has_cut;
+    long delay_ms, drip_ms;
+    size_t cut, length;
+    bool no_etag, has_cut, has_length, endless;
     char headers[4096];
     size_t headers_len;
     char etag[67]; /* quotes and 64 digits */
@@ -298,7 +300,14 @@ static void take_directives(struct answer *a, char *text)
             a->delay_ms = strtol(line + 10, NULL, 10);
         else if (strcmp(line, "!no-etag") == 0)
             a->no_etag = true;
-        else if (strncmp(line, "!cut ", 5) == 0) {
+        else if (strcmp(line, "!endless") == 0)
+            a->endless = true;
+        else if (strncmp(line, "!drip-ms ", 9) == 0)
+            a->drip_ms = strtol(line + 9, NULL, 10);
+        else if (strncmp(line, "!length ", 8) == 0) {
+            a->has_length = true;
+            a->length = (size_t)strtoull(line + 8, NULL, 10);
+        } else if (strncmp(line, "!cut ", 5) == 0) {
             a->has_cut = true;
             a->cut = (size_t)strtoull(line + 5, NULL, 10);
         } else if (line[0] == '!')
@@ -352,6 +361,29 @@ static void find_answer(const struct request *rq, struct answer *a)
         a->status = 304;
 }
 
+static void sleep_ms(long ms)
+{
+    struct timespec wait = {ms / 1000, ms % 1000 * 1000000};
+    (void)nanosleep(&wait, NULL);
+}
+
+/* A body that is not sent as it should be; the connection ends with it. */
+static void send_oddly(struct conn *c, const struct answer *a, size_t len)
+{
+    static char spaces[16384];
+    bool open = true;
+
+    memset(spaces, ' ', sizeof(spaces));
+    if (a->drip_ms == 0)
+        open = conn_write(c, a->body, len);
+    for (size_t i = 0; a->drip_ms > 0 && open && i < len; i++) {
+        sleep_ms(a->drip_ms);
+        open = conn_write(c, a->body + i, 1);
+    }
+    while (open && (a->endless || a->has_length))
+        open = conn_write(c, spaces, sizeof(spaces));
+}
+
 static bool send_answer(struct conn *c, const struct request *rq, const struct answer *a)
 {
     char head[HEAD_MAX];
@@ -359,17 +391,22 @@ static bool send_answer(struct conn *c, const struct request *rq, const struct a
     size_t body_len = bodiless ? 0 : a->body_len;
     bool etag = a->etag[0] != '\0' && !a->no_etag && strstr(a->headers, "ETag:") == NULL;
 
-    if (a->delay_ms > 0) {
-        struct timespec wait = {a->delay_ms / 1000, a->delay_ms % 1000 * 1000000};
-        (void)nanosleep(&wait, NULL);
-    }
+    if (a->delay_ms > 0)
+        sleep_ms(a->delay_ms);
+    char length[64] = "";
+    if (!a->endless)
+        (void)snprintf(length, sizeof(length), "Content-Length: %zu\r\n",
+                       a->has_length ? a->length : body_len);
     bool typed = strstr(a->headers, "Content-Type:") != NULL;
-    int n =
-        snprintf(head, sizeof(head), "HTTP/1.1 %d Test\r\nContent-Length: %zu\r\n%s%s%s%s%s\r\n",
-                 a->status, body_len, typed ? "" : "Content-Type: application/json\r\n",
-                 etag ? "ETag: " : "", etag ? a->etag : "", etag ? "\r\n" : "", a->headers);
+    int n = snprintf(head, sizeof(head), "HTTP/1.1 %d Test\r\n%s%s%s%s%s%s\r\n", a->status, length,
+                     typed ? "" : "Content-Type: application/json\r\n", etag ? "ETag: " : "",
+                     etag ? a->etag : "", etag ? "\r\n" : "", a->headers);
     if (n < 0 || (size_t)n >= sizeof(head) || !conn_write(c, head, (size_t)n))
         return false;
+    if (a->drip_ms > 0 || a->has_length || a->endless) {
+        send_oddly(c, a, body_len);
+        return false;
+    }
     if (a->has_cut && a->cut < body_len) {
         (void)conn_write(c, a->body, a->cut);
         return false;

@@ -1,0 +1,259 @@
+/* resolver/source/rpcset.c - messages to providers and their answers. */
+#include "resolver/source/rpcset.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define RPCSET_MESSAGE_MAX_BYTES 16384u
+
+struct rpc_ask { /* one message that is out */
+    bool used, batch;
+    bool bare; /* blocks were named by their bare hash */
+    uint32_t peer;
+    size_t n;
+    struct rpc_call calls[RPCSET_CALLS_MAX];
+};
+
+enum ms_err rpcset_init(struct rpcset *set, struct source *s, uint64_t chain, struct ms_diag *diag)
+{
+    bool ours[SOURCE_PROVIDERS_MAX] = {false};
+
+    set->s = s;
+    set->chain = chain;
+    set->asks = ms_arena_alloc(&s->arena, SOURCE_REQUESTS_MAX + 1, sizeof(*set->asks));
+    if (set->asks == NULL)
+        return MS_ERR_MEMORY;
+    for (uint32_t p = 0; p < rpcset_n(set); p++) {
+        ours[p] = s->policy.providers[p].chain == chain;
+        set->peers[p].usable = ours[p] && !s->policy.providers[p].benched;
+    }
+    set->groups = rpcset_groups(set, ours);
+    if (set->groups == 0)
+        return ms_diag_set(diag, MS_ERR_NO_RPC,
+                           "no [rpc] section of the configuration serves chain %llu",
+                           (unsigned long long)chain);
+    return MS_OK;
+}
+
+/* ---- asking ---- */
+
+static void write_call(struct eth_rpc_writer *w, const struct rpc_call *call, bool bare)
+{
+    struct eth_block_ref block = call->block;
+
+    if (block.form == ETH_BLOCK_HASH_CANONICAL && bare)
+        block.form = ETH_BLOCK_HASH_BARE;
+    switch (call->method) {
+    case RPC_NONE:
+        return;
+    case RPC_CHAIN_ID:
+        (void)eth_rpc_chain_id(w);
+        return;
+    case RPC_BLOCK_BY_NUMBER:
+        (void)eth_rpc_block_by_number(w, &block);
+        return;
+    case RPC_BLOCK_BY_HASH:
+        (void)eth_rpc_block_by_hash(w, &block.hash);
+        return;
+    case RPC_CALL:
+        (void)eth_rpc_call(w, &call->to, call->data, &block);
+        return;
+    case RPC_PROOF:
+        (void)eth_rpc_get_proof(w, &call->to, call->keys, call->n_keys, &block);
+        return;
+    case RPC_CODE:
+        (void)eth_rpc_get_code(w, &call->to, &block);
+        return;
+    }
+}
+
+bool rpcset_send(struct rpcset *set, uint32_t peer, const struct rpc_call *calls, size_t n)
+{
+    struct source *s = set->s;
+    struct ms_buf text = MS_BUF_INIT(RPCSET_MESSAGE_MAX_BYTES);
+    struct eth_rpc_writer w;
+    bool batch = n > 1, bare = set->peers[peer].bare_hash;
+
+    eth_rpc_begin(&w, &text, 1, batch);
+    for (size_t i = 0; i < n; i++)
+        write_call(&w, &calls[i], bare);
+    enum ms_err err = eth_rpc_end(&w);
+    const char *body = err == MS_OK ? ms_arena_strdup(&s->arena, ms_buf_span(&text)) : NULL;
+    size_t len = text.len;
+    ms_buf_done(&text);
+    if (body == NULL) {
+        (void)source_fail(s, err == MS_OK ? MS_ERR_MEMORY : err, NULL);
+        return false;
+    }
+    struct source_request request = {.kind = SOURCE_REQUEST_RPC, .provider = peer,
+                                     .body = ms_span_of(body, len),
+                                     .max_bytes = SOURCE_RPC_BODY_MAX_BYTES};
+    struct source_request *sent = source_want(s, &request);
+    if (sent == NULL)
+        return false;
+    struct rpc_ask *ask = &set->asks[sent->id];
+    *ask = (struct rpc_ask){.used = true, .batch = batch, .bare = bare, .peer = peer, .n = n};
+    memcpy(ask->calls, calls, n * sizeof(calls[0]));
+    set->peers[peer].waiting += n;
+    set->out++;
+    return true;
+}
+
+/* ---- failures ---- */
+
+void rpcset_kill(struct rpcset *set, uint32_t peer, enum ms_err err, const struct ms_diag *diag)
+{
+    struct rpc_peer *p = &set->peers[peer];
+
+    if (p->dead)
+        return;
+    p->dead = true;
+    p->err = err;
+    (void)ms_diag_set(&p->diag, err, "%s: %s", rpcset_provider(set, peer)->name,
+                      ms_diag_text(diag, err));
+    if (err == MS_ERR_PROOF)
+        set->s->lied[peer] = true;
+}
+
+void rpcset_killf(struct rpcset *set, uint32_t peer, enum ms_err err, const char *fmt, ...)
+{
+    struct ms_diag diag = {0};
+    char text[MS_DIAG_TEXT_MAX];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    (void)ms_diag_set(&diag, err, "%s", text);
+    rpcset_kill(set, peer, err, &diag);
+}
+
+static void call_failed(struct rpcset *set, uint32_t peer, const struct rpc_call *call,
+                        enum ms_err err, const struct ms_diag *diag)
+{
+    if (set->failed == NULL || !set->failed(set, peer, call, err, diag))
+        rpcset_kill(set, peer, err, diag);
+}
+
+/* Every call of the message has the same fate. */
+static void all_failed(struct rpcset *set, const struct rpc_ask *ask, enum ms_err err,
+                       const struct ms_diag *diag)
+{
+    rpcset_kill(set, ask->peer, err, diag);
+}
+
+/* ---- answers ---- */
+
+/* The other shape of a block, for those who do not know EIP-1898 (execution-apis #713). */
+static bool ask_bare(struct rpcset *set, const struct rpc_ask *ask, const struct rpc_call *call,
+                     const struct eth_rpc_answer *answer)
+{
+    if (answer->error.class != ETH_RPC_PARAMS || ask->bare ||
+        call->block.form != ETH_BLOCK_HASH_CANONICAL)
+        return false;
+    set->peers[ask->peer].bare_hash = true;
+    return rpcset_send(set, ask->peer, call, 1);
+}
+
+static void take_answers(struct rpcset *set, const struct rpc_ask *ask,
+                         const struct eth_rpc_reply *reply)
+{
+    for (size_t i = 0; i < ask->n; i++) {
+        const struct eth_rpc_answer *answer = &reply->answers[i];
+        const json_t *ignored = NULL;
+        struct ms_diag diag = {0};
+        if (answer->result != NULL) {
+            set->result(set, ask->peer, &ask->calls[i], answer->result);
+        } else if (!ask_bare(set, ask, &ask->calls[i], answer)) {
+            enum ms_err err = eth_rpc_result(answer, &ignored, &diag);
+            call_failed(set, ask->peer, &ask->calls[i], err, &diag);
+        }
+    }
+}
+
+/* The endpoint takes no batches: the calls go singly (2.1). */
+static void send_singly(struct rpcset *set, const struct rpc_ask *ask)
+{
+    for (size_t i = 0; i < ask->n; i++)
+        if (!rpcset_send(set, ask->peer, &ask->calls[i], 1))
+            return;
+}
+
+static void take_reply(struct rpcset *set, const struct rpc_ask *ask,
+                       const struct source_response *response)
+{
+    struct eth_rpc_reply reply;
+    struct ms_diag diag = {0};
+
+    if (response->err != MS_OK) {
+        all_failed(set, ask, response->err, &response->diag);
+        return;
+    }
+    if (ask->batch && response->status == 413) {
+        send_singly(set, ask);
+        return;
+    }
+    enum ms_err err = eth_rpc_read(response->body, SOURCE_RPC_BODY_MAX_BYTES, 1, ask->n, ask->batch,
+                                   &reply, &diag);
+    if (err != MS_OK && response->status != 200) {
+        diag = (struct ms_diag){0};
+        err = ms_diag_set(&diag, MS_ERR_RPC, "HTTP status %u", response->status);
+    }
+    if (err != MS_OK) {
+        all_failed(set, ask, err, &diag);
+        return;
+    }
+    if (reply.whole_failed && reply.answers[0].error.class == ETH_RPC_BATCH)
+        send_singly(set, ask);
+    else
+        take_answers(set, ask, &reply);
+    eth_rpc_reply_done(&reply);
+}
+
+bool rpcset_take(struct rpcset *set, const struct source_response *response)
+{
+    struct rpc_ask *ask = &set->asks[response->id];
+
+    if (!ask->used)
+        return false;
+    ask->used = false;
+    set->out--;
+    set->peers[ask->peer].waiting -= ask->n;
+    take_reply(set, ask, response);
+    return true;
+}
+
+/* ---- groups ---- */
+
+bool rpcset_same_group(const struct rpcset *set, uint32_t a, uint32_t b)
+{
+    return strcmp(rpcset_provider(set, a)->group, rpcset_provider(set, b)->group) == 0;
+}
+
+uint32_t rpcset_groups(const struct rpcset *set, const bool counts[SOURCE_PROVIDERS_MAX])
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < rpcset_n(set); i++) {
+        bool first = counts[i];
+        for (uint32_t j = 0; first && j < i; j++)
+            first = !(counts[j] && rpcset_same_group(set, i, j));
+        n += first;
+    }
+    return n;
+}
+
+enum source_state rpcset_fail_quorum(struct rpcset *set, uint32_t have, uint32_t need)
+{
+    for (uint32_t p = 0; p < rpcset_n(set); p++) {
+        const struct rpc_peer *peer = &set->peers[p];
+        if (!peer->dead)
+            continue;
+        if (need == 1)
+            return source_fail(set->s, peer->err, &peer->diag);
+        return source_failf(set->s, MS_ERR_QUORUM, "%u of the %u RPC groups needed answered; %s",
+                            have, need, peer->diag.text);
+    }
+    return source_failf(set->s, MS_ERR_QUORUM, "%u of the %u RPC groups needed answered", have,
+                        need);
+}

@@ -1,0 +1,1739 @@
+/* The real core under a fake clock: fetches are recorded and answered by the test, the store can be
+ * slow or fail, the disk can have rows. */
+#include "resolver/daemon/core.h"
+#include "tests/support/chain.h"
+#include "tests/support/play.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define BOOT_MS INT64_C(5000000)
+#define OUT_MAX 64
+#define URL_SPEC "url:https://a.example/list.json"
+
+/* ---- the world ---- */
+
+struct sent {
+    uint64_t tag;
+    struct source_request request;
+};
+
+struct world {
+    struct core *core;
+    struct table *table;
+    struct core_options options;
+    struct ms_now now;
+    uint32_t random; /* what the core gets: 0 means no backoff at all */
+    struct sent out[OUT_MAX];
+    size_t n_out, n_fetches, n_cancels;
+    struct core_change *stores[OUT_MAX];
+    size_t n_stores, n_bundles; /* n_bundles: changes ever to be stored with evidence */
+    bool store_slow;
+    enum ms_err store_err;
+    struct answer_id loads[OUT_MAX];
+    size_t n_loads, n_loads_ever;
+    bool load_slow;
+    struct core_loaded *row; /* given to the next load when set */
+    size_t n_benched;
+    bool benched[SOURCE_PROVIDERS_MAX];
+    char last_event[64];
+    struct node nodes[4];
+    struct ms_buf last_bundle;
+};
+
+static struct world w;
+
+static struct ms_now env_now(void *arg)
+{
+    (void)arg;
+    return w.now;
+}
+
+static uint32_t env_random(void *arg)
+{
+    (void)arg;
+    return w.random;
+}
+
+static void env_fetch(void *arg, uint64_t tag, const struct source_request *request)
+{
+    (void)arg;
+    assert_true(w.n_out < OUT_MAX);
+    w.out[w.n_out++] = (struct sent){tag, *request};
+    w.n_fetches++;
+}
+
+static void drop(size_t i)
+{
+    memmove(&w.out[i], &w.out[i + 1], (w.n_out - i - 1) * sizeof(w.out[0]));
+    w.n_out--;
+}
+
+static void env_cancel(void *arg, uint64_t tag)
+{
+    (void)arg;
+    for (size_t i = 0; i < w.n_out; i++) {
+        if (w.out[i].tag == tag) {
+            drop(i);
+            w.n_cancels++;
+            return;
+        }
+    }
+}
+
+static void env_store(void *arg, struct core_change *change)
+{
+    (void)arg;
+    assert_true(w.n_stores < OUT_MAX);
+    w.stores[w.n_stores++] = change;
+    if (change->bundle.len > 0)
+        w.n_bundles++;
+}
+
+static void env_load(void *arg, const struct answer_id *id)
+{
+    (void)arg;
+    assert_true(w.n_loads < OUT_MAX);
+    w.loads[w.n_loads++] = *id;
+    w.n_loads_ever++;
+}
+
+static void env_bench(void *arg, uint32_t provider)
+{
+    (void)arg;
+    w.n_benched++;
+    w.benched[provider] = true;
+}
+
+static void env_mark_benched(void *arg, struct source_policy *policy)
+{
+    (void)arg;
+    for (size_t i = 0; i < policy->n_providers; i++)
+        policy->providers[i].benched = w.benched[i];
+}
+
+static void env_log(void *arg, int level, const char *event, const struct answer_id *id,
+                    const char *detail)
+{
+    (void)arg;
+    (void)level;
+    (void)id;
+    (void)detail;
+    (void)snprintf(w.last_event, sizeof(w.last_event), "%s", event);
+}
+
+static void settle_stores(void)
+{
+    static const struct ms_diag none;
+
+    while (w.n_stores > 0) {
+        struct core_change *change = w.stores[0];
+        w.n_stores--;
+        memmove(w.stores, w.stores + 1, w.n_stores * sizeof(w.stores[0]));
+        if (change->bundle.len > 0) {
+            ms_buf_reset(&w.last_bundle);
+            (void)ms_buf_add(&w.last_bundle, ms_buf_span(&change->bundle));
+        }
+        core_stored(w.core, change, w.store_err, &none);
+    }
+}
+
+static void settle_loads(void)
+{
+    while (w.n_loads > 0) {
+        struct core_loaded loaded = {.id = w.loads[--w.n_loads]};
+        if (w.row != NULL) {
+            struct answer_id id = loaded.id;
+            loaded = *w.row;
+            loaded.id = id;
+            w.row = NULL;
+        }
+        core_loaded_entry(w.core, &loaded);
+    }
+}
+
+/* What is out but needs no answer of a test: loads and stores, unless they are slow. */
+static void settle(void)
+{
+    if (!w.load_slow)
+        settle_loads();
+    if (!w.store_slow)
+        settle_stores();
+}
+
+static void tick_at(int64_t ms)
+{
+    w.now.boot_ms += ms;
+    w.now.wall_s = CHAIN_GENESIS_S + 12 * 180 + (w.now.boot_ms - BOOT_MS) / 1000;
+    core_tick(w.core);
+    settle();
+}
+
+/* ---- the callers ---- */
+
+struct caller {
+    struct core_request r;
+    struct spec spec_kept;
+    bool done;
+    struct answer *answer; /* what it may see: in the table, of its generation */
+    bool serve;
+    enum entry_state state;
+    enum ms_err err; /* of the request, or of the answer */
+    char envelope[65536];
+};
+
+static struct spec *spec_of(const char *text)
+{
+    static const struct spec_context context;
+    struct ms_diag diag = {0};
+    struct spec *spec = calloc(1, sizeof(*spec));
+
+    assert_non_null(spec);
+    spec_init(spec);
+    if (spec_parse(ms_span_str(play_text(text)), &context, spec, &diag) != MS_OK)
+        fail_msg("%s: %s", text, diag.text);
+    return spec;
+}
+
+static struct answer_id id_of(const char *text)
+{
+    struct spec *spec = spec_of(text);
+    struct answer_id id = core_id(spec, w.options.policy.level);
+    spec_done(spec);
+    free(spec);
+    return id;
+}
+
+/* As http.c looks at the table after it has asked. */
+static void on_done(struct core_request *r)
+{
+    struct caller *c = (struct caller *)((char *)r - offsetof(struct caller, r));
+
+    assert_false(c->done);
+    c->done = true;
+    c->err = r->err;
+    if (r->spec != NULL) {
+        spec_done(r->spec);
+        free(r->spec);
+        r->spec = NULL;
+    }
+    answer_read_lock();
+    struct answer *a = table_find(w.table, &r->id);
+    if (a != NULL && r->generation != 0 && a->generation >= r->generation) {
+        c->serve = a->serve;
+        c->state = a->state;
+        c->err = a->serve ? MS_OK : a->err;
+        assert_true(a->envelope_len < sizeof(c->envelope));
+        memcpy(c->envelope, a->envelope, a->envelope_len);
+    }
+    answer_read_unlock();
+}
+
+static struct caller *ask_with(const char *text, bool force, int64_t max_age_s)
+{
+    struct caller *c = calloc(1, sizeof(*c));
+    assert_non_null(c);
+    c->r = (struct core_request){.id = id_of(text),
+                                 .spec = spec_of(text),
+                                 .force = force,
+                                 .max_age_s = max_age_s,
+                                 .done = on_done};
+    core_ask(w.core, &c->r);
+    settle();
+    return c;
+}
+
+static struct caller *ask(const char *text)
+{
+    return ask_with(text, false, 0);
+}
+
+/* What a worker finds without asking the core; false: it must ask. */
+static bool fast(const char *text, bool *ret_serve)
+{
+    struct answer_id id = id_of(text);
+    bool usable = false;
+
+    answer_read_lock();
+    struct answer *a = table_find(w.table, &id);
+    if (a != NULL && w.now.boot_ms < a->fast_until_ms) {
+        usable = true;
+        *ret_serve = a->serve;
+    }
+    answer_read_unlock();
+    return usable;
+}
+
+static bool fast_serves(const char *text)
+{
+    bool serve = false;
+    return fast(text, &serve) && serve;
+}
+
+struct outcome {
+    bool done, serve;
+    enum entry_state state;
+    enum ms_err err;
+};
+
+static struct outcome end(struct caller *c)
+{
+    struct outcome o = {c->done, c->serve, c->state, c->err};
+    assert_true(c->done);
+    free(c);
+    return o;
+}
+
+#define expect_served(caller, want)                                        \
+    do {                                                                   \
+        struct outcome o_ = end(caller);                                   \
+        if (!o_.serve || o_.state != (want))                               \
+            fail_msg("line %d: serve %d, %s, %s", __LINE__, (int)o_.serve, \
+                     entry_state_name(o_.state), ms_err_name(o_.err));     \
+    } while (0)
+
+#define expect_refused(caller, want)                                       \
+    do {                                                                   \
+        struct outcome o_ = end(caller);                                   \
+        if (o_.serve || o_.err != (want))                                  \
+            fail_msg("line %d: serve %d, %s, %s", __LINE__, (int)o_.serve, \
+                     entry_state_name(o_.state), ms_err_name(o_.err));     \
+    } while (0)
+
+/* ---- the upstream ---- */
+
+static void respond(size_t i, struct source_response r)
+{
+    struct sent sent = w.out[i];
+
+    drop(i);
+    r.id = sent.request.id;
+    if (r.time_s == 0)
+        r.time_s = w.now.wall_s;
+    core_response(w.core, sent.tag, &r);
+    settle();
+}
+
+/* The one request out is answered with a document. */
+static void reply_with(const char *body, const char *cache_control, const char *etag)
+{
+    struct source_response r = {.status = 200, .body = ms_span_str(body)};
+    assert_int_equal(w.n_out, 1);
+    r.header[SOURCE_HEADER_CACHE_CONTROL] = cache_control;
+    r.header[SOURCE_HEADER_ETAG] = etag;
+    respond(0, r);
+}
+
+static void reply(const char *body)
+{
+    reply_with(body, "max-age=100", NULL);
+}
+
+static void reply_status(uint32_t status)
+{
+    assert_int_equal(w.n_out, 1);
+    respond(0, (struct source_response){.status = status, .body = ms_span_str("no")});
+}
+
+static void reply_error(enum ms_err err)
+{
+    assert_int_equal(w.n_out, 1);
+    respond(0, (struct source_response){.err = err});
+}
+
+/* Nodes answer whatever is out, until nothing is. */
+static void chain_replies(void)
+{
+    while (w.n_out > 0) {
+        struct node_answer from;
+        assert_int_equal(w.out[0].request.kind, SOURCE_REQUEST_RPC);
+        node_answer(&w.nodes[w.out[0].request.provider], w.out[0].request.body, &from);
+        respond(0, (struct source_response){
+                       .err = from.err, .status = from.status, .body = ms_buf_span(&from.body)});
+        ms_buf_done(&from.body);
+    }
+}
+
+static void use_chain(const struct chain *chain)
+{
+    uint64_t final = (uint64_t)((w.now.wall_s - CHAIN_GENESIS_S) / 12 - 70);
+    if (final <= w.nodes[0].final && w.nodes[0].chain != NULL)
+        final = w.nodes[0].final + 1; /* a new state needs a new block */
+    for (size_t i = 0; i < MS_ARRAY_LEN(w.nodes); i++)
+        w.nodes[i] = (struct node){
+            .chain = chain, .lie = w.nodes[i].lie, .final = final, .head = final + 64};
+}
+
+/* ---- life ---- */
+
+static void start(void)
+{
+    struct core_env env = {.now = env_now,
+                           .random = env_random,
+                           .fetch = env_fetch,
+                           .cancel = env_cancel,
+                           .store = env_store,
+                           .load = env_load,
+                           .bench = env_bench,
+                           .mark_benched = env_mark_benched,
+                           .log = env_log};
+    w.table = table_new();
+    assert_non_null(w.table);
+    assert_int_equal(core_new(&env, &w.options, w.table, &w.core), MS_OK);
+}
+
+static void stop(void)
+{
+    core_stop(w.core);
+    settle_loads(); /* as the daemon does it: the store comes to its end, then the core */
+    settle_stores();
+    assert_int_equal(w.n_out, 0);
+    assert_int_equal(w.n_loads, 0);
+    assert_int_equal(w.n_stores, 0);
+    core_free(w.core);
+    table_free(w.table);
+    w.core = NULL;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    w = (struct world){
+        .options = {.policy = play_policy(SPEC_LEVEL_L3, 2, 2), .audit_require = true},
+        .now = {CHAIN_GENESIS_S + 12 * 180, BOOT_MS},
+        .last_bundle = MS_BUF_INIT(BUNDLE_MAX_BYTES)};
+    start();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    if (w.core != NULL)
+        stop();
+    ms_buf_done(&w.last_bundle);
+    return 0;
+}
+
+static char document_a[512], document_b[512];
+
+static int make_documents(void **state)
+{
+    (void)state;
+    (void)snprintf(document_a, sizeof(document_a), "%s", chain_document(0xaa));
+    (void)snprintf(document_b, sizeof(document_b), "%s", chain_document(0xbb));
+    return 0;
+}
+
+/* A location with F = 100, W = 60, E = 3600, answered. */
+static void have_location(void)
+{
+    struct caller *c = ask(URL_SPEC);
+    reply(document_a);
+    expect_served(c, ENTRY_FRESH);
+}
+
+/* ---- flights and waiters ---- */
+
+static void test_single_flight(void **state)
+{
+    (void)state;
+    struct caller *callers[50];
+
+    for (size_t i = 0; i < 50; i++)
+        callers[i] = ask(URL_SPEC);
+    assert_int_equal(w.n_fetches, 1);
+    reply(document_a);
+    for (size_t i = 0; i < 50; i++)
+        expect_served(callers[i], ENTRY_FRESH);
+    assert_int_equal(w.n_fetches, 1);
+    assert_true(fast_serves(URL_SPEC));
+}
+
+static void test_waiters_max(void **state)
+{
+    (void)state;
+    static struct caller *callers[CORE_WAITERS_MAX];
+
+    for (size_t i = 0; i < CORE_WAITERS_MAX; i++)
+        callers[i] = ask(URL_SPEC);
+    expect_refused(ask(URL_SPEC), MS_ERR_OVERLOAD);
+    reply(document_a);
+    for (size_t i = 0; i < CORE_WAITERS_MAX; i++)
+        expect_served(callers[i], ENTRY_FRESH);
+}
+
+static void test_not_before_stored(void **state)
+{
+    (void)state;
+    w.store_slow = true;
+    struct caller *c = ask(URL_SPEC);
+    reply(document_a);
+    assert_false(c->done);
+    assert_int_equal(w.n_bundles, 1);
+    struct caller *d = ask(URL_SPEC);
+    tick_at(1000);
+    assert_false(c->done || d->done);
+    assert_false(fast_serves(URL_SPEC));
+    settle_stores();
+    expect_served(c, ENTRY_FRESH);
+    expect_served(d, ENTRY_FRESH);
+    assert_int_equal(w.n_fetches, 1);
+}
+
+static void test_store_fails(void **state)
+{
+    (void)state;
+    w.store_err = MS_ERR_STORE;
+    struct caller *c = ask(URL_SPEC);
+    reply(document_a);
+    expect_refused(c, MS_ERR_STORE);
+    assert_false(fast_serves(URL_SPEC));
+
+    w.store_err = MS_OK; /* a good one, then a change that cannot be stored: the old one stays */
+    c = ask(URL_SPEC);
+    reply(document_a);
+    expect_served(c, ENTRY_FRESH);
+    w.store_err = MS_ERR_STORE;
+    c = ask_with(URL_SPEC, true, 0);
+    reply(document_b);
+    assert_int_equal(c->r.err, MS_ERR_STORE);
+    assert_non_null(strstr(c->envelope, "aaaa"));
+    assert_null(strstr(c->envelope, "bbbb"));
+    expect_served(c, ENTRY_FRESH);
+}
+
+static void test_store_fails_best_effort(void **state)
+{
+    (void)state;
+    w.options.audit_require = false;
+    core_set_options(w.core, &w.options);
+    w.store_err = MS_ERR_STORE;
+    struct caller *c = ask(URL_SPEC);
+    reply(document_a);
+    assert_non_null(strstr(c->envelope, "\"audit\""));
+    expect_served(c, ENTRY_FRESH);
+}
+
+static void test_deadlines(void **state)
+{
+    (void)state;
+    struct caller *c = ask(URL_SPEC);
+    tick_at(ENTRY_FIRST_WAIT_MS - 1);
+    assert_false(c->done);
+    tick_at(1);
+    expect_refused(c, MS_ERR_TIMEOUT);
+    assert_int_equal(w.n_out, 1); /* a caller's deadline never cancels the fetch */
+    struct caller *d = ask_with(URL_SPEC, true, 0);
+    tick_at(CORE_REFRESH_WAIT_MS - 1);
+    assert_false(d->done);
+    assert_int_equal(w.n_fetches, 1);
+    reply(document_a);
+    expect_served(d, ENTRY_FRESH);
+}
+
+/* ---- time ---- */
+
+static void test_states_by_time(void **state)
+{
+    (void)state;
+    have_location();
+    int64_t start_ms = w.now.boot_ms;
+
+    tick_at(100000 - 1);
+    assert_true(fast_serves(URL_SPEC));
+    assert_int_equal(w.n_fetches, 1);
+    tick_at(1); /* F over: SWR, exactly */
+    struct caller *c = ask(URL_SPEC);
+    expect_served(c, ENTRY_SWR);
+    assert_int_equal(w.n_fetches, 2); /* served at once, one refresh */
+    expect_served(ask(URL_SPEC), ENTRY_SWR);
+    assert_int_equal(w.n_fetches, 2);
+    w.random = UINT32_MAX; /* the full backoff: no refresh is due when it fails */
+    reply_error(MS_ERR_CONNECT);
+    expect_served(ask(URL_SPEC), ENTRY_SWR);
+    assert_int_equal(w.n_fetches, 2);
+
+    tick_at(60000 - 1);
+    assert_int_equal(w.now.boot_ms, start_ms + 159999);
+    c = ask(URL_SPEC);
+    expect_served(c, ENTRY_SWR);
+    assert_int_equal(w.n_fetches, 3);
+    tick_at(1); /* F + W over: SIE; a caller waits for the try that is out */
+    c = ask(URL_SPEC);
+    assert_false(c->done);
+    tick_at(ENTRY_SIE_WAIT_MS - 1);
+    assert_false(c->done);
+    tick_at(1);
+    assert_non_null(strstr(c->envelope, "\"stale-if-error\",\"text\""));
+    expect_served(c, ENTRY_SIE);
+    c = ask(URL_SPEC); /* and when it fails */
+    reply_error(MS_ERR_CONNECT);
+    assert_non_null(strstr(c->envelope, "could not connect"));
+    expect_served(c, ENTRY_SIE);
+
+    tick_at(start_ms + 3700000 - 1 - w.now.boot_ms); /* F + E */
+    c = ask(URL_SPEC);
+    if (!c->done)
+        reply_error(MS_ERR_CONNECT);
+    expect_served(c, ENTRY_SIE);
+    tick_at(1);
+    assert_false(fast_serves(URL_SPEC));
+    c = ask(URL_SPEC);
+    if (!c->done)
+        reply_error(MS_ERR_CONNECT);
+    expect_refused(c, MS_ERR_STALE);
+}
+
+/* A worker that never asks the core must see every boundary too. */
+static void test_fast_until(void **state)
+{
+    (void)state;
+    have_location();
+    w.random = UINT32_MAX;
+    int64_t end_ms = w.now.boot_ms + 3700000;
+    while (w.now.boot_ms < end_ms + 5000) {
+        bool serve = false;
+        if (fast(URL_SPEC, &serve) && serve)
+            assert_true(w.now.boot_ms < end_ms);
+        struct answer_id id = id_of(URL_SPEC);
+        answer_read_lock();
+        struct answer *a = table_find(w.table, &id);
+        assert_true(a == NULL || !a->serve || a->fast_until_ms <= end_ms);
+        answer_read_unlock();
+        w.now.boot_ms += 250; /* no tick: only asks bring the table forward */
+        w.now.wall_s = CHAIN_GENESIS_S + 12 * 180 + (w.now.boot_ms - BOOT_MS) / 1000;
+        if (w.now.boot_ms % 50000 == 0) {
+            struct caller *c = ask(URL_SPEC);
+            while (w.n_out > 0)
+                reply_error(MS_ERR_CONNECT);
+            (void)end(c);
+        }
+    }
+}
+
+/* The deadline of a waiter and the end of the set at one moment: nothing may be served then. */
+static void test_expires_while_waiting(void **state)
+{
+    (void)state;
+    have_location();
+    tick_at(3700000 - 500);
+    struct caller *c = ask(URL_SPEC);
+    assert_false(c->done);
+    tick_at(1000);
+    assert_true(c->done);
+    expect_refused(c, MS_ERR_STALE);
+}
+
+static void test_refresh_success(void **state)
+{
+    (void)state;
+    have_location();
+    tick_at(120000);
+    expect_served(ask(URL_SPEC), ENTRY_SWR);
+    reply(document_a);
+    assert_int_equal(w.n_bundles, 1); /* the same set: no new evidence */
+    expect_served(ask(URL_SPEC), ENTRY_FRESH);
+    tick_at(120000);
+    expect_served(ask(URL_SPEC), ENTRY_SWR);
+    reply(document_b);
+    assert_int_equal(w.n_bundles, 2);
+    struct caller *c = ask(URL_SPEC);
+    assert_non_null(strstr(c->envelope, "bbbb"));
+    expect_served(c, ENTRY_FRESH);
+}
+
+static void test_not_found(void **state)
+{
+    (void)state;
+    struct caller *c = ask(URL_SPEC);
+    reply_status(404);
+    expect_refused(c, MS_ERR_NOT_FOUND);
+    expect_refused(ask(URL_SPEC), MS_ERR_NOT_FOUND); /* at once */
+    assert_int_equal(w.n_fetches, 1);
+    tick_at(59999);
+    expect_refused(ask(URL_SPEC), MS_ERR_NOT_FOUND);
+    assert_int_equal(w.n_fetches, 1);
+    tick_at(1);
+    c = ask(URL_SPEC);
+    assert_int_equal(w.n_fetches, 2);
+    reply_status(404);
+    expect_refused(c, MS_ERR_NOT_FOUND);
+    c = ask_with(URL_SPEC, true, 0); /* refresh: whatever is remembered */
+    assert_int_equal(w.n_fetches, 3);
+    reply(document_a);
+    expect_served(c, ENTRY_FRESH);
+}
+
+static void test_not_found_after_good(void **state)
+{
+    (void)state;
+    have_location();
+    tick_at(165000);
+    struct caller *c = ask(URL_SPEC);
+    reply_status(404);
+    expect_served(c, ENTRY_SIE); /* E protects the set */
+    tick_at(3600000 - 65000 - 1);
+    c = ask(URL_SPEC);
+    reply_status(410);
+    expect_served(c, ENTRY_SIE);
+    tick_at(1);
+    expect_refused(ask(URL_SPEC), MS_ERR_NOT_FOUND);
+    struct answer_id id = id_of(URL_SPEC);
+    answer_read_lock();
+    assert_int_equal(table_find(w.table, &id)->state, ENTRY_NEGATIVE);
+    answer_read_unlock();
+}
+
+static void test_backoff_and_force(void **state)
+{
+    (void)state;
+    w.random = UINT32_MAX;
+    struct caller *c = ask(URL_SPEC);
+    reply_error(MS_ERR_CONNECT);
+    expect_refused(c, MS_ERR_CONNECT);
+    expect_refused(ask(URL_SPEC), MS_ERR_CONNECT);
+    assert_int_equal(w.n_fetches, 1);
+    c = ask_with(URL_SPEC, true, 0);
+    assert_int_equal(w.n_fetches, 2);
+    reply(document_a);
+    expect_served(c, ENTRY_FRESH);
+}
+
+static void test_not_modified(void **state)
+{
+    (void)state;
+    struct caller *c = ask(URL_SPEC);
+    assert_null(w.out[0].request.if_none_match);
+    reply_with(document_a, "max-age=100", "\"v1\"");
+    expect_served(c, ENTRY_FRESH);
+    tick_at(110000);
+    expect_served(ask(URL_SPEC), ENTRY_SWR);
+    assert_string_equal(w.out[0].request.if_none_match, "\"v1\"");
+    struct source_response r = {.status = 304};
+    r.header[SOURCE_HEADER_CACHE_CONTROL] = "max-age=200";
+    r.header[SOURCE_HEADER_ETAG] = "\"v1\"";
+    respond(0, r);
+    assert_int_equal(w.n_bundles, 1);
+    tick_at(199999);
+    c = ask(URL_SPEC);
+    assert_non_null(strstr(c->envelope, "aaaa"));
+    expect_served(c, ENTRY_FRESH);
+    tick_at(1);
+    expect_served(ask(URL_SPEC), ENTRY_SWR);
+    assert_string_equal(w.out[0].request.if_none_match, "\"v1\"");
+    reply_error(MS_ERR_CONNECT);
+}
+
+/* A 304 that nobody asked for says nothing. */
+static void test_not_modified_unasked(void **state)
+{
+    (void)state;
+    struct caller *c = ask(URL_SPEC);
+    reply_status(304);
+    expect_refused(c, MS_ERR_HTTP);
+}
+
+static void test_no_store(void **state)
+{
+    (void)state;
+    struct caller *c = ask(URL_SPEC), *d = ask(URL_SPEC);
+    reply_with(document_a, "no-store", NULL);
+    expect_served(c, ENTRY_FRESH);
+    expect_served(d, ENTRY_FRESH);
+    assert_false(fast_serves(URL_SPEC));
+    c = ask(URL_SPEC); /* the next one has to wait for its own */
+    assert_false(c->done);
+    assert_int_equal(w.n_fetches, 2);
+    reply_with(document_b, "no-store", NULL);
+    assert_non_null(strstr(c->envelope, "bbbb"));
+    expect_served(c, ENTRY_FRESH);
+    c = ask(URL_SPEC); /* and gets nothing when that does not come */
+    tick_at(ENTRY_FIRST_WAIT_MS);
+    expect_refused(c, MS_ERR_STALE);
+    reply_error(MS_ERR_CONNECT);
+    c = ask(URL_SPEC);
+    reply_error(MS_ERR_CONNECT);
+    expect_refused(c, MS_ERR_STALE);
+}
+
+/* max-age=0: who waited for the answer has a fresh one. */
+static void test_max_age_zero(void **state)
+{
+    (void)state;
+    struct caller *c = ask(URL_SPEC);
+    reply_with(document_a, "max-age=0", NULL);
+    expect_served(c, ENTRY_FRESH);
+    assert_false(fast_serves(URL_SPEC));
+    c = ask(URL_SPEC);
+    assert_false(c->done);
+    reply_error(MS_ERR_CONNECT);
+    expect_served(c, ENTRY_SIE);
+}
+
+static void test_must_revalidate(void **state)
+{
+    (void)state;
+    struct caller *c = ask(URL_SPEC);
+    reply_with(document_a, "max-age=100, must-revalidate", NULL);
+    expect_served(c, ENTRY_FRESH);
+    w.now.boot_ms += 99999; /* no tick: the fast path alone */
+    assert_true(fast_serves(URL_SPEC));
+    w.now.boot_ms += 1;
+    assert_false(fast_serves(URL_SPEC));
+    c = ask(URL_SPEC);
+    reply_error(MS_ERR_CONNECT);
+    expect_refused(c, MS_ERR_STALE);
+}
+
+static void test_max_age_of_query(void **state)
+{
+    (void)state;
+    have_location();
+    tick_at(20000);
+    expect_served(ask_with(URL_SPEC, false, 20), ENTRY_FRESH);
+    assert_int_equal(w.n_fetches, 1);
+    struct caller *c = ask_with(URL_SPEC, false, 19);
+    assert_false(c->done);
+    assert_int_equal(w.n_fetches, 2);
+    reply(document_b);
+    assert_non_null(strstr(c->envelope, "bbbb"));
+    expect_served(c, ENTRY_FRESH);
+    (void)end(ask_with(URL_SPEC, false, INT64_MAX));
+}
+
+/* ---- contracts ---- */
+
+static void test_contract(void **state)
+{
+    (void)state;
+    struct chain chain;
+
+    chain_init(&chain);
+    (void)chain_approve(&chain, document_a, NULL);
+    use_chain(&chain);
+    struct caller *c = ask(CHAIN_SPEC);
+    chain_replies();
+    assert_non_null(strstr(c->envelope, "\"trust\":\"proof\""));
+    expect_served(c, ENTRY_FRESH);
+    size_t fetches = w.n_fetches;
+    tick_at(12000 - 1); /* polled every 12 + U(0,4) s, for revocations in the newest state */
+    assert_int_equal(w.n_fetches, fetches);
+    tick_at(1);
+    assert_true(w.n_fetches > fetches);
+    use_chain(&chain);
+    chain_replies();
+    assert_int_equal(w.n_bundles, 1);
+
+    (void)chain_approve(&chain, document_b, NULL);
+    tick_at(60000);
+    use_chain(&chain);
+    chain_replies();
+    assert_int_equal(w.n_bundles, 2);
+    c = ask(CHAIN_SPEC);
+    assert_non_null(strstr(c->envelope, "bbbb"));
+    expect_served(c, ENTRY_FRESH);
+
+    chain_revoke_all(&chain); /* nothing approved is an answer */
+    tick_at(60000);
+    use_chain(&chain);
+    chain_replies();
+    c = ask(CHAIN_SPEC);
+    assert_non_null(strstr(c->envelope, "\"releases\":[]"));
+    expect_served(c, ENTRY_REVOKED);
+    struct answer_id id = id_of(CHAIN_SPEC);
+    answer_read_lock();
+    struct answer *a = table_find(w.table, &id);
+    assert_int_equal(a->n_sets, 0);
+    for (size_t p = REC_PROFILE_SEED; p < ANSWER_PROFILES; p++)
+        assert_int_equal(a->records_err[p], MS_OK);
+    answer_read_unlock();
+    stop();
+    chain_done(&chain);
+}
+
+/* Fetches succeed, but the chain stands still: it ages out at X all the same. */
+static void test_frozen_chain(void **state)
+{
+    (void)state;
+    struct chain chain;
+
+    chain_init(&chain);
+    (void)chain_approve(&chain, document_a, NULL);
+    use_chain(&chain);
+    int64_t block_s = chain_time(w.nodes[0].final);
+    struct caller *c = ask(CHAIN_SPEC);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    int64_t left_ms = (block_s + 21600 - w.now.wall_s) * 1000;
+    while (left_ms > 60000) {
+        tick_at(59000);
+        chain_replies();
+        left_ms -= 59000;
+        assert_true(fast_serves(CHAIN_SPEC));
+    }
+    tick_at(left_ms - 1);
+    chain_replies();
+    assert_true(fast_serves(CHAIN_SPEC));
+    w.now.boot_ms += 1; /* without a tick */
+    w.now.wall_s = CHAIN_GENESIS_S + 12 * 180 + (w.now.boot_ms - BOOT_MS) / 1000;
+    assert_false(fast_serves(CHAIN_SPEC));
+    c = ask(CHAIN_SPEC);
+    chain_replies();
+    expect_refused(c, MS_ERR_STALE);
+    stop();
+    chain_done(&chain);
+}
+
+/* An older block of the same state, by a node that lags, does not turn back the time of the chain.
+ */
+static void test_older_block(void **state)
+{
+    (void)state;
+    struct chain chain;
+
+    chain_init(&chain);
+    struct registry_release *r = chain_approve(&chain, document_a, NULL);
+    use_chain(&chain);
+    r->not_before_s = (uint64_t)chain_time(w.nodes[0].final);
+    struct caller *c = ask(CHAIN_SPEC);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    tick_at(60000);
+    for (size_t i = 0; i < 4; i++)
+        w.nodes[i].final -= 5;
+    chain_replies();
+    expect_served(ask(CHAIN_SPEC), ENTRY_FRESH); /* not revoked: the release stays in force */
+    stop();
+    chain_done(&chain);
+}
+
+static void test_conflict(void **state)
+{
+    (void)state;
+    struct chain chain, other;
+
+    chain_init(&chain);
+    (void)chain_approve(&chain, document_a, NULL);
+    chain_init(&other);
+    (void)chain_approve(&other, document_b, NULL);
+    use_chain(&chain);
+    struct caller *c = ask(CHAIN_SPEC);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+
+    use_chain(&other);
+    c = ask_with(CHAIN_SPEC, true, 0);
+    chain_replies();
+    expect_refused(c, MS_ERR_CONFLICT);
+    assert_int_equal(w.n_bundles, 2); /* both documents are kept */
+    assert_false(fast_serves(CHAIN_SPEC));
+    use_chain(&chain); /* the good one again does not clear it */
+    c = ask_with(CHAIN_SPEC, true, 0);
+    chain_replies();
+    expect_refused(c, MS_ERR_CONFLICT);
+    tick_at(3600000);
+    use_chain(&chain);
+    chain_replies();
+    c = ask(CHAIN_SPEC);
+    chain_replies();
+    expect_refused(c, MS_ERR_CONFLICT);
+    (void)chain_approve(&chain, document_b, NULL); /* a higher sequence does, at L3 */
+    use_chain(&chain);
+    c = ask_with(CHAIN_SPEC, true, 0);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    stop();
+    chain_done(&chain);
+    chain_done(&other);
+}
+
+/* A contradiction whose evidence cannot be stored is one all the same. */
+static void test_conflict_not_stored(void **state)
+{
+    (void)state;
+    struct chain chain, other;
+
+    chain_init(&chain);
+    (void)chain_approve(&chain, document_a, NULL);
+    chain_init(&other);
+    (void)chain_approve(&other, document_b, NULL);
+    use_chain(&chain);
+    struct caller *c = ask(CHAIN_SPEC);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    w.store_err = MS_ERR_STORE;
+    use_chain(&other);
+    c = ask_with(CHAIN_SPEC, true, 0);
+    chain_replies();
+    assert_false(c->serve);
+    free(c);
+    assert_false(fast_serves(CHAIN_SPEC));
+    stop();
+    chain_done(&chain);
+    chain_done(&other);
+}
+
+static void test_conflict_at_l2(void **state)
+{
+    (void)state;
+    struct chain chain, other;
+
+    w.options.policy.level = SPEC_LEVEL_L2;
+    core_set_options(w.core, &w.options);
+    chain_init(&chain);
+    (void)chain_approve(&chain, document_a, NULL);
+    chain_init(&other);
+    (void)chain_approve(&other, document_b, NULL);
+    use_chain(&chain);
+    struct caller *c = ask(CHAIN_SPEC);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    use_chain(&other);
+    c = ask_with(CHAIN_SPEC, true, 0);
+    chain_replies();
+    expect_refused(c, MS_ERR_CONFLICT);
+    (void)chain_approve(&chain, document_b, NULL);
+    use_chain(&chain);
+    c = ask_with(CHAIN_SPEC, true, 0);
+    chain_replies();
+    expect_refused(c, MS_ERR_CONFLICT); /* L2 is not enough to clear it */
+    stop();
+    chain_done(&chain);
+    chain_done(&other);
+}
+
+static void test_rollback(void **state)
+{
+    (void)state;
+    struct chain chain;
+
+    chain_init(&chain);
+    (void)chain_approve(&chain, document_a, NULL);
+    chain_touch(&chain);
+    use_chain(&chain);
+    struct caller *c = ask(CHAIN_SPEC);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    chain.snapshot.state.sequence--;
+    chain.snapshot.n_releases = 0;
+    c = ask_with(CHAIN_SPEC, true, 0);
+    use_chain(&chain);
+    chain_replies();
+    assert_int_equal(c->r.err, MS_ERR_ROLLBACK);
+    assert_non_null(strstr(c->envelope, "aaaa"));
+    expect_served(c, ENTRY_FRESH);
+    stop();
+    chain_done(&chain);
+}
+
+static void test_liar_is_benched(void **state)
+{
+    (void)state;
+    struct chain chain;
+
+    chain_init(&chain);
+    (void)chain_approve(&chain, document_a, NULL);
+    w.options.policy = play_policy(SPEC_LEVEL_L3, 2, 3);
+    core_set_options(w.core, &w.options);
+    w.nodes[0].lie = NODE_SNAPSHOT;
+    use_chain(&chain);
+    struct caller *c = ask(CHAIN_SPEC);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    assert_int_equal(w.n_benched, 1);
+    assert_true(w.benched[0]);
+    size_t asked = w.nodes[0].asked;
+    c = ask_with(CHAIN_SPEC, true, 0);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    assert_int_equal(w.nodes[0].asked, asked); /* not again */
+    stop();
+    chain_done(&chain);
+}
+
+static void test_release_windows(void **state)
+{
+    (void)state;
+    struct chain chain;
+
+    chain_init(&chain);
+    struct registry_release *a = chain_approve(&chain, document_a, NULL);
+    struct registry_release *b = chain_approve(&chain, document_b, NULL);
+    use_chain(&chain);
+    int64_t chain_s = chain_time(w.nodes[0].final);
+    a->not_after_s = (uint64_t)w.now.wall_s + 50;
+    b->not_before_s = (uint64_t)chain_s + 48; /* four blocks on */
+    struct caller *c = ask(CHAIN_SPEC);
+    chain_replies();
+    assert_non_null(strstr(c->envelope, "\"status\":\"pending\""));
+    expect_served(c, ENTRY_FRESH);
+    struct answer_id id = id_of(CHAIN_SPEC);
+
+    w.now.boot_ms += 50000 - 1; /* no tick: the fast path must end by itself */
+    w.now.wall_s += 49;
+    assert_true(fast_serves(CHAIN_SPEC));
+    w.now.boot_ms += 1;
+    w.now.wall_s += 1;
+    assert_false(fast_serves(CHAIN_SPEC));
+    c = ask(CHAIN_SPEC); /* a is over by our clock, b still waits for the chain's */
+    expect_served(c, ENTRY_REVOKED);
+    answer_read_lock();
+    assert_int_equal(table_find(w.table, &id)->n_sets, 0);
+    answer_read_unlock();
+    for (size_t i = 0; i < 4; i++)
+        w.nodes[i].final += 3;
+    c = ask_with(CHAIN_SPEC, true, 0);
+    chain_replies();
+    expect_served(c, ENTRY_REVOKED); /* one block too early */
+    for (size_t i = 0; i < 4; i++)
+        w.nodes[i].final += 1;
+    c = ask_with(CHAIN_SPEC, true, 0);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    answer_read_lock();
+    assert_int_equal(table_find(w.table, &id)->n_sets, 1);
+    assert_int_equal(table_find(w.table, &id)->set_release[0], 1);
+    answer_read_unlock();
+    stop();
+    chain_done(&chain);
+}
+
+static void test_valid_until(void **state)
+{
+    (void)state;
+    struct chain chain;
+
+    chain_init(&chain);
+    (void)chain_approve(&chain, document_a, NULL);
+    chain.snapshot.state.valid_until_s = (uint64_t)w.now.wall_s + 30;
+    use_chain(&chain);
+    struct caller *c = ask(CHAIN_SPEC);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    tick_at(31000 - 1); /* inclusive */
+    assert_true(fast_serves(CHAIN_SPEC));
+    tick_at(1);
+    assert_false(fast_serves(CHAIN_SPEC));
+    c = ask(CHAIN_SPEC);
+    chain_replies();
+    expect_refused(c, MS_ERR_STALE);
+    stop();
+    chain_done(&chain);
+}
+
+/* Numbers that a governance may well write: the end of time. */
+static void test_extremes(void **state)
+{
+    (void)state;
+    struct chain chain;
+
+    chain_init(&chain);
+    struct registry_release *r = chain_approve(&chain, document_a, NULL);
+    r->not_after_s = UINT64_MAX;
+    chain.snapshot.state.valid_until_s = UINT64_MAX;
+    chain.snapshot.state.sequence = UINT64_MAX;
+    use_chain(&chain);
+    struct caller *c = ask(CHAIN_SPEC);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    tick_at(30000);
+    assert_true(fast_serves(CHAIN_SPEC));
+    stop();
+    chain_done(&chain);
+}
+
+/* The wall clock is set forward: what ends by it ends, although no time has passed. */
+static void test_wall_clock_jumps(void **state)
+{
+    (void)state;
+    struct chain chain;
+
+    chain_init(&chain);
+    struct registry_release *r = chain_approve(&chain, document_a, NULL);
+    r->not_after_s = (uint64_t)w.now.wall_s + 1000;
+    use_chain(&chain);
+    struct caller *c = ask(CHAIN_SPEC);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    w.now.wall_s += 1000;
+    core_tick(w.core);
+    struct answer_id id = id_of(CHAIN_SPEC);
+    answer_read_lock();
+    assert_int_equal(table_find(w.table, &id)->n_sets, 0);
+    answer_read_unlock();
+    w.now.wall_s -= 4000; /* and far back: nothing signed can be judged by it */
+    core_tick(w.core);
+    assert_false(fast_serves(CHAIN_SPEC));
+    c = ask(CHAIN_SPEC);
+    assert_false(c->serve);
+    chain_replies();
+    expect_refused(c, MS_ERR_CLOCK);
+    stop();
+    chain_done(&chain);
+}
+
+/* A location's times are our own clock's: when that is put right, the next answer is believed
+ * again. */
+static void test_clock_put_right(void **state)
+{
+    (void)state;
+    have_location();
+    w.now.wall_s -= 86400;
+    core_tick(w.core);
+    assert_false(fast_serves(URL_SPEC));
+    struct caller *c = ask(URL_SPEC);
+    assert_false(c->done);
+    reply(document_a);
+    expect_served(c, ENTRY_FRESH);
+}
+
+static void test_options_reload(void **state)
+{
+    (void)state;
+    struct chain chain;
+
+    chain_init(&chain);
+    (void)chain_approve(&chain, document_a, NULL);
+    use_chain(&chain);
+    struct caller *c = ask(CHAIN_SPEC);
+    size_t out = w.n_out;
+    assert_true(out > 0);
+    struct sent old = w.out[0];
+    core_set_options(w.core, &w.options);
+    assert_int_equal(w.n_cancels, out);
+    assert_int_equal(w.n_out, out); /* asked again */
+    (void)old;
+    assert_false(c->done);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+
+    c = ask_with(CHAIN_SPEC, true, 0);
+    struct source_policy none = {.level = SPEC_LEVEL_L3, .quorum = 2};
+    w.options.policy = none;
+    core_set_options(w.core, &w.options); /* restarts, and fails at once */
+    assert_true(c->done);
+    assert_int_equal(c->r.err, MS_ERR_NO_RPC);
+    free(c);
+    stop();
+    chain_done(&chain);
+}
+
+/* ---- watchers ---- */
+
+struct watcher {
+    struct core_watcher watcher;
+    size_t n;
+    char state[32];
+};
+
+static void on_event(struct core_watcher *watcher, const char *envelope, size_t len)
+{
+    struct watcher *me = (struct watcher *)((char *)watcher - offsetof(struct watcher, watcher));
+    const char *at = strstr(envelope, "\"state\":\"");
+
+    me->n++;
+    assert_non_null(at);
+    assert_int_equal(strlen(envelope), len);
+    (void)snprintf(me->state, sizeof(me->state), "%.*s", (int)strcspn(at + 9, "\""), at + 9);
+}
+
+static void watch(struct watcher *me, const char *text)
+{
+    *me = (struct watcher){.watcher = {.id = id_of(text), .event = on_event}};
+    assert_int_equal(core_watch(w.core, &me->watcher, spec_of(text)), MS_OK);
+    settle();
+}
+
+static void test_watch(void **state)
+{
+    (void)state;
+    struct watcher one, two;
+
+    watch(&one, URL_SPEC);
+    assert_int_equal(one.n, 0);
+    assert_int_equal(w.n_fetches, 1);
+    reply(document_a);
+    assert_int_equal(one.n, 1);
+    assert_string_equal(one.state, "fresh");
+    watch(&two, URL_SPEC);
+    assert_int_equal(two.n, 1); /* at once */
+    assert_int_equal(w.n_fetches, 1);
+    for (size_t i = 0; i < 99; i++)
+        tick_at(1000);
+    assert_int_equal(one.n, 1);
+    tick_at(1000); /* SWR: the state changed; a watched entry is refreshed by itself */
+    assert_int_equal(one.n, 2);
+    assert_string_equal(one.state, "stale-while-revalidate");
+    assert_int_equal(w.n_fetches, 2);
+    reply(document_a);
+    assert_int_equal(one.n, 3);
+    assert_string_equal(one.state, "fresh");
+    (void)end(ask_with(URL_SPEC, false, 0));
+    struct caller *c = ask_with(URL_SPEC, true, 0);
+    reply(document_a); /* the same again: no event */
+    (void)end(c);
+    assert_int_equal(one.n, 3);
+    c = ask_with(URL_SPEC, true, 0);
+    reply(document_b);
+    (void)end(c);
+    assert_int_equal(one.n, 4);
+    assert_int_equal(two.n, 4);
+    core_unwatch(w.core, &one.watcher);
+    core_unwatch(w.core, &one.watcher); /* twice does no harm */
+    c = ask_with(URL_SPEC, true, 0);
+    reply(document_a);
+    (void)end(c);
+    assert_int_equal(one.n, 4);
+    assert_int_equal(two.n, 5);
+    core_unwatch(w.core, &two.watcher);
+}
+
+static void test_watch_error(void **state)
+{
+    (void)state;
+    struct watcher one;
+
+    watch(&one, URL_SPEC);
+    reply_status(404);
+    assert_int_equal(one.n, 1);
+    assert_string_equal(one.state, "negative");
+    tick_at(60000);
+    assert_int_equal(w.n_fetches, 2); /* tried again by itself */
+    reply(document_a);
+    assert_string_equal(one.state, "fresh");
+    core_unwatch(w.core, &one.watcher);
+}
+
+/* Who watches a list that may not be kept does not make us fetch it several times a second. */
+static void test_watch_no_store(void **state)
+{
+    (void)state;
+    struct watcher one;
+
+    watch(&one, URL_SPEC);
+    reply_with(document_a, "no-store", NULL);
+    assert_int_equal(one.n, 1);
+    for (size_t i = 0; i < 40; i++) { /* 10 s */
+        tick_at(250);
+        if (w.n_out > 0)
+            reply_with(document_a, "no-store", NULL);
+    }
+    assert_true(w.n_fetches <= 2);
+    for (size_t i = 0; i < 240; i++) { /* but it is asked again within a minute or so */
+        tick_at(250);
+        if (w.n_out > 0)
+            reply_with(document_b, "no-store", NULL);
+    }
+    assert_in_range(w.n_fetches, 2, 3);
+    core_unwatch(w.core, &one.watcher);
+}
+
+/* ---- the disk ---- */
+
+/* A row as store.c makes it from what was stored last. */
+static void row_from_last(struct core_loaded *row, struct entry facts, bool other_boot,
+                          int64_t age_ms)
+{
+    struct ms_diag diag = {0};
+    struct spec spec;
+
+    *row = (struct core_loaded){.found = true, .entry = facts};
+    spec_init(&spec);
+    enum ms_err err = bundle_verify(ms_buf_span(&w.last_bundle), &spec, &row->result, &diag);
+    if (err != MS_OK)
+        fail_msg("%s", diag.text);
+    row->set_hash = row->result->set_hash;
+    row->evidence = ms_sha256(ms_buf_span(&w.last_bundle));
+    row->entry.recheck = other_boot;
+    row->entry.checked_boot_ms = w.now.boot_ms - age_ms;
+    spec_done(&spec);
+}
+
+static struct entry stored_facts(const struct source_result *result)
+{
+    struct entry e = {0};
+    entry_accept(&e, result, ENTRY_CHANGED, w.now);
+    return e;
+}
+
+/* Store a location's answer, throw the core away, start another. */
+static void restart(struct core_loaded *row, bool other_boot, int64_t age_ms)
+{
+    have_location();
+    stop();
+    w.n_fetches = 0;
+    start();
+    row_from_last(row, (struct entry){0}, other_boot, age_ms);
+    struct entry facts = stored_facts(row->result);
+    facts.recheck = other_boot;
+    facts.checked_boot_ms = w.now.boot_ms - age_ms;
+    row->entry = facts;
+    w.row = row;
+}
+
+static void test_restart_fresh(void **state)
+{
+    (void)state;
+    struct core_loaded row;
+
+    restart(&row, false, 50000);
+    struct caller *c = ask(URL_SPEC);
+    assert_non_null(strstr(c->envelope, "aaaa"));
+    expect_served(c, ENTRY_FRESH);
+    assert_int_equal(w.n_fetches, 0);
+}
+
+static void test_restart_other_boot(void **state)
+{
+    (void)state;
+    struct core_loaded row;
+
+    restart(&row, true, 50000);
+    expect_served(ask(URL_SPEC), ENTRY_SWR);
+    assert_int_equal(w.n_fetches, 1);
+    reply(document_a);
+    expect_served(ask(URL_SPEC), ENTRY_FRESH);
+}
+
+static void test_restart_stale(void **state)
+{
+    (void)state;
+    struct core_loaded row;
+
+    restart(&row, false, 1000000); /* SIE: one try of at most a second */
+    struct caller *c = ask(URL_SPEC);
+    assert_false(c->done);
+    tick_at(ENTRY_SIE_WAIT_MS - 1);
+    assert_false(c->done);
+    tick_at(1);
+    expect_served(c, ENTRY_SIE);
+    reply(document_b);
+    expect_served(ask(URL_SPEC), ENTRY_FRESH);
+}
+
+static void test_restart_slow_disk(void **state)
+{
+    (void)state;
+    struct core_loaded row;
+
+    restart(&row, false, 1000000);
+    w.load_slow = true;
+    struct caller *c = ask(URL_SPEC);
+    tick_at(500);
+    settle_loads();
+    w.load_slow = false;
+    tick_at(ENTRY_SIE_WAIT_MS);
+    expect_served(c, ENTRY_SIE);
+    reply_error(MS_ERR_CONNECT);
+}
+
+static void test_restart_bad_evidence(void **state)
+{
+    (void)state;
+    struct core_loaded row = {.found = true,
+                              .err = MS_ERR_EVIDENCE,
+                              .entry = {.has_sequence = true, .floor_sequence = 9}};
+    struct chain chain;
+
+    chain_init(&chain);
+    (void)chain_approve(&chain, document_a, NULL); /* sequence 2 */
+    use_chain(&chain);
+    w.row = &row;
+    struct caller *c = ask(CHAIN_SPEC);
+    assert_false(c->done);
+    assert_string_equal(w.last_event, "stored-entry-refused");
+    chain_replies();
+    expect_refused(c, MS_ERR_ROLLBACK); /* the floor outlives the evidence */
+    chain.snapshot.state.sequence = 9;
+    c = ask_with(CHAIN_SPEC, true, 0);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    stop();
+    chain_done(&chain);
+}
+
+static void test_restart_conflict(void **state)
+{
+    (void)state;
+    struct core_loaded row = {.found = true,
+                              .entry = {.has_sequence = true,
+                                        .floor_sequence = 2,
+                                        .conflict = true,
+                                        .conflict_err = MS_ERR_CONFLICT}};
+    struct chain chain;
+
+    chain_init(&chain);
+    (void)chain_approve(&chain, document_a, NULL);
+    use_chain(&chain);
+    w.row = &row;
+    struct caller *c = ask(CHAIN_SPEC);
+    chain_replies();
+    expect_refused(c, MS_ERR_CONFLICT);
+    stop();
+    chain_done(&chain);
+}
+
+/* ---- kinds without a fetch ---- */
+
+static void test_inline(void **state)
+{
+    (void)state;
+    char text[1024];
+
+    (void)snprintf(text, sizeof(text), "inline:%s", document_a);
+    expect_served(ask(text), ENTRY_FRESH);
+    assert_int_equal(w.n_fetches, 0);
+    assert_int_equal(w.n_bundles, 1);
+    tick_at(INT64_C(400) * 86400 * 1000);
+    assert_true(fast_serves(text));
+    stop();
+    w.load_slow = true; /* the disk answers while the daemon stops: nothing new is begun */
+    start();
+    struct caller *c = ask(text);
+    core_stop(w.core);
+    settle_loads();
+    assert_int_equal(w.n_stores, 0);
+    expect_refused(c, MS_ERR_SHUTDOWN);
+}
+
+static void test_not_resolvable(void **state)
+{
+    (void)state;
+    w.random = UINT32_MAX;
+    expect_refused(ask("eip155:5:" CHAIN_ADDRESS), MS_ERR_NO_RPC);
+    expect_refused(ask("eip155:5:" CHAIN_ADDRESS), MS_ERR_NO_RPC);
+    assert_int_equal(w.n_fetches, 0);
+}
+
+/* ---- eviction and the end ---- */
+
+static void spec_number(char *out, size_t size, unsigned i)
+{
+    (void)snprintf(out, size, "url:https://h%u.example/x", i);
+}
+
+static void test_eviction(void **state)
+{
+    (void)state;
+    char text[64];
+    struct watcher kept;
+    size_t counts[ENTRY_CLOCK_SUSPECT + 1], sum = 0;
+
+    watch(&kept, URL_SPEC); /* the oldest, but watched */
+    reply_status(404);
+    for (unsigned i = 0; i < CORE_ENTRIES_MAX + 20; i++) {
+        spec_number(text, sizeof(text), i);
+        w.now.boot_ms += 1;
+        struct caller *c = ask(text);
+        reply_status(404);
+        expect_refused(c, MS_ERR_NOT_FOUND);
+    }
+    core_count(w.core, counts);
+    for (size_t s = 0; s <= ENTRY_CLOCK_SUSPECT; s++)
+        sum += counts[s];
+    assert_int_equal(sum, CORE_ENTRIES_MAX);
+    bool serve;
+    spec_number(text, sizeof(text), 5);
+    assert_false(fast(text, &serve)); /* gone, and out of the table */
+    spec_number(text, sizeof(text), 100);
+    assert_true(fast(text, &serve));
+    core_unwatch(w.core, &kept.watcher);
+    assert_int_equal(kept.n, 1);
+}
+
+/* A touch is stored while its entry goes. */
+static void test_evicted_while_touching(void **state)
+{
+    (void)state;
+    char text[64];
+
+    have_location();
+    w.store_slow = true;
+    struct caller *c = ask_with(URL_SPEC, true, 0);
+    reply(document_a);
+    expect_served(c, ENTRY_FRESH);
+    assert_int_equal(w.n_stores, 1);
+    for (unsigned i = 0; i < CORE_ENTRIES_MAX; i++) {
+        spec_number(text, sizeof(text), i);
+        w.now.boot_ms += 1;
+        c = ask(text);
+        reply_status(404);
+        (void)end(c);
+    }
+    bool serve;
+    assert_false(fast(URL_SPEC, &serve));
+    settle_stores();
+}
+
+static void test_full(void **state)
+{
+    (void)state;
+    static struct caller *callers[CORE_ENTRIES_MAX];
+    char text[64];
+
+    w.load_slow = true; /* every entry waits for the disk: none may go */
+    for (unsigned i = 0; i < CORE_ENTRIES_MAX; i++) {
+        spec_number(text, sizeof(text), i);
+        w.n_loads = 0;
+        callers[i] = ask(text);
+    }
+    expect_refused(ask(URL_SPEC), MS_ERR_OVERLOAD);
+    struct watcher one = {.watcher = {.id = id_of(URL_SPEC), .event = on_event}};
+    assert_int_equal(core_watch(w.core, &one.watcher, spec_of(URL_SPEC)), MS_ERR_OVERLOAD);
+    w.n_loads = 0;
+    stop();
+    for (unsigned i = 0; i < CORE_ENTRIES_MAX; i++)
+        expect_refused(callers[i], MS_ERR_SHUTDOWN);
+}
+
+static void test_draining(void **state)
+{
+    (void)state;
+    have_location();
+    struct caller *c = ask("url:https://b.example/x");
+    assert_false(core_drain(w.core));
+    expect_refused(ask(URL_SPEC), MS_ERR_SHUTDOWN);
+    reply(document_a);
+    expect_served(c, ENTRY_FRESH); /* in flight: finished */
+    assert_true(core_drain(w.core));
+    size_t fetches = w.n_fetches;
+    tick_at(600000);
+    struct answer_id id = id_of(URL_SPEC);
+    core_touch(w.core, &id);
+    assert_int_equal(w.n_fetches, fetches); /* nothing new is begun */
+}
+
+static void test_shutdown(void **state)
+{
+    (void)state;
+    struct watcher one;
+    struct caller *fetching = ask(URL_SPEC);
+    w.store_slow = true;
+    struct caller *storing = ask("url:https://b.example/x");
+    respond(1, (struct source_response){.status = 200, .body = ms_span_str(document_a)});
+    w.load_slow = true;
+    struct caller *loading = ask("url:https://c.example/x");
+    watch(&one, "url:https://d.example/x");
+    assert_int_equal(w.n_stores, 1);
+    assert_int_equal(w.n_loads, 2);
+    stop();
+    expect_refused(fetching, MS_ERR_SHUTDOWN);
+    expect_refused(storing, MS_ERR_SHUTDOWN);
+    expect_refused(loading, MS_ERR_SHUTDOWN);
+}
+
+/* Answers that come for an attempt that is over, or for nobody. */
+static void test_late_answers(void **state)
+{
+    (void)state;
+    struct source_response r = {
+        .id = 1, .status = 200, .body = ms_span_str(document_b), .time_s = w.now.wall_s};
+    struct caller *c = ask(URL_SPEC);
+    uint64_t tag = w.out[0].tag;
+    reply(document_a);
+    expect_served(c, ENTRY_FRESH);
+    core_response(w.core, tag, &r);
+    core_response(w.core, 0, &r);
+    core_response(w.core, UINT64_MAX, &r);
+    w.store_slow = true;
+    c = ask_with(URL_SPEC, true, 0);
+    reply(document_b);
+    core_response(w.core, tag, &r);
+    settle_stores();
+    expect_served(c, ENTRY_FRESH);
+}
+
+/* Every transcript the core writes replays, header bytes of any kind included. */
+static void test_odd_headers(void **state)
+{
+    (void)state;
+    struct source_result *result = NULL;
+    struct ms_diag diag = {0};
+    struct spec spec;
+    struct caller *c = ask(URL_SPEC);
+
+    reply_with(document_a, "max-age=100, x=\"\xff\xfe\"", "\"caf\xe9\"");
+    expect_served(c, ENTRY_FRESH);
+    spec_init(&spec);
+    enum ms_err err = bundle_verify(ms_buf_span(&w.last_bundle), &spec, &result, &diag);
+    if (err != MS_OK)
+        fail_msg("%s", diag.text);
+    assert_string_equal(result->etag, "\"caf\xe9\"");
+    assert_int_equal(result->life.fresh_s, 100);
+    source_result_free(result);
+    spec_done(&spec);
+    c = ask_with(URL_SPEC, true, 0);
+    assert_string_equal(w.out[0].request.if_none_match, "\"caf\xe9\"");
+    reply_with(document_b, "max-age=100", "\"caf\xe9 2\"");
+    expect_served(c, ENTRY_FRESH);
+    err = bundle_verify(ms_buf_span(&w.last_bundle), &spec, &result, &diag);
+    if (err != MS_OK)
+        fail_msg("%s", diag.text);
+    source_result_free(result);
+    spec_done(&spec);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_single_flight),
+        T(test_waiters_max),
+        T(test_not_before_stored),
+        T(test_store_fails),
+        T(test_store_fails_best_effort),
+        T(test_deadlines),
+        T(test_states_by_time),
+        T(test_fast_until),
+        T(test_expires_while_waiting),
+        T(test_refresh_success),
+        T(test_not_found),
+        T(test_not_found_after_good),
+        T(test_backoff_and_force),
+        T(test_not_modified),
+        T(test_not_modified_unasked),
+        T(test_no_store),
+        T(test_max_age_zero),
+        T(test_must_revalidate),
+        T(test_max_age_of_query),
+        T(test_contract),
+        T(test_frozen_chain),
+        T(test_older_block),
+        T(test_conflict),
+        T(test_conflict_not_stored),
+        T(test_conflict_at_l2),
+        T(test_rollback),
+        T(test_liar_is_benched),
+        T(test_release_windows),
+        T(test_valid_until),
+        T(test_extremes),
+        T(test_wall_clock_jumps),
+        T(test_clock_put_right),
+        T(test_options_reload),
+        T(test_watch),
+        T(test_watch_error),
+        T(test_watch_no_store),
+        T(test_restart_fresh),
+        T(test_restart_other_boot),
+        T(test_restart_stale),
+        T(test_restart_slow_disk),
+        T(test_restart_bad_evidence),
+        T(test_restart_conflict),
+        T(test_inline),
+        T(test_not_resolvable),
+        T(test_eviction),
+        T(test_evicted_while_touching),
+        T(test_full),
+        T(test_draining),
+        T(test_shutdown),
+        T(test_late_answers),
+        T(test_odd_headers),
+    };
+    return cmocka_run_group_tests(tests, make_documents, NULL);
+}

@@ -1,0 +1,515 @@
+/* tests/support/chain.c - a synthetic chain and its nodes. */
+#include "tests/support/chain.h"
+
+#include "eth/slot.h"
+
+#include "contracts-abi/registry_abi.h"
+#include "eth/abi.h"
+#include "eth/header.h"
+#include "eth/mpt.h"
+#include "tests/support/trie.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TEXT_MAX_BYTES ((size_t)4 << 20)
+#define HEX32 "0x%064x"
+
+static void must(bool ok)
+{
+    if (!ok)
+        abort();
+}
+
+static struct ms_span keep(struct ms_arena *arena, struct ms_span bytes)
+{
+    char *copy = ms_arena_strdup(arena, bytes);
+    must(copy != NULL);
+    return ms_span_of(copy, bytes.len);
+}
+
+/* ---- the registry ---- */
+
+int64_t chain_time(uint64_t number)
+{
+    return CHAIN_GENESIS_S + 12 * (int64_t)number;
+}
+
+void chain_init(struct chain *c)
+{
+    struct ms_buf address = MS_BUF_INIT(ETH_ADDR_BYTES);
+
+    *c = (struct chain){.arena = MS_ARENA_INIT((size_t)64 << 20), .id = 1,
+                         .told = json_object()};
+    must(c->told != NULL);
+    must(eth_data_parse(ms_span_str(CHAIN_ADDRESS), &address) == MS_OK);
+    memcpy(c->registry.b, address.ptr, ETH_ADDR_BYTES);
+    ms_buf_done(&address);
+    c->snapshot.releases = c->releases;
+    c->snapshot.state = (struct registry_state){
+        .sequence = 1, .updated_block = 1, .updated_at_s = (uint64_t)chain_time(1)};
+    memset(c->snapshot.state.owner.b, 0x0e, ETH_ADDR_BYTES);
+}
+
+void chain_done(struct chain *c)
+{
+    json_decref(c->told);
+    ms_arena_done(&c->arena);
+}
+
+void chain_touch(struct chain *c)
+{
+    c->snapshot.state.sequence++;
+}
+
+struct registry_release *chain_approve(struct chain *c, const char *document, const char *uri)
+{
+    size_t n = c->snapshot.n_releases++;
+    struct registry_release *r = &c->releases[n];
+
+    chain_touch(c);
+    must(n < REGISTRY_RELEASES_MAX);
+    c->documents[n] = keep(&c->arena, ms_span_str(document));
+    *r = (struct registry_release){
+        .id = (n > 0 ? c->releases[n - 1].id : 0) + 1,
+        .version = n + 1,
+        .approved_seq = c->snapshot.state.sequence,
+        .payload_format = 1,
+        .payload_size = (uint32_t)strlen(document),
+        .payload_hash = ms_sha256(ms_span_str(document)),
+        .uri = keep(&c->arena, ms_span_str(uri == NULL ? "" : uri)),
+    };
+    if (uri == NULL)
+        r->payload = c->documents[n];
+    return r;
+}
+
+void chain_revoke_all(struct chain *c)
+{
+    chain_touch(c);
+    c->snapshot.n_releases = 0;
+}
+
+const char *chain_document(uint8_t byte)
+{
+    static char text[512];
+    char hex[97];
+
+    for (size_t i = 0; i < 48; i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", byte);
+    (void)snprintf(text, sizeof(text),
+                   "[{\"measurement_id\":\"m%02x\",\"attestation_type\":\"dcap-tdx\","
+                   "\"measurements\":{\"0\":{\"expected\":\"%s\"}}}]",
+                   byte, hex);
+    return text;
+}
+
+/* ---- the call's answer ---- */
+
+static struct eth_abi_value addr_value(const struct eth_addr *addr)
+{
+    struct eth_abi_value value = {.kind = ETH_ABI_ADDRESS};
+    memcpy(value.word.b + ETH_WORD_BYTES - ETH_ADDR_BYTES, addr->b, ETH_ADDR_BYTES);
+    return value;
+}
+
+static struct eth_abi_value word_value(const uint8_t *bytes)
+{
+    struct eth_word word;
+    memcpy(word.b, bytes, ETH_WORD_BYTES);
+    return eth_abi_bytes32(&word);
+}
+
+static struct eth_abi_value *items(struct ms_arena *arena, size_t n)
+{
+    struct eth_abi_value *out = ms_arena_alloc(arena, n + 1, sizeof(*out));
+    must(out != NULL);
+    return out;
+}
+
+static void encode_snapshot(const struct registry_snapshot *s, struct ms_buf *out)
+{
+    struct ms_arena arena = MS_ARENA_INIT((size_t)8 << 20);
+    const struct eth_abi_type *type = NULL;
+    const struct registry_state *t = &s->state;
+    struct eth_hash releases_hash = registry_releases_hash(s);
+    struct eth_abi_value state[] = {
+        eth_abi_u64(t->sequence),      eth_abi_u64(t->updated_at_s),  eth_abi_u64(t->updated_block),
+        eth_abi_u64(t->valid_until_s), eth_abi_u64(t->min_delay_s),   addr_value(&t->owner),
+        addr_value(&t->guardian),      word_value(t->history_hash.b), word_value(releases_hash.b)};
+    struct eth_abi_value *releases = items(&arena, s->n_releases);
+    struct eth_abi_value *payloads = items(&arena, s->n_releases);
+
+    for (size_t i = 0; i < s->n_releases; i++) {
+        const struct registry_release *r = &s->releases[i];
+        struct eth_abi_value *of = items(&arena, 9);
+        of[0] = eth_abi_u64(r->id);
+        of[1] = eth_abi_u64(r->version);
+        of[2] = eth_abi_u64(r->not_before_s);
+        of[3] = eth_abi_u64(r->not_after_s);
+        of[4] = eth_abi_u64(r->approved_seq);
+        of[5] = eth_abi_u64(r->payload_format);
+        of[6] = eth_abi_u64(r->payload_size);
+        of[7] = word_value(r->payload_hash.b);
+        of[8] = (struct eth_abi_value){.kind = ETH_ABI_STRING, .bytes = r->uri};
+        releases[i] = (struct eth_abi_value){.kind = ETH_ABI_TUPLE, .n = 9, .items = of};
+        payloads[i] = (struct eth_abi_value){.kind = ETH_ABI_BYTES, .bytes = r->payload};
+    }
+    struct eth_abi_value all[] = {{.kind = ETH_ABI_TUPLE, .n = MS_ARRAY_LEN(state), .items = state},
+                                  {.kind = ETH_ABI_ARRAY, .n = s->n_releases, .items = releases},
+                                  {.kind = ETH_ABI_ARRAY, .n = s->n_releases, .items = payloads}};
+    struct eth_abi_value value = {.kind = ETH_ABI_TUPLE, .n = 3, .items = all};
+    must(eth_abi_params_parse(ms_span_str(REGISTRY_RETURNS_SNAPSHOT_WITH_PAYLOADS), &arena,
+                              &type) == MS_OK &&
+         eth_abi_encode(type, &value, out) == MS_OK);
+    ms_arena_done(&arena);
+}
+
+static json_t *hex_json(struct ms_span bytes)
+{
+    struct ms_buf text = MS_BUF_INIT(TEXT_MAX_BYTES);
+
+    (void)ms_buf_add_str(&text, "0x");
+    (void)ms_buf_add_hex(&text, bytes);
+    must(ms_buf_err(&text) == MS_OK);
+    json_t *out = json_stringn((const char *)text.ptr, text.len);
+    ms_buf_done(&text);
+    return out;
+}
+
+static json_t *call_json(const struct node *node)
+{
+    struct ms_buf data = MS_BUF_INIT(TEXT_MAX_BYTES);
+    struct registry_snapshot lie = node->chain->snapshot;
+
+    if (node->lie == NODE_CALL_EMPTY || node->chain->no_account)
+        return json_string("0x");
+    if (node->lie == NODE_GARBAGE)
+        return json_string("0x00112233");
+    if (node->lie == NODE_SNAPSHOT)
+        lie.state.min_delay_s ^= 1;
+    encode_snapshot(&lie, &data);
+    if (node->lie ==
+        NODE_PAYLOAD) /* the last byte of the last payload is padding: go back to text */
+        for (size_t i = data.len; i-- > 0;)
+            if (data.ptr[i] == ']') {
+                data.ptr[i] = ' ';
+                break;
+            }
+    json_t *out = hex_json(ms_buf_span(&data));
+    ms_buf_done(&data);
+    return out;
+}
+
+/* ---- state ---- */
+
+struct state { /* roots and proofs of the registry's account and its slot 0 */
+    struct ms_arena arena;
+    struct eth_hash root, storage_root, code_hash;
+    struct eth_word slot0;
+    struct trie_proof account, storage, implementation;
+    struct ms_span code; /* empty for the reference registry's: nobody asks for it */
+};
+
+static struct ms_span add_account(struct ms_arena *arena, uint64_t nonce,
+                                  const struct eth_hash *storage, const struct eth_hash *code)
+{
+    struct ms_buf payload = MS_BUF_INIT(256), list = MS_BUF_INIT(256);
+    struct eth_word n = eth_word_u64(nonce), zero = {0};
+
+    (void)eth_rlp_add_word(&payload, &n);
+    (void)eth_rlp_add_word(&payload, &zero);
+    (void)eth_rlp_add_string(&payload, eth_hash_span(storage));
+    (void)eth_rlp_add_string(&payload, eth_hash_span(code));
+    must(eth_rlp_add_list(&list, ms_buf_span(&payload)) == MS_OK);
+    struct ms_span out = keep(arena, ms_buf_span(&list));
+    ms_buf_done(&payload);
+    ms_buf_done(&list);
+    return out;
+}
+
+static struct ms_span path_of(struct ms_arena *arena, struct ms_span key)
+{
+    struct eth_hash hash = eth_keccak256(key);
+    return keep(arena, eth_hash_span(&hash));
+}
+
+static void state_build(const struct chain *c, struct state *s)
+{
+    static const struct eth_hash known = REGISTRY_CODE_HASH;
+    static const struct eth_word key0;
+    static const uint8_t others[3][ETH_ADDR_BYTES] = {{1}, {2}, {3}};
+    struct ms_buf value = MS_BUF_INIT(64);
+    struct eth_word key1 = eth_word_u64(1);
+    struct eth_word impl_key = eth_slot_eip1967("eip1967.proxy.implementation");
+    static const uint8_t pointer[23] = {0xef, 0x01, 0x00, 0x42};
+    struct trie_entry slots[3], accounts[4];
+    size_t n = 0, n_slots = 0;
+
+    *s = (struct state){.arena = MS_ARENA_INIT((size_t)1 << 20)};
+    struct eth_hash commitment = registry_commitment(&c->snapshot);
+    struct ms_span path = path_of(&s->arena, eth_word_span(&key0));
+    if (!c->empty_slot0) {
+        memcpy(s->slot0.b, commitment.b, ETH_WORD_BYTES);
+        must(eth_rlp_add_word(&value, &s->slot0) == MS_OK);
+        slots[n_slots++] = (struct trie_entry){path, keep(&s->arena, ms_buf_span(&value))};
+    }
+    slots[n_slots++] = (struct trie_entry){path_of(&s->arena, eth_word_span(&key1)),
+                                           keep(&s->arena, ms_span_of("\x07", 1))};
+    if (!eth_word_is_zero(&c->implementation)) {
+        ms_buf_reset(&value);
+        must(eth_rlp_add_word(&value, &c->implementation) == MS_OK);
+        slots[n_slots++] = (struct trie_entry){path_of(&s->arena, eth_word_span(&impl_key)),
+                                               keep(&s->arena, ms_buf_span(&value))};
+    }
+    ms_buf_done(&value);
+    s->storage_root = trie_root(slots, n_slots, &s->arena, path, &s->storage);
+    (void)trie_root(slots, n_slots, &s->arena, path_of(&s->arena, eth_word_span(&impl_key)),
+                    &s->implementation);
+    if (c->strange_code)
+        s->code = c->delegated ? ms_span_of(pointer, sizeof(pointer)) : ms_span_str("strange");
+    s->code_hash = c->strange_code ? eth_keccak256(s->code) : known;
+
+    for (size_t i = 0; i < MS_ARRAY_LEN(others); i++)
+        accounts[n++] = (struct trie_entry){
+            path_of(&s->arena, ms_span_of(others[i], ETH_ADDR_BYTES)),
+            add_account(&s->arena, i + 1, &eth_empty_trie_root, &eth_empty_code_hash)};
+    path = path_of(&s->arena, ms_span_of(c->registry.b, ETH_ADDR_BYTES));
+    if (!c->no_account)
+        accounts[n++] =
+            (struct trie_entry){path, add_account(&s->arena, 1, &s->storage_root, &s->code_hash)};
+    s->root = trie_root(accounts, n, &s->arena, path, &s->account);
+}
+
+static json_t *nodes_json(const struct trie_proof *proof)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; i < proof->n; i++)
+        must(json_array_append_new(out, hex_json(proof->nodes[i])) == 0);
+    return out;
+}
+
+static json_t *proof_json(const struct node *node, const struct state *s, bool implementation)
+{
+    const struct chain *c = node->chain;
+    struct trie_proof account = s->account, storage = s->storage;
+    struct eth_addr address = c->registry;
+    struct eth_word value = s->slot0;
+    struct eth_word impl_key = eth_slot_eip1967("eip1967.proxy.implementation");
+    struct trie_proof none = {0};
+    char key[67];
+
+    if (node->lie == NODE_PROOF_ACCOUNT)
+        address.b[0] ^= 1;
+    if (node->lie == NODE_PROOF_TRUNCATED)
+        account.n--;
+    if (node->lie == NODE_PROOF_DOUBLED) {
+        account.nodes[account.n] = account.nodes[account.n - 1];
+        account.n++;
+    }
+    if (node->lie == NODE_PROOF_VALUE)
+        value.b[31] ^= 1;
+    (void)snprintf(key, sizeof(key), HEX32, node->lie == NODE_PROOF_KEY ? 1u : 0u);
+    json_t *code = c->no_account ? hex_json(eth_hash_span(&eth_empty_code_hash))
+                                 : hex_json(eth_hash_span(&s->code_hash));
+    json_t *root = c->no_account ? hex_json(eth_hash_span(&eth_empty_trie_root))
+                                 : hex_json(eth_hash_span(&s->storage_root));
+    if (c->no_account || c->empty_slot0)
+        value = (struct eth_word){0};
+    json_t *slot = implementation ? NULL : json_pack("{s:s, s:o, s:o}", "key", key, "value", hex_json(eth_word_span(&value)),
+                             "proof", nodes_json(c->no_account ? &none : &storage));
+    if (implementation)
+        slot = json_pack("{s:o, s:o, s:o}", "key", hex_json(eth_word_span(&impl_key)), "value",
+                         hex_json(eth_word_span(&c->implementation)), "proof",
+                         nodes_json(c->no_account ? &none : &s->implementation));
+    json_t *out = json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:[o]}", "address",
+                            hex_json(ms_span_of(address.b, ETH_ADDR_BYTES)), "balance", "0x0",
+                            "nonce", c->no_account ? "0x0" : "0x1", "codeHash", code, "storageHash",
+                            root, "accountProof", nodes_json(&account), "storageProof", slot);
+    must(out != NULL);
+    return out;
+}
+
+/* ---- blocks ---- */
+
+static void set_quantity(json_t *block, const char *name, uint64_t value)
+{
+    char text[24];
+    (void)snprintf(text, sizeof(text), "0x%llx", (unsigned long long)value);
+    must(json_object_set_new(block, name, json_string(text)) == 0);
+}
+
+static void set_zeros(json_t *block, const char *name, size_t n)
+{
+    static const uint8_t zeros[256];
+    must(json_object_set_new(block, name, hex_json(ms_span_of(zeros, n))) == 0);
+}
+
+static json_t *block_json(const struct node *node, const struct state *s, uint64_t number,
+                          bool latest)
+{
+    static const char *const words[] = {
+        "parentHash", "sha3Uncles",      "transactionsRoot",      "receiptsRoot",
+        "mixHash",    "withdrawalsRoot", "parentBeaconBlockRoot", "requestsHash"};
+    struct ms_buf rlp = MS_BUF_INIT(ETH_HEADER_RLP_MAX_BYTES);
+    json_t *block = json_object();
+    uint64_t time_s = (uint64_t)chain_time(number);
+
+    if (node->lie == NODE_NULL_BLOCK) {
+        json_decref(block);
+        return json_null();
+    }
+    if (node->lie == NODE_FUTURE)
+        time_s = (uint64_t)node->now_s + 16;
+    if (node->lie == NODE_FUTURE_2_63)
+        time_s = UINT64_C(1) << 63;
+    for (size_t i = 0; i < MS_ARRAY_LEN(words); i++)
+        set_zeros(block, words[i], 32);
+    set_zeros(block, "miner", 20);
+    set_zeros(block, "logsBloom", 256);
+    set_zeros(block, "nonce", 8);
+    set_quantity(block, "difficulty", 0);
+    set_quantity(block, "number", number);
+    set_quantity(block, "gasLimit", 30000000);
+    set_quantity(block, "gasUsed", 0);
+    set_quantity(block, "timestamp", time_s);
+    set_quantity(block, "baseFeePerGas", 7);
+    set_quantity(block, "blobGasUsed", 0);
+    set_quantity(block, "excessBlobGas", 0);
+    must(json_object_set_new(block, "stateRoot", hex_json(eth_hash_span(&s->root))) == 0);
+    must(json_object_set_new(block, "extraData",
+                             json_string(node->lie == NODE_FORK ? "0x66" : "0x")) == 0);
+    must(eth_header_encode_json(block, &rlp, NULL) == MS_OK);
+    struct eth_hash hash = eth_keccak256(ms_buf_span(&rlp));
+    ms_buf_done(&rlp);
+    must(json_object_set_new(block, "hash", hex_json(eth_hash_span(&hash))) == 0);
+    if (node->lie == NODE_HEADER_FIELD && !latest)
+        set_quantity(block, "gasUsed", 1);
+    return block;
+}
+
+/* ---- nodes ---- */
+
+static json_t *error_json(int code, const char *message)
+{
+    return json_pack("{s:{s:i, s:s}}", "error", "code", code, "message", message);
+}
+
+static json_t *result_json(json_t *result)
+{
+    return json_pack("{s:o}", "result", result);
+}
+
+static json_t *answer_block(const struct node *node, const struct state *s, const char *name)
+{
+    uint64_t number = 0;
+
+    if (strcmp(name, "finalized") == 0)
+        number = node->lie == NODE_FINAL_ABOVE_HEAD ? node->head + 1 : node->final;
+    else if (strcmp(name, "latest") == 0)
+        number = node->head;
+    else
+        number = strtoull(name, NULL, 16);
+    if (name[0] == '0' && node->lie == NODE_OTHER_NUMBER)
+        number = node->final;
+    if (number > node->head && node->lie != NODE_FINAL_ABOVE_HEAD)
+        return result_json(json_null());
+    bool honest = node->lie < NODE_WRONG_CHAIN || node->lie > NODE_OTHER_NUMBER;
+    char key[24];
+    (void)snprintf(key, sizeof(key), "%llu", (unsigned long long)number);
+    json_t *old = honest ? json_object_get(node->chain->told, key) : NULL;
+    if (old != NULL && name[0] == '0')
+        return result_json(json_incref(old));
+    json_t *block = block_json(node, s, number, strcmp(name, "latest") == 0);
+    if (honest && name[0] != '0')
+        must(json_object_set(node->chain->told, key, block) == 0);
+    return result_json(block);
+}
+
+static json_t *answer_call(const struct node *node, const struct state *s, const json_t *call)
+{
+    const char *method = json_string_value(json_object_get(call, "method"));
+    const json_t *params = json_object_get(call, "params");
+
+    if (node->lie == NODE_ERRORS)
+        return error_json(-32000, "out of order");
+    if (strcmp(method, "eth_chainId") == 0)
+        return result_json(json_string(node->lie == NODE_WRONG_CHAIN ? "0x5" : "0x1"));
+    if (strcmp(method, "eth_getBlockByNumber") == 0)
+        return answer_block(node, s, json_string_value(json_array_get(params, 0)));
+    if (strcmp(method, "eth_getCode") == 0)
+        return result_json(hex_json(s->code));
+    bool is_call = strcmp(method, "eth_call") == 0;
+    const json_t *block = json_array_get(params, is_call ? 1 : 2);
+    must(json_is_string(block) || json_is_object(block));
+    if (node->lie == NODE_NO_EIP1898 && json_is_object(block))
+        return error_json(-32602, "invalid argument: hex string expected");
+    if (is_call && node->lie == NODE_REVERT)
+        return error_json(3, "execution reverted");
+    if (is_call && node->lie == NODE_CALL_ERROR)
+        return error_json(-32000, "header not found");
+    if (!is_call && node->lie == NODE_NO_PROOF)
+        return error_json(-32601, "the method eth_getProof does not exist");
+    if (is_call)
+        return result_json(call_json(node));
+    const char *key = json_string_value(json_array_get(json_array_get(params, 1), 0));
+    return result_json(proof_json(node, s, strspn(key + 2, "0") != 64));
+}
+
+static json_t *with_id(json_t *answer, json_t *id)
+{
+    must(json_object_set_new(answer, "jsonrpc", json_string("2.0")) == 0 &&
+         json_object_set(answer, "id", id) == 0);
+    return answer;
+}
+
+static json_t *answer_batch(const struct node *node, const struct state *s, const json_t *calls)
+{
+    json_t *out = json_array();
+
+    for (size_t i = 0; i < json_array_size(calls); i++) {
+        const json_t *call = json_array_get(calls, i);
+        size_t id_of = node->lie == NODE_IDS_REPEATED ? 0 : i;
+        json_t *answer = with_id(answer_call(node, s, call),
+                                 json_object_get(json_array_get(calls, id_of), "id"));
+        must((node->lie == NODE_REVERSED ? json_array_insert_new(out, 0, answer)
+                                         : json_array_append_new(out, answer)) == 0);
+    }
+    if (node->lie == NODE_PARTIAL)
+        must(json_array_remove(out, 0) == 0);
+    return out;
+}
+
+void node_answer(struct node *node, struct ms_span request, struct node_answer *ret)
+{
+    static const struct ms_json_limits limits = {1u << 20, 16, 4096, 0};
+    json_t *root = NULL, *out = NULL;
+    struct state state;
+
+    *ret = (struct node_answer){.status = 200, .body = MS_BUF_INIT(TEXT_MAX_BYTES)};
+    node->asked++;
+    must(ms_json_parse(request, &limits, &root, NULL) == MS_OK);
+    state_build(node->chain, &state);
+    bool batch = json_is_array(root);
+    if (node->lie == NODE_DEAD) {
+        ret->err = MS_ERR_TIMEOUT;
+    } else if (node->lie == NODE_500 || (batch && node->lie == NODE_BATCH_413)) {
+        ret->status = node->lie == NODE_500 ? 500 : 413;
+        (void)ms_buf_add_str(&ret->body, "<html>no</html>");
+    } else if (node->lie == NODE_NOT_JSON) {
+        (void)ms_buf_add_str(&ret->body, "{\"jsonrpc\"");
+    } else if (node->lie == NODE_OVERSIZE) {
+        while (ret->body.len <= (size_t)1 << 20)
+            (void)ms_buf_add_str(&ret->body, "                ");
+    } else if (batch && node->lie == NODE_BATCH_ERROR) {
+        out = with_id(error_json(-32600, "batch too large"), json_null());
+    } else {
+        out = batch ? answer_batch(node, &state, root)
+                    : with_id(answer_call(node, &state, root), json_object_get(root, "id"));
+    }
+    if (out != NULL)
+        must(ms_json_dump(out, &ret->body) == MS_OK);
+    json_decref(out);
+    json_decref(root);
+    ms_arena_done(&state.arena);
+}

@@ -1,0 +1,96 @@
+/* tests/support/chain.h - a small synthetic chain with one measurement registry, and nodes that tell about
+ * it, honestly or not. A block carries the state the registry has when it is first told of; give nodes a higher
+ * block for a new state. A block's time is CHAIN_GENESIS_S + 12 * number. Proofs come from tests/support/trie.h, hashes are real.
+ * Aborts when memory is short. */
+#ifndef MS_TESTS_CHAIN_H
+#define MS_TESTS_CHAIN_H
+
+#include "resolver/source/registry.h"
+
+#define CHAIN_GENESIS_S INT64_C(1700000000)
+#define CHAIN_ADDRESS "0xae519fc2ba8e6ffe6473195c092bf1bae986ff90"
+#define CHAIN_SPEC "eip155:1:" CHAIN_ADDRESS
+
+struct chain {
+    struct ms_arena arena;
+    uint64_t id;
+    struct eth_addr registry;
+    bool strange_code; /* the account's code is not the reference registry's */
+    bool no_account;   /* nothing at the address */
+    bool empty_slot0;
+    bool delegated;     /* strange code that is an EIP-7702 pointer */
+    struct eth_word implementation; /* of a proxy, in the EIP-1967 slot; zero: none */
+    struct registry_snapshot snapshot;
+    struct registry_release releases[REGISTRY_RELEASES_MAX];
+    struct ms_span documents[REGISTRY_RELEASES_MAX]; /* whole payloads, on chain or not */
+    json_t *told; /* by number: blocks that honest nodes called finalized or latest; they stay as they are */
+};
+
+/* An owner, sequence 1, no releases. */
+void chain_init(struct chain *chain);
+void chain_done(struct chain *chain);
+/* One operation each: the sequence grows by one. uri not NULL: the document is not on chain. */
+struct registry_release *chain_approve(struct chain *chain, const char *document, const char *uri);
+void chain_revoke_all(struct chain *chain);
+void chain_touch(struct chain *chain); /* as a heartbeat: sequence only */
+/* A measurement document with one DCAP record whose MRTD is `byte` 48 times; static storage. */
+const char *chain_document(uint8_t byte);
+
+int64_t chain_time(uint64_t number);
+
+enum node_lie {
+    NODE_HONEST = 0,
+    /* transport */
+    NODE_DEAD, /* no answer: MS_ERR_TIMEOUT */
+    NODE_500,
+    NODE_NOT_JSON,
+    NODE_OVERSIZE, /* more than the body cap */
+    /* batches; the first five still lead to an answer */
+    NODE_REVERSED,
+    NODE_BATCH_ERROR, /* one -32600 for the whole batch; single calls are answered */
+    NODE_BATCH_413,
+    NODE_PARTIAL, /* one answer of a batch is missing */
+    NODE_IDS_REPEATED,
+    NODE_ERRORS, /* HTTP 200, every call an error */
+    /* heads */
+    NODE_WRONG_CHAIN,
+    NODE_HEADER_FIELD, /* one field changed, hash kept */
+    NODE_FUTURE,       /* 16 s ahead of started */
+    NODE_FUTURE_2_63,
+    NODE_FINAL_ABOVE_HEAD,
+    NODE_NULL_BLOCK,
+    NODE_FORK,         /* another block at each height, hashing well */
+    NODE_OTHER_NUMBER, /* asked by number it says its finalized block */
+    /* data */
+    NODE_NO_EIP1898, /* only bare hashes */
+    NODE_NO_PROOF,   /* -32601 */
+    NODE_PROOF_ACCOUNT,
+    NODE_PROOF_KEY,
+    NODE_PROOF_TRUNCATED,
+    NODE_PROOF_DOUBLED,
+    NODE_PROOF_VALUE, /* the claim differs from the proof */
+    NODE_CALL_EMPTY,  /* "0x" */
+    NODE_REVERT,
+    NODE_CALL_ERROR, /* -32000 for eth_call */
+    NODE_SNAPSHOT,   /* well-formed, another state */
+    NODE_PAYLOAD,    /* a payload byte differs */
+    NODE_GARBAGE,    /* no ABI */
+};
+
+struct node {
+    const struct chain *chain;
+    enum node_lie lie;
+    uint64_t final, head; /* block numbers */
+    int64_t now_s;        /* for NODE_FUTURE */
+    size_t asked;         /* messages so far */
+};
+
+struct node_answer {
+    enum ms_err err;
+    uint32_t status;
+    struct ms_buf body; /* the caller's */
+};
+
+void node_answer(struct node *node, struct ms_span request, struct node_answer *ret);
+
+#endif
