@@ -96,20 +96,32 @@ static const char url_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst
 
 static enum ms_err encode(struct ms_span in, struct ms_buf *out, const char *digits, bool padded)
 {
-    for (size_t i = 0; i < in.len; i += 3) {
-        size_t n = in.len - i < 3 ? in.len - i : 3;
-        uint32_t v = (uint32_t)in.ptr[i] << 16 | (n > 1 ? (uint32_t)in.ptr[i + 1] << 8 : 0) |
-                     (n > 2 ? in.ptr[i + 2] : 0);
-        uint8_t four[4] = {(uint8_t)digits[v >> 18], (uint8_t)digits[v >> 12 & 63],
-                           (uint8_t)digits[v >> 6 & 63], (uint8_t)digits[v & 63]};
-        size_t keep = n + 1;
-        for (; padded && keep < 4; keep++)
-            four[keep] = '=';
-        enum ms_err err = ms_buf_add(out, ms_span_of(four, keep));
-        if (err != MS_OK)
-            return err;
+    size_t rest = in.len % 3, whole = in.len - rest;
+    size_t len = whole / 3 * 4 + (rest == 0 ? 0 : padded ? 4 : rest + 1);
+    uint8_t *to = ms_buf_room(out, len);
+
+    if (to == NULL)
+        return ms_buf_err(out);
+    for (size_t i = 0; i < whole; i += 3) {
+        uint32_t v =
+            (uint32_t)in.ptr[i] << 16 | (uint32_t)in.ptr[i + 1] << 8 | (uint32_t)in.ptr[i + 2];
+        *to++ = (uint8_t)digits[v >> 18];
+        *to++ = (uint8_t)digits[v >> 12 & 63];
+        *to++ = (uint8_t)digits[v >> 6 & 63];
+        *to++ = (uint8_t)digits[v & 63];
     }
-    return ms_buf_err(out);
+    if (rest > 0) {
+        uint32_t v = (uint32_t)in.ptr[whole] << 16 |
+                     (rest > 1 ? (uint32_t)in.ptr[whole + 1] << 8 : 0);
+        *to++ = (uint8_t)digits[v >> 18];
+        *to++ = (uint8_t)digits[v >> 12 & 63];
+        if (rest > 1 || padded)
+            *to++ = rest > 1 ? (uint8_t)digits[v >> 6 & 63] : '=';
+        if (padded)
+            *to++ = '=';
+    }
+    out->len += len;
+    return MS_OK;
 }
 
 enum ms_err ms_base64_encode(struct ms_span bytes, struct ms_buf *out)

@@ -96,7 +96,7 @@ static char *read_control_file(void)
     if (text == NULL)
         die("memory", proxy.control_file);
     if (file != NULL) {
-        (void)fread(text, 1, HEAD_MAX, file);
+        text[fread(text, 1, HEAD_MAX, file)] = '\0';
         (void)fclose(file);
     }
     return text;

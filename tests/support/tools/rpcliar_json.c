@@ -4,28 +4,23 @@
  *   upstream-at N URL        only block N is that of the other chain
  *   call-from URL            eth_call answered by another chain, at its latest block
  *   proof-from URL           eth_getProof likewise
- *   chain-id HEX
- *   header FIELD VALUE       a member of each block; its hash stays
- *   rehash FIELD VALUE       a member of each block, and the hash is that of the changed header.
- * Later calls at that hash are answered for the true block shift SECONDS            the timestamp
- * of each block, rehashed finalized-back N         the finalized block is N lower; `finalized-ahead
- * N` N higher swap-heads               latest when asked for finalized, and the other way round
- *   null METHOD              null instead of the result
- *   error METHOD CODE TEXT   an error instead of the result (_ for a space)
- *   no-eip1898               -32602 to a block named by an object
- *   call HEX                 the result of eth_call
- *   call-patch OLD NEW       HEX digits in the result of eth_call
- *   proof-address ADDR       the proof of another account, named as the one asked for
- *   proof-key KEY            the proof of another storage key, likewise
- *   proof-drop LIST          without its last node; LIST is account or storage
- *   proof-repeat LIST        its last node twice
- *   proof-flip LIST K        a bit of node K (from the root; counted from the end when K is last)
- *   proof-embed LIST         the child of the root stands inside of it, whatever its length
- *   proof-claim FIELD VALUE  a member of the answer, such as balance
- *   storage-value HEX        the value claimed for the storage key
- *   batch reverse|partial|repeat|extra|error|refuse|413
- *                            answers out of order, one missing, one twice, one too many, one error
- * for all, -32600 to all, HTTP 413 */
+ *   call-back N              eth_call answered for the block N below the finalized one; proof-back
+ * N likewise chain-id HEX header FIELD VALUE       a member of each block; its hash stays rehash
+ * FIELD VALUE       a member of each block, and the hash is that of the changed header. Later calls
+ * at that hash are answered for the true block shift SECONDS            the timestamp of each
+ * block, rehashed finalized-back N         the finalized block is N lower; `finalized-ahead N` N
+ * higher swap-heads               latest when asked for finalized, and the other way round null
+ * METHOD              null instead of the result error METHOD CODE TEXT   an error instead of the
+ * result (_ for a space) no-eip1898               -32602 to a block named by an object call HEX the
+ * result of eth_call call-patch OLD NEW       HEX digits in the result of eth_call proof-address
+ * ADDR       the proof of another account, named as the one asked for proof-key KEY            the
+ * proof of another storage key, likewise proof-drop LIST          without its last node; LIST is
+ * account or storage proof-repeat LIST        its last node twice proof-flip LIST K        a bit of
+ * node K (from the root; counted from the end when K is last) proof-embed LIST         the child of
+ * the root stands inside of it, whatever its length proof-claim FIELD VALUE  a member of the
+ * answer, such as balance storage-value HEX        the value claimed for the storage key batch
+ * reverse|partial|repeat|extra|error|refuse|413 answers out of order, one missing, one twice, one
+ * too many, one error for all, -32600 to all, HTTP 413 */
 #define _POSIX_C_SOURCE 200809L
 
 #include "tests/support/tools/rpcliar.h"
@@ -141,6 +136,25 @@ static void resolve_alias(json_t *params, size_t at)
         }
 }
 
+/* Other state than asked for: of the latest block of another chain, or of an older block. */
+static void change_state(const struct control *c, const char *url, const char *what, json_t *params,
+                         size_t at)
+{
+    char from[16], back[16], number[32];
+    const struct lie *lie;
+
+    (void)snprintf(from, sizeof(from), "%s-from", what);
+    (void)snprintf(back, sizeof(back), "%s-back", what);
+    resolve_alias(params, at);
+    if (lie_find(c, from) != NULL)
+        (void)json_array_set_new(params, at, json_string("latest"));
+    if ((lie = lie_find(c, back)) != NULL) {
+        uint64_t height = height_of(url, "finalized") - lie_number(lie, 0, 1);
+        (void)snprintf(number, sizeof(number), "0x%llx", (unsigned long long)height);
+        (void)json_array_set_new(params, at, json_string(number));
+    }
+}
+
 static void change_params(const struct control *c, const char *url, const char *method,
                           json_t *params)
 {
@@ -148,15 +162,10 @@ static void change_params(const struct control *c, const char *url, const char *
 
     if (is(method, "eth_getBlockByNumber"))
         change_block(c, url, params);
-    if (is(method, "eth_call")) {
-        resolve_alias(params, 1);
-        if (lie_find(c, "call-from") != NULL)
-            (void)json_array_set_new(params, 1, json_string("latest"));
-    }
+    if (is(method, "eth_call"))
+        change_state(c, url, "call", params, 1);
     if (is(method, "eth_getProof")) {
-        resolve_alias(params, 2);
-        if (lie_find(c, "proof-from") != NULL)
-            (void)json_array_set_new(params, 2, json_string("latest"));
+        change_state(c, url, "proof", params, 2);
         if ((lie = lie_find(c, "proof-address")) != NULL)
             (void)json_array_set_new(params, 0, json_string(lie->word[0]));
         if ((lie = lie_find(c, "proof-key")) != NULL)
@@ -165,20 +174,22 @@ static void change_params(const struct control *c, const char *url, const char *
 }
 
 static const char *choose_upstream(const struct control *c, const char *fallback,
-                                   const char *method, const json_t *params)
+                                   const char *method, json_t *params)
 {
     const struct lie *all = lie_find(c, "upstream"), *at = lie_find(c, "upstream-at");
     const struct lie *call = lie_find(c, "call-from"), *proof = lie_find(c, "proof-from");
-    const char *number = json_string_value(json_array_get(params, 0));
+    const char *block = json_string_value(json_array_get(params, 0));
 
     if (call != NULL && is(method, "eth_call"))
         return call->word[0];
     if (proof != NULL && is(method, "eth_getProof"))
         return proof->word[0];
-    if (at != NULL && is(method, "eth_getBlockByNumber") && number != NULL) {
-        uint64_t asked = number[0] == '0' ? quantity(number) : height_of(fallback, number);
-        if (asked == lie_number(at, 0, 0))
+    if (at != NULL && is(method, "eth_getBlockByNumber") && block != NULL) {
+        uint64_t asked = block[0] == '0' ? quantity(block) : height_of(fallback, block);
+        if (asked == lie_number(at, 0, 0)) {
+            use_number(params, asked); /* that chain's tags stand elsewhere */
             return at->word[1];
+        }
     }
     return all != NULL ? all->word[0] : fallback;
 }
@@ -207,8 +218,9 @@ static void lie_about_block(const struct control *c, json_t *block)
     const struct lie *lie;
     char text[32];
 
-    if ((lie = lie_find(c, "header")) != NULL)
-        set_str(block, lie->word[0], lie->word[1]);
+    for (size_t i = 0; i < c->n; i++)
+        if (is(c->lies[i].name, "header"))
+            set_str(block, c->lies[i].word[0], c->lies[i].word[1]);
     if ((lie = lie_find(c, "rehash")) != NULL)
         set_str(block, lie->word[0], lie->word[1]);
     if ((lie = lie_find(c, "shift")) != NULL) {
@@ -385,7 +397,7 @@ static json_t *answer_call(const struct control *c, const char *upstream, const 
     } else if (null != NULL && is(null->word[0], method)) {
         answer = json_pack("{s:n}", "result");
     } else {
-        const char *from = choose_upstream(c, upstream, method, asked);
+        const char *from = choose_upstream(c, upstream, method, params);
         change_params(c, from, method, params);
         answer = ask(from, method, params);
         if (answer != NULL)

@@ -74,6 +74,36 @@ static void test_round_trip(void **state)
     }
 }
 
+/* RFC 4648 section 10, and bytes that tell the alphabets apart. */
+static const struct {
+    const char *bytes, *std, *url;
+} encoded[] = {
+    {"", "", ""},
+    {"f", "Zg==", "Zg"},
+    {"fo", "Zm8=", "Zm8"},
+    {"foo", "Zm9v", "Zm9v"},
+    {"foob", "Zm9vYg==", "Zm9vYg"},
+    {"fooba", "Zm9vYmE=", "Zm9vYmE"},
+    {"\xfb\xff\xbf\xff", "+/+//w==", "-_-__w"},
+};
+
+static void test_encode(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < MS_ARRAY_LEN(encoded); i++) {
+        struct ms_buf out = MS_BUF_INIT(strlen(encoded[i].std) + strlen(encoded[i].url));
+        struct ms_span bytes = ms_span_str(encoded[i].bytes);
+        assert_int_equal(ms_base64_encode(bytes, &out), MS_OK);
+        assert_true(ms_span_eq_str(ms_buf_span(&out), encoded[i].std));
+        size_t len = out.len;
+        assert_int_equal(ms_base64url_encode(bytes, &out), MS_OK);
+        assert_true(ms_span_eq_str(ms_span_sub(ms_buf_span(&out), len, out.len), encoded[i].url));
+        if (bytes.len > 0) /* full to the byte */
+            assert_int_equal(ms_base64_encode(bytes, &out), MS_ERR_LIMIT);
+        ms_buf_done(&out);
+    }
+}
+
 static void test_limit(void **state)
 {
     (void)state;
@@ -87,6 +117,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_encode),
         cmocka_unit_test(test_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
