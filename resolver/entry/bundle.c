@@ -457,8 +457,10 @@ static enum ms_err verify_root(const json_t *root, struct spec *spec, struct ms_
         return malformed(diag, "its policy");
     if (!read_previous(json_object_get(root, "previous"), arena, &previous))
         return malformed(diag, "what was known before");
-    struct ms_now now = {json_integer_value(json_object_get(root, "time")),
-                         json_integer_value(json_object_get(root, "boot_ms"))};
+    struct ms_now now = {
+        .wall_s = json_integer_value(json_object_get(root, "time")),
+        .boot_ms = json_integer_value(json_object_get(root, "boot_ms")),
+    };
     err = source_new(spec, &policy, &previous, now, &source, &cause);
     if (err != MS_OK)
         return ms_diag_set(diag, MS_ERR_EVIDENCE, "the stored evidence cannot be replayed: %s",

@@ -14,7 +14,9 @@
 
 static struct ms_now at(int64_t after_ms)
 {
-    return (struct ms_now){WALL + after_ms / 1000, T0 + after_ms};
+    return (struct ms_now){.wall_s = WALL + after_ms / 1000,
+                           .boot_ms = T0 + after_ms,
+                           .wall_ms = (int32_t)(after_ms % 1000)};
 }
 
 /* F 100, W 60, E 3600, X 21600; evidence 1000 s old. */

@@ -637,7 +637,7 @@ static void test_vector(void **state)
         skip();
     for (size_t later = 0; later < 2; later++) {
         struct source_policy policy = play_policy(L3, 2, 2);
-        struct ms_now now = {0x69800f10 + 900, 5};
+        struct ms_now now = {.wall_s = 0x69800f10 + 900, .boot_ms = 5};
         struct source *source = NULL;
         struct source_request request;
         struct spec spec;
@@ -680,7 +680,7 @@ static void test_ids(void **state)
     (void)state;
     static const struct spec_context context;
     struct source_policy policy = play_policy(L1, 1, 1);
-    struct ms_now now = {NOW_S, 5};
+    struct ms_now now = {.wall_s = NOW_S, .boot_ms = 5};
     struct source *source = NULL;
     struct source_request request;
     struct spec spec;
