@@ -13,10 +13,14 @@ struct ms_arena {
     size_t max;  /* `used` may never exceed it */
 };
 
-#define MS_ARENA_INIT(max_bytes) {.head = NULL, .used = 0, .max = (max_bytes)}
+#define MS_ARENA_INIT(max_bytes)                    \
+    {                                               \
+        .head = NULL, .used = 0, .max = (max_bytes) \
+    }
 
 void ms_arena_done(struct ms_arena *arena);
-/* Zeroed, aligned for any type; NULL when the cap or the memory is exhausted, or count*size overflows. */
+/* Zeroed, aligned for any type; NULL when the cap or the memory is exhausted, or count*size
+ * overflows. */
 void *ms_arena_alloc(struct ms_arena *arena, size_t count, size_t size);
 /* A NUL-terminated copy of the bytes. NULL as above. */
 char *ms_arena_strdup(struct ms_arena *arena, struct ms_span text);

@@ -10,11 +10,12 @@ enum ms_base64_alphabet {
     MS_BASE64_URL,
 };
 
-/* Decode all of text, appending to `out`. Either alphabet, never both in one text; padding may be left
- * out but is exact where present; unused trailing bits must be zero; no white space.
+/* Decode all of text, appending to `out`. Either alphabet, never both in one text; padding may be
+ * left out but is exact where present; unused trailing bits must be zero; no white space.
  *   ret_alphabet  may be NULL; which alphabet the text shows
  *   ret_padded    may be NULL; whether '=' stood at the end (true also when none is needed)
- * MS_ERR_BASE64 with the fault and its column in diag; MS_ERR_LIMIT, MS_ERR_MEMORY from the buffer. */
+ * MS_ERR_BASE64 with the fault and its column in diag; MS_ERR_LIMIT, MS_ERR_MEMORY from the buffer.
+ */
 MS_MUST_USE enum ms_err ms_base64_decode(struct ms_span text, struct ms_buf *out,
                                          enum ms_base64_alphabet *ret_alphabet, bool *ret_padded,
                                          struct ms_diag *diag);

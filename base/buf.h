@@ -16,7 +16,10 @@ struct ms_buf {
     enum ms_err err; /* MS_OK, or why an append failed: MS_ERR_LIMIT, MS_ERR_MEMORY */
 };
 
-#define MS_BUF_INIT(max_bytes) {.ptr = NULL, .len = 0, .cap = 0, .max = (max_bytes), .err = MS_OK}
+#define MS_BUF_INIT(max_bytes)                                            \
+    {                                                                     \
+        .ptr = NULL, .len = 0, .cap = 0, .max = (max_bytes), .err = MS_OK \
+    }
 
 void ms_buf_done(struct ms_buf *buf);
 /* Forget content and error, keep the memory. */
@@ -29,7 +32,8 @@ enum ms_err ms_buf_add_str(struct ms_buf *buf, const char *text);
 enum ms_err ms_buf_add_byte(struct ms_buf *buf, uint8_t byte);
 enum ms_err ms_buf_add_hex(struct ms_buf *buf, struct ms_span bytes); /* lower case */
 enum ms_err ms_buf_addf(struct ms_buf *buf, const char *fmt, ...) MS_PRINTF(2, 3);
-/* Room for n more bytes, to be written by the caller at ptr+len, then len += used. NULL on error. */
+/* Room for n more bytes, to be written by the caller at ptr+len, then len += used. NULL on error.
+ */
 uint8_t *ms_buf_room(struct ms_buf *buf, size_t n);
 
 static inline enum ms_err ms_buf_err(const struct ms_buf *buf)

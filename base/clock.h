@@ -1,5 +1,5 @@
-/* base/clock.h - what "now" is. No clock is read here: the daemon's loop reads the clocks once a turn
- * and hands the value down, so everything time-dependent is a function of its arguments. */
+/* base/clock.h - what "now" is. No clock is read here: the daemon's loop reads the clocks once a
+ * turn and hands the value down, so everything time-dependent is a function of its arguments. */
 #ifndef MS_BASE_CLOCK_H
 #define MS_BASE_CLOCK_H
 

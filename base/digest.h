@@ -11,8 +11,8 @@ struct ms_sha256 {
     uint8_t b[MS_SHA256_BYTES];
 };
 
-/* OpenSSL's one-shot digest cannot fail short of memory corruption; a failure aborts in debug builds
- * and gives all zero otherwise, which matches nothing. */
+/* OpenSSL's one-shot digest cannot fail short of memory corruption; a failure aborts in debug
+ * builds and gives all zero otherwise, which matches nothing. */
 struct ms_sha256 ms_sha256(struct ms_span bytes);
 /* Over the concatenation of parts. */
 struct ms_sha256 ms_sha256_parts(const struct ms_span *parts, size_t n);

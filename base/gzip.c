@@ -9,7 +9,8 @@
 
 static enum ms_err over_limit(struct ms_diag *diag)
 {
-    return ms_diag_set(diag, MS_ERR_LIMIT, "gzip: the decompressed document exceeds the size limit");
+    return ms_diag_set(diag, MS_ERR_LIMIT,
+                       "gzip: the decompressed document exceeds the size limit");
 }
 
 /* Run inflate until the member ends; the output never grows past `cap` bytes. */

@@ -11,8 +11,8 @@ static enum ms_err fault(struct ms_diag *diag, enum ms_err err, size_t line, siz
     return ms_diag_set(diag, err, "JSON: %s (line %zu, column %zu)", what, line, column);
 }
 
-/* Depth and number of values, by bytes outside strings, and NUL bytes: what would be costly or misread
- * never reaches the parser. Other text that is not JSON may pass; the parser refuses it. */
+/* Depth and number of values, by bytes outside strings, and NUL bytes: what would be costly or
+ * misread never reaches the parser. Other text that is not JSON may pass; the parser refuses it. */
 static enum ms_err scan(struct ms_span text, const struct ms_json_limits *limits,
                         struct ms_diag *diag)
 {
@@ -87,8 +87,8 @@ static enum ms_err from_jansson(const json_error_t *error, struct ms_diag *diag)
     return fault(diag, err, line, column, error->text);
 }
 
-/* jansson's member names are C strings. Who asked for U+0000 gets U+FFFD in its place there, and then in
- * every string: RFC 8259 allows the text, so it parses. */
+/* jansson's member names are C strings. Who asked for U+0000 gets U+FFFD in its place there, and
+ * then in every string: RFC 8259 allows the text, so it parses. */
 static json_t *load_names_with_nul(struct ms_span text, size_t flags, json_error_t *error)
 {
     static const char nul[] = "\\u0000", shown[] = "\\ufffd";
@@ -109,8 +109,8 @@ static json_t *load_names_with_nul(struct ms_span text, size_t flags, json_error
     return root;
 }
 
-enum ms_err ms_json_parse(struct ms_span text, const struct ms_json_limits *limits, json_t **ret_root,
-                          struct ms_diag *diag)
+enum ms_err ms_json_parse(struct ms_span text, const struct ms_json_limits *limits,
+                          json_t **ret_root, struct ms_diag *diag)
 {
     if (text.len > limits->max_bytes)
         return ms_diag_set(diag, MS_ERR_LIMIT, "JSON: %zu bytes, the limit is %zu", text.len,

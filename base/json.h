@@ -1,6 +1,6 @@
-/* base/json.h - strict JSON (RFC 8259) over jansson, for hostile bytes: size, depth and number of values
- * are bounded before a tree is built; duplicate member names and U+0000 are refused unless asked for;
- * invalid UTF-8, a byte order mark, lone surrogates and trailing bytes always. Pure. */
+/* base/json.h - strict JSON (RFC 8259) over jansson, for hostile bytes: size, depth and number of
+ * values are bounded before a tree is built; duplicate member names and U+0000 are refused unless
+ * asked for; invalid UTF-8, a byte order mark, lone surrogates and trailing bytes always. Pure. */
 #ifndef MS_BASE_JSON_H
 #define MS_BASE_JSON_H
 
@@ -11,7 +11,7 @@
 enum ms_json_flag {
     MS_JSON_ALLOW_DUPLICATES = 1u << 0, /* last one wins; only for conformance tests */
     MS_JSON_ALLOW_NUL = 1u << 1,        /* \u0000 in strings: use json_string_length; in a
-                                       * member name it makes every one of them U+FFFD */
+                                         * member name it makes every one of them U+FFFD */
 };
 
 struct ms_json_limits {
@@ -38,8 +38,8 @@ MS_MUST_USE enum ms_err ms_json_print(const json_t *root, bool pretty, struct ms
  * escaped. */
 enum ms_err ms_json_add_string(struct ms_buf *out, struct ms_span text);
 
-/* A string member as a span (borrowed from the tree); the empty span with ptr NULL when the member is
- * missing or no string. */
+/* A string member as a span (borrowed from the tree); the empty span with ptr NULL when the member
+ * is missing or no string. */
 struct ms_span ms_json_member_str(const json_t *object, const char *name);
 
 #endif

@@ -1,5 +1,5 @@
-/* base/reader.h - a cursor over borrowed bytes that stays failed: after one read beyond the end every
- * later read gives zeros and ms_reader_ok is false, so many reads need one check. Pure. */
+/* base/reader.h - a cursor over borrowed bytes that stays failed: after one read beyond the end
+ * every later read gives zeros and ms_reader_ok is false, so many reads need one check. Pure. */
 #ifndef MS_BASE_READER_H
 #define MS_BASE_READER_H
 

@@ -54,7 +54,8 @@ struct ms_span ms_span_sub(struct ms_span a, size_t from, size_t len)
     return (struct ms_span){a.ptr + from, len < rest ? len : rest};
 }
 
-bool ms_span_cut(struct ms_span a, uint8_t byte, struct ms_span *ret_before, struct ms_span *ret_after)
+bool ms_span_cut(struct ms_span a, uint8_t byte, struct ms_span *ret_before,
+                 struct ms_span *ret_after)
 {
     size_t at = ms_span_find(a, byte);
     if (at == a.len)

@@ -35,7 +35,8 @@ size_t ms_span_find(struct ms_span a, uint8_t byte);
 /* Part from `from` (clamped) of at most `len` bytes (clamped). */
 struct ms_span ms_span_sub(struct ms_span a, size_t from, size_t len);
 /* Split at the first `byte`: false when there is none (outputs untouched). */
-bool ms_span_cut(struct ms_span a, uint8_t byte, struct ms_span *ret_before, struct ms_span *ret_after);
+bool ms_span_cut(struct ms_span a, uint8_t byte, struct ms_span *ret_before,
+                 struct ms_span *ret_after);
 /* memcmp order, shorter first when one is a prefix. */
 int ms_span_cmp(struct ms_span a, struct ms_span b);
 

@@ -28,9 +28,10 @@
 #define CACHE_DB_NAME "measured.db"
 #define CACHE_KEY_NAME "measured.hmac"
 #define CACHE_LOCK_NAME "measured.lock"
-#define CACHE_BOOT_ID_LEN 36u       /* characters of /proc/sys/kernel/random/boot_id */
-#define CACHE_TEXT_MAX_BYTES 32768u /* canonical text; SPEC_URL_MAX bounds what people can write \
-                                     */
+#define CACHE_BOOT_ID_LEN 36u /* characters of /proc/sys/kernel/random/boot_id */
+#define CACHE_TEXT_MAX_BYTES                                            \
+    32768u /* canonical text; SPEC_URL_MAX bounds what people can write \
+            */
 #define CACHE_VALIDATOR_MAX_BYTES 8192u /* etag, last_modified; a source drops longer ones */
 #define CACHE_KIND_MAX_BYTES 64u        /* change kind of a history row */
 #define CACHE_BLOB_MAX_BYTES ((size_t)16 << 20)

@@ -27,7 +27,8 @@ static int print_body(const struct cli *cli, struct ms_span text)
 
 /* Ask for an envelope; CLI_YES, or the exit code after the words. */
 static int ask_envelope(const struct cli *cli, const struct client_subject *subject,
-                        const char *path, struct client_reply *reply, struct view *view)
+                        const char *path, bool accept, struct client_reply *reply,
+                        struct view *view)
 {
     struct ms_buf target = MS_BUF_INIT(4 * SPEC_URL_MAX);
     bool refresh = strcmp(path, "/v1/refresh") == 0;
@@ -35,6 +36,8 @@ static int ask_envelope(const struct cli *cli, const struct client_subject *subj
     int code = CLI_YES;
 
     enum ms_err err = client_target(path, subject, NULL, &target);
+    if (accept)
+        (void)ms_buf_add_str(&target, "&accept=1");
     struct client_ask ask = {.socket = refresh ? "admin.sock" : "api.sock",
                              .target = ms_buf_str(&target),
                              .post = refresh,
@@ -77,7 +80,7 @@ static void say_state(struct cli *cli, const struct client_subject *subject, con
     }
     client_reply_init(&reply);
     view_init(&view);
-    if (ask_envelope(&quiet, subject, "/v1/resolve", &reply, &view) == CLI_YES)
+    if (ask_envelope(&quiet, subject, "/v1/resolve", false, &reply, &view) == CLI_YES)
         say_age(cli, &view);
     view_done(&view);
     client_reply_done(&reply);
@@ -125,14 +128,15 @@ static int print_view(const struct cli *cli, const struct view *view)
     return code;
 }
 
-static int show_envelope(struct cli *cli, const struct client_subject *subject, const char *path)
+static int show_envelope(struct cli *cli, const struct client_subject *subject, const char *path,
+                         bool accept)
 {
     struct client_reply reply;
     struct view view;
 
     client_reply_init(&reply);
     view_init(&view);
-    int code = ask_envelope(cli, subject, path, &reply, &view);
+    int code = ask_envelope(cli, subject, path, accept, &reply, &view);
     if (code == CLI_YES && cli->json) {
         if (strcmp(view.state, "fresh") != 0)
             say_age(cli, &view);
@@ -165,17 +169,19 @@ int cli_resolve(struct cli *cli, int argc, char **argv)
     int code = client_subject(cli, arg, &subject);
     if (code != CLI_YES)
         return code;
-    return cli->json ? show_envelope(cli, &subject, "/v1/resolve")
+    return cli->json ? show_envelope(cli, &subject, "/v1/resolve", false)
                      : resolve_records(cli, &subject, profile);
 }
 
 int cli_refresh(struct cli *cli, int argc, char **argv)
 {
+    bool accept = false;
+    const struct cli_option options[] = {{.name = "accept", .flag = &accept}};
     struct client_subject subject;
     const char *arg;
 
-    if (!cli_args(cli, argc, argv, NULL, 0, "SPEC|URL", &arg, 1, 1))
+    if (!cli_args(cli, argc, argv, options, MS_ARRAY_LEN(options), "SPEC|URL", &arg, 1, 1))
         return CLI_USAGE;
     int code = client_subject(cli, arg, &subject);
-    return code == CLI_YES ? show_envelope(cli, &subject, "/v1/refresh") : code;
+    return code == CLI_YES ? show_envelope(cli, &subject, "/v1/refresh", accept) : code;
 }

@@ -47,7 +47,8 @@ enum ms_err eth_addr_parse(struct ms_span text, struct eth_addr *ret_addr,
         return ms_diag_set(diag, MS_ERR_ADDRESS, "an address has 40 hex digits, this one has %zu",
                            digits.len);
     if (err != MS_OK)
-        return ms_diag_set(diag, MS_ERR_ADDRESS, "the address has a character that is no hex digit");
+        return ms_diag_set(diag, MS_ERR_ADDRESS,
+                           "the address has a character that is no hex digit");
     *ret_addr = addr;
     *ret_checksum = checksum_of(digits, &addr);
     return MS_OK;

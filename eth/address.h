@@ -14,8 +14,8 @@ struct eth_addr {
 
 enum eth_checksum {
     ETH_CHECKSUM_WRONG = 0, /* mixed case that is not EIP-55 */
-    ETH_CHECKSUM_NONE,      /* letters of one case only, and not its EIP-55 form: nothing to check */
-    ETH_CHECKSUM_RIGHT,     /* exactly the EIP-55 form (also when there are no letters) */
+    ETH_CHECKSUM_NONE,  /* letters of one case only, and not its EIP-55 form: nothing to check */
+    ETH_CHECKSUM_RIGHT, /* exactly the EIP-55 form (also when there are no letters) */
 };
 
 /* "0x" (lower-case x) and exactly 40 digits of any case. A wrong checksum is not an error here: the

@@ -78,7 +78,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     spec_init(&spec);
     must(spec_parse(ms_span_str("eip155:1:0xae519fc2ba8e6ffe6473195c092bf1bae986ff90"), &context,
                     &spec, NULL) == MS_OK);
-    must(source_new(&spec, &policy, NULL, (struct ms_now){.wall_s = NOW_S, .boot_ms = 1000}, &source, NULL) == MS_OK);
+    must(source_new(&spec, &policy, NULL, (struct ms_now){.wall_s = NOW_S, .boot_ms = 1000},
+                    &source, NULL) == MS_OK);
     drive(source, (uint8_t)(data[0] >> 2), ms_span_of(data + 1, size - 1));
     source_free(source);
     spec_done(&spec);

@@ -1,6 +1,6 @@
-/* fuzz/replay.c - stands in for libFuzzer: runs the target over every file of the folders named on the
- * command line, each as a heap block of its exact size (so that ASan sees one byte too far), and over
- * every prefix and a few bit flips of it. */
+/* fuzz/replay.c - stands in for libFuzzer: runs the target over every file of the folders named on
+ * the command line, each as a heap block of its exact size (so that ASan sees one byte too far),
+ * and over every prefix and a few bit flips of it. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -125,9 +125,9 @@ void table_free(struct table *table)
         return;
     ensure_registered();
     urcu_memb_read_lock();
-    cds_lfht_for_each_entry(table->map, &iter, answer, node)
-        if (cds_lfht_del(table->map, &answer->node) == 0)
-            urcu_memb_call_rcu(&answer->rcu, free_rcu);
+    cds_lfht_for_each_entry(table->map, &iter, answer,
+                            node) if (cds_lfht_del(table->map, &answer->node) == 0)
+        urcu_memb_call_rcu(&answer->rcu, free_rcu);
     urcu_memb_read_unlock();
     urcu_memb_barrier();
     (void)cds_lfht_destroy(table->map, NULL);
@@ -153,8 +153,8 @@ void table_publish(struct table *table, struct answer *answer)
 {
     ensure_registered();
     urcu_memb_read_lock();
-    struct cds_lfht_node *old = cds_lfht_add_replace(table->map, hash_of(&answer->id), same_id,
-                                                     &answer->id, &answer->node);
+    struct cds_lfht_node *old =
+        cds_lfht_add_replace(table->map, hash_of(&answer->id), same_id, &answer->id, &answer->node);
     if (old != NULL)
         urcu_memb_call_rcu(&caa_container_of(old, struct answer, node)->rcu, free_rcu);
     urcu_memb_read_unlock();

@@ -1,9 +1,10 @@
-/* resolver/daemon/answer.h - published answers: immutable objects that HTTP workers read without a lock.
+/* resolver/daemon/answer.h - published answers: immutable objects that HTTP workers read without a
+ * lock.
  *
- * The core thread makes an answer, puts it in the table and never touches it again; replacing it retires
- * the old one through RCU. Workers look it up inside a read section (answer_read_lock) and may use
- * everything in it until answer_read_unlock; the MHD responses in it count their own references, so a
- * queued one outlives the answer.
+ * The core thread makes an answer, puts it in the table and never touches it again; replacing it
+ * retires the old one through RCU. Workers look it up inside a read section (answer_read_lock) and
+ * may use everything in it until answer_read_unlock; the MHD responses in it count their own
+ * references, so a queued one outlives the answer.
  *
  * Threads: table_publish and table_remove from the core thread only; table_find from any registered
  * thread. */
@@ -32,7 +33,8 @@ struct shared_result {
     atomic_uint refs;
     struct source_result *result;
 };
-struct shared_result *shared_result_new(struct source_result *result); /* takes it; NULL: freed it */
+struct shared_result *
+shared_result_new(struct source_result *result); /* takes it; NULL: freed it */
 struct shared_result *shared_result_ref(struct shared_result *shared);
 void shared_result_unref(struct shared_result *shared);
 
@@ -40,23 +42,23 @@ struct answer {
     struct cds_lfht_node node;
     struct rcu_head rcu;
     struct answer_id id;
-    uint64_t generation;      /* grows with every publication of this id */
-    enum entry_state state;   /* as shown, REVOKED included */
+    uint64_t generation;    /* grows with every publication of this id */
+    enum entry_state state; /* as shown, REVOKED included */
     bool serve;
-    enum ms_err err;          /* when !serve */
+    enum ms_err err; /* when !serve */
     struct ms_diag diag;
-    int64_t fast_until_ms;    /* boot clock: from here on the core must be asked */
-    int64_t checked_boot_ms;  /* for max-age */
-    bool refresh_due;         /* serve, but tell the core somebody wants it */
+    int64_t fast_until_ms;   /* boot clock: from here on the core must be asked */
+    int64_t checked_boot_ms; /* for max-age */
+    bool refresh_due;        /* serve, but tell the core somebody wants it */
     atomic_bool refresh_posted;
     atomic_llong last_used_ms;
 
     struct shared_result *shared; /* when serve */
     size_t n_sets;
-    const struct rec_set **sets;  /* in force; into shared */
-    size_t *set_release;          /* index of each set's release */
+    const struct rec_set **sets; /* in force; into shared */
+    size_t *set_release;         /* index of each set's release */
 
-    char *envelope;           /* JSON text, always there */
+    char *envelope; /* JSON text, always there */
     size_t envelope_len;
     char trust[32];
     char etag[2 * MS_SHA256_BYTES + 3]; /* quoted, of the set in force */
@@ -79,8 +81,8 @@ void table_remove(struct table *table, const struct answer_id *id);
 /* Inside a read section. NULL when there is none. */
 struct answer *table_find(struct table *table, const struct answer_id *id);
 
-/* Read sections; the calling thread is registered with RCU on its first use and unregistered when it
- * ends. */
+/* Read sections; the calling thread is registered with RCU on its first use and unregistered when
+ * it ends. */
 void answer_read_lock(void);
 void answer_read_unlock(void);
 

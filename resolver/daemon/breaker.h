@@ -1,10 +1,10 @@
-/* resolver/daemon/breaker.h - when not to ask an upstream: a circuit breaker for each provider, and how long
- * to wait before the next try (ethereum.md 6.3, Retry).
+/* resolver/daemon/breaker.h - when not to ask an upstream: a circuit breaker for each provider, and
+ * how long to wait before the next try (ethereum.md 6.3, Retry).
  *
- * Five faults within 60 s open the breaker for 30 s; then one probe goes through, and its outcome closes or
- * reopens it. A provider whose answer failed verification is benched for an hour, which no success ends.
- * Pure: time comes in as a monotonic now_ms, randomness as a number. Not thread-safe. A zeroed struct is a
- * closed breaker. */
+ * Five faults within 60 s open the breaker for 30 s; then one probe goes through, and its outcome
+ * closes or reopens it. A provider whose answer failed verification is benched for an hour, which
+ * no success ends. Pure: time comes in as a monotonic now_ms, randomness as a number. Not
+ * thread-safe. A zeroed struct is a closed breaker. */
 #ifndef MS_BREAKER_H
 #define MS_BREAKER_H
 
@@ -38,7 +38,8 @@ struct breaker {
 enum breaker_state breaker_state(const struct breaker *breaker, int64_t now_ms);
 /* Whether a request may be made now, without making it: for source_provider.benched. */
 bool breaker_would_allow(const struct breaker *breaker, int64_t now_ms);
-/* Ask before each request. True from an open breaker whose time is up is the one probe: report its outcome. */
+/* Ask before each request. True from an open breaker whose time is up is the one probe: report its
+ * outcome. */
 bool breaker_allow(struct breaker *breaker, int64_t now_ms);
 /* The request was answered in a usable way. */
 void breaker_ok(struct breaker *breaker);
@@ -51,8 +52,8 @@ void breaker_reset(struct breaker *breaker);
 
 /* Full jitter: U(0, min(cap_ms, 1 s * 2^fails)); `random` is uniform over uint64_t. */
 int64_t backoff_ms(uint32_t fails, int64_t cap_ms, uint64_t random);
-/* Retry-After in seconds, clamped to [1, 600]: delay-seconds or an HTTP date (RFC 9110 10.2.3) against the
- * wall clock. 0 when text is NULL or neither. */
+/* Retry-After in seconds, clamped to [1, 600]: delay-seconds or an HTTP date (RFC 9110 10.2.3)
+ * against the wall clock. 0 when text is NULL or neither. */
 int64_t backoff_retry_after_s(const char *text, int64_t wall_s);
 
 #endif

@@ -1,8 +1,8 @@
 /* resolver/daemon/config.c - INI text to struct config by one table.
  *
- * The reader is our own: Debian's inih is compiled with lines of at most 199 characters and with multi-line
- * values, so an inline specifier of 16 KiB as an alias does not fit and a stray indented line would silently
- * continue the value above it. */
+ * The reader is our own: Debian's inih is compiled with lines of at most 199 characters and with
+ * multi-line values, so an inline specifier of 16 KiB as an alias does not fit and a stray indented
+ * line would silently continue the value above it. */
 #define _GNU_SOURCE
 #include "resolver/daemon/config.h"
 
@@ -36,8 +36,12 @@ enum type {
     TYPE_SPECIFIER, /* const char * */
 };
 
-static const char *const level_names[] = {[SPEC_LEVEL_L0] = "l0", [SPEC_LEVEL_L1] = "l1",
-                                          [SPEC_LEVEL_L2] = "l2", [SPEC_LEVEL_L3] = "l3", NULL, NULL};
+static const char *const level_names[] = {[SPEC_LEVEL_L0] = "l0",
+                                          [SPEC_LEVEL_L1] = "l1",
+                                          [SPEC_LEVEL_L2] = "l2",
+                                          [SPEC_LEVEL_L3] = "l3",
+                                          NULL,
+                                          NULL};
 static const char *const eip55_names[] = {"warn", "strict", NULL};
 static const char *const audit_names[] = {"require", "best-effort", NULL};
 static const char *const proofs_names[] = {"no", "head", "finalized", NULL};
@@ -108,7 +112,14 @@ static const struct row rows[] = {
 };
 /* clang-format on */
 
-enum section { SECTION_NONE = 0, SECTION_SERVER, SECTION_POLICY, SECTION_FETCH, SECTION_RPC, SECTION_ALIAS };
+enum section {
+    SECTION_NONE = 0,
+    SECTION_SERVER,
+    SECTION_POLICY,
+    SECTION_FETCH,
+    SECTION_RPC,
+    SECTION_ALIAS
+};
 static const char *const section_names[] = {"", "server", "policy", "fetch", "rpc", "alias"};
 
 struct parser {
@@ -200,7 +211,8 @@ static enum ms_err set_path(struct parser *p, const struct row *row, struct ms_s
         return fail(p, p->line, "%s needs a path", row->key.key);
     if (row->max != 0 && value.len > row->max)
         return fail(p, p->line, "%s is longer than %" PRIu64 " bytes%s", row->key.key, row->max,
-                    row->max == CONFIG_SOCKET_DIR_MAX ? ", the most a Unix socket's path allows" : "");
+                    row->max == CONFIG_SOCKET_DIR_MAX ? ", the most a Unix socket's path allows"
+                                                      : "");
     return set_text(p, row, value);
 }
 
@@ -288,8 +300,8 @@ static size_t count_items(struct ms_span value)
     return n;
 }
 
-static enum ms_err parse_item(struct parser *p, const struct row *row, struct ms_span item, size_t i,
-                              struct net_permit *permits, struct net_pin *pins)
+static enum ms_err parse_item(struct parser *p, const struct row *row, struct ms_span item,
+                              size_t i, struct net_permit *permits, struct net_pin *pins)
 {
     struct ms_diag cause = {0};
     enum ms_err err;
@@ -501,7 +513,8 @@ static enum ms_err open_section(struct parser *p, struct ms_span head)
     p->target = p->config;
     switch (p->section) {
     case SECTION_NONE:
-        return fail(p, p->line, "unknown section [%.*s]; there are server, policy, fetch, rpc and alias",
+        return fail(p, p->line,
+                    "unknown section [%.*s]; there are server, policy, fetch, rpc and alias",
                     SHOWN(head));
     case SECTION_SERVER:
     case SECTION_POLICY:
@@ -514,7 +527,8 @@ static enum ms_err open_section(struct parser *p, struct ms_span head)
         break;
     }
     if (!is_name(name))
-        return fail(p, p->line, "[%.*s NAME] needs a name of 1 to %u letters, digits, '-', '_' and '.'",
+        return fail(p, p->line,
+                    "[%.*s NAME] needs a name of 1 to %u letters, digits, '-', '_' and '.'",
                     SHOWN(kind), CONFIG_NAME_MAX);
     p->name = ms_arena_strdup(&p->config->arena, name);
     if (p->name == NULL)
@@ -721,7 +735,8 @@ static enum ms_err read_all(int fd, struct ms_buf *buf)
 enum ms_err config_load_file(const char *path, const struct config_context *context,
                              struct config **ret_config, struct ms_diag *diag)
 {
-    /* Two pages more than allowed, so that config_parse sees and reports a file that is too large. */
+    /* Two pages more than allowed, so that config_parse sees and reports a file that is too large.
+     */
     struct ms_buf text = MS_BUF_INIT(CONFIG_FILE_MAX_BYTES + 8192);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     enum ms_err err = fd < 0 ? MS_ERR_IO : read_all(fd, &text);

@@ -1,10 +1,11 @@
 /* resolver/daemon/config.h - the configuration file: INI text to one immutable struct.
  *
- * `[section]`, `[rpc NAME]`, `[alias NAME]`, `key = value`; a comment starts with '#' at the start of a line
- * or after white space, so a '#' inside a word belongs to the value. One table holds every key with its type,
- * range, default and meaning; an unknown key or section, a repeated key and a bad value are errors that
- * name line and rule. Everything but config_load_file is a pure function of its arguments: even the
- * environment comes in as one. A struct config may be read from any thread. */
+ * `[section]`, `[rpc NAME]`, `[alias NAME]`, `key = value`; a comment starts with '#' at the start
+ * of a line or after white space, so a '#' inside a word belongs to the value. One table holds
+ * every key with its type, range, default and meaning; an unknown key or section, a repeated key
+ * and a bad value are errors that name line and rule. Everything but config_load_file is a pure
+ * function of its arguments: even the environment comes in as one. A struct config may be read from
+ * any thread. */
 #ifndef MS_CONFIG_H
 #define MS_CONFIG_H
 
@@ -12,7 +13,7 @@
 #include "resolver/source/source.h"
 
 #define CONFIG_FILE_MAX_BYTES 1048576u
-#define CONFIG_LINE_MAX 20000u    /* bytes; an inline specifier of SPEC_TEXT_MAX fits */
+#define CONFIG_LINE_MAX 20000u /* bytes; an inline specifier of SPEC_TEXT_MAX fits */
 #define CONFIG_ALIASES_MAX 1024u
 #define CONFIG_LIST_MAX 256u      /* items of a comma list */
 #define CONFIG_NAME_MAX 64u       /* bytes of an [rpc] or [alias] name */
@@ -23,7 +24,7 @@ enum config_audit { CONFIG_AUDIT_REQUIRE = 0, CONFIG_AUDIT_BEST_EFFORT };
 
 struct config_rpc {
     const char *name;
-    const char *url;   /* may hold a key: never printed, logged nor stored */
+    const char *url; /* may hold a key: never printed, logged nor stored */
     const char *group;
     uint64_t chain;
     enum source_proofs proofs;
@@ -69,7 +70,8 @@ struct config_context { /* what surrounds the text; zero is allowed everywhere *
     const char *(*env)(void *arg, const char *name);
     void *env_arg;
     uint32_t uid; /* effective; 0 takes the system's directories */
-    /* Judge the text of an alias; NULL: it is checked later. An error is reported with the alias's line. */
+    /* Judge the text of an alias; NULL: it is checked later. An error is reported with the alias's
+     * line. */
     enum ms_err (*check_specifier)(void *arg, struct ms_span text, struct ms_diag *diag);
     void *check_arg;
 };
@@ -79,8 +81,8 @@ MS_MUST_USE enum ms_err config_default(const struct config_context *context,
                                        struct config **ret_config);
 
 /* The whole text of a file.
- * MS_ERR_CONFIG: the text is not acceptable; diag->line and diag->text say where and which rule (line 0: the
- * file as a whole). MS_ERR_MEMORY. */
+ * MS_ERR_CONFIG: the text is not acceptable; diag->line and diag->text say where and which rule
+ * (line 0: the file as a whole). MS_ERR_MEMORY. */
 MS_MUST_USE enum ms_err config_parse(struct ms_span text, const struct config_context *context,
                                      struct config **ret_config, struct ms_diag *diag);
 
@@ -94,10 +96,10 @@ void config_free(struct config *config);
 enum ms_err config_error_text(const char *file, enum ms_err err, const struct ms_diag *diag,
                               struct ms_buf *out);
 
-/* The directories used when the file names none: root has /run/measured and /var/lib/measured; others
- * $XDG_RUNTIME_DIR/measured (else /run/user/UID/measured) and $XDG_STATE_HOME/measured (else
- * $HOME/.local/state/measured, else /var/lib/measured). A relative value is ignored, as the XDG Base
- * Directory Specification asks. Appended to out. */
+/* The directories used when the file names none: root has /run/measured and /var/lib/measured;
+ * others $XDG_RUNTIME_DIR/measured (else /run/user/UID/measured) and $XDG_STATE_HOME/measured (else
+ * $HOME/.local/state/measured, else /var/lib/measured). A relative value is ignored, as the XDG
+ * Base Directory Specification asks. Appended to out. */
 enum ms_err config_default_socket_dir(const struct config_context *context, struct ms_buf *out);
 enum ms_err config_default_state_dir(const struct config_context *context, struct ms_buf *out);
 
@@ -107,22 +109,23 @@ void config_policy(const struct config *config, struct source_policy *ret_policy
 /* The value of an alias, or NULL. Fits spec_context.alias with the config as its argument. */
 const char *config_alias(void *config, struct ms_span name);
 
-/* What is legal but will not work, one sentence each: a chain with fewer RPC groups than the quorum. */
+/* What is legal but will not work, one sentence each: a chain with fewer RPC groups than the
+ * quorum. */
 void config_each_warning(const struct config *config, void (*fn)(void *arg, const char *text),
                          void *arg);
 
-/* The first key that differs although only a restart applies it, as "section.key"; NULL when none does.
- * Static storage. */
+/* The first key that differs although only a restart applies it, as "section.key"; NULL when none
+ * does. Static storage. */
 const char *config_fixed_difference(const struct config *a, const struct config *b);
 
 /* One row of the table, for the manual and its test. */
 struct config_key {
     const char *section; /* "server"; "rpc" and "alias" take a NAME */
     const char *key;
-    const char *type;    /* "path", "duration", "l1 | l2 | l3", ... */
+    const char *type;     /* "path", "duration", "l1 | l2 | l3", ... */
     const char *fallback; /* the default as it would be written, "" when empty */
     bool required;
-    bool reloadable; /* SIGHUP applies it; otherwise a restart does */
+    bool reloadable;  /* SIGHUP applies it; otherwise a restart does */
     const char *help; /* one line */
 };
 void config_each_key(void (*fn)(void *arg, const struct config_key *key), void *arg);

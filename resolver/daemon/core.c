@@ -10,10 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CORE_BUCKETS 4096u /* a power of two; keys are hashes */
-#define CORE_WATCH_MIN_MS 60000 /* watchers alone do not ask the source of a good set more often */
-#define CORE_CLOCK_STEP_MS 2000 /* wall against boot clock: more than rounding, the clock was set */
-#define CORE_LEAD_MIN_MS 3000 /* before its end a watched set is confirmed */
+#define CORE_BUCKETS 4096u      /* a power of two; keys are hashes */
+#define CORE_DOCUMENTS_MAX 8u   /* of one entry, kept by hash; 256 KiB each at most */
+#define CORE_WATCH_MIN_MS 60000 /* watchers alone do not ask the source of a good set more often \
+                                 */
+#define CORE_CLOCK_STEP_MS 2000 /* wall against boot clock: more than rounding, the clock was set \
+                                 */
+#define CORE_LEAD_MIN_MS 3000   /* before its end a watched set is confirmed */
 
 /* One attempt of one entry. */
 struct flight {
@@ -22,13 +25,20 @@ struct flight {
     struct source_policy policy; /* as it was at the start: it goes into the bundle */
     struct source_previous previous;
     struct ms_now started;
-    size_t out;                  /* requests without an answer */
+    size_t out;                   /* requests without an answer */
     struct source_result *result; /* while it is being stored */
     enum entry_verdict verdict;
-    bool accept_code;             /* an operator says that new code is fine */
+    bool accept; /* an operator says that what it finds is fine */
+};
+
+struct document { /* one that governance names by its hash and keeps elsewhere */
+    struct ms_sha256 hash;
+    struct ms_buf body;
 };
 
 struct core_entry {
+    size_t n_documents;
+    struct document documents[CORE_DOCUMENTS_MAX];
     struct core_entry *next; /* in its bucket */
     uint64_t serial;         /* high bits of a fetch's tag: never reused */
     struct answer_id id;
@@ -42,15 +52,16 @@ struct core_entry {
     struct core_request *waiters;
     size_t n_waiters;
     struct core_watcher *watchers;
-    struct answer *answer;   /* the published one; the table owns it */
+    struct answer *answer; /* the published one; the table owns it */
     uint64_t generation;
     int64_t next_change_ms;
-    int64_t poll_ms;         /* contracts: next poll; ENTRY_NEVER otherwise */
+    int64_t poll_ms; /* contracts: next poll; ENTRY_NEVER otherwise */
     int64_t used_ms;
-    bool has_final;          /* contracts: the last finalized block believed */
+    bool has_final; /* contracts: the last finalized block believed */
     uint64_t final_number;
     struct eth_hash final_hash;
-    bool dissent_kept;       /* the evidence of this dissent is stored */
+    uint64_t n_flights; /* begun so far */
+    bool dissent_kept;  /* the evidence of this dissent is stored */
 };
 
 struct core {
@@ -70,7 +81,7 @@ static struct ms_now now_of(const struct core *core)
 }
 
 static void note_event(const struct core *core, int level, const char *event,
-                      const struct core_entry *e, const char *detail)
+                       const struct core_entry *e, const char *detail)
 {
     core->env.log(core->env.arg, level, event, &e->id, detail);
 }
@@ -106,7 +117,8 @@ static uint64_t tag_of(const struct core_entry *e, uint32_t request_id)
 
 static struct core_entry *find_tag(struct core *core, uint64_t tag)
 {
-    for (struct core_entry *e = core->buckets[tag >> 8 & (CORE_BUCKETS - 1)]; e != NULL; e = e->next)
+    for (struct core_entry *e = core->buckets[tag >> 8 & (CORE_BUCKETS - 1)]; e != NULL;
+         e = e->next)
         if (e->serial == tag >> 24)
             return e;
     return NULL;
@@ -139,6 +151,8 @@ static void entry_release(struct core *core, struct core_entry *e)
     flight_free(core, e);
     shared_result_unref(e->good);
     spec_release(e->spec);
+    for (size_t i = 0; i < e->n_documents; i++)
+        ms_buf_done(&e->documents[i].body);
     free(e);
 }
 
@@ -240,8 +254,9 @@ static int64_t window_change_ms(const struct core_entry *e, struct ms_now now)
     return next_s == 0 ? ENTRY_NEVER : entry_boot_ms(next_s, now);
 }
 
-/* Render what the entry is worth now and put it in the table. `confirmed`: the source has just answered,
- * so those who waited for it have a fresh set even if it may not be kept a second (no-store, max-age=0). */
+/* Render what the entry is worth now and put it in the table. `confirmed`: the source has just
+ * answered, so those who waited for it have a fresh set even if it may not be kept a second
+ * (no-store, max-age=0). */
 static void publish(struct core *core, struct core_entry *e, bool confirmed)
 {
     struct ms_now now = now_of(core);
@@ -251,17 +266,22 @@ static void publish(struct core *core, struct core_entry *e, bool confirmed)
                     now.boot_ms < entry_hard_end_ms(&e->facts, now);
 
     if (one_shot)
-        view = (struct entry_view){.state = ENTRY_FRESH, .serve = true,
-                                   .soft_until_ms = now.boot_ms, .serve_until_ms = now.boot_ms,
+        view = (struct entry_view){.state = ENTRY_FRESH,
+                                   .serve = true,
+                                   .soft_until_ms = now.boot_ms,
+                                   .serve_until_ms = now.boot_ms,
                                    .next_change_ms = ENTRY_NEVER};
     int64_t window_ms = window_change_ms(e, now);
     if (window_ms < view.next_change_ms)
         view.next_change_ms = window_ms;
     struct publish_input in = {
-        .envelope = {.spec = e->spec, .result = e->good == NULL ? NULL : e->good->result,
-                     .view = view, .entry = &e->facts,
+        .envelope = {.spec = e->spec,
+                     .result = e->good == NULL ? NULL : e->good->result,
+                     .view = view,
+                     .entry = &e->facts,
                      .evidence = e->has_evidence ? &e->evidence : NULL,
-                     .previous_set = e->has_previous_set ? &e->previous_set : NULL, .now = now},
+                     .previous_set = e->has_previous_set ? &e->previous_set : NULL,
+                     .now = now},
         .shared = e->good,
         .id = e->id,
         .generation = ++e->generation,
@@ -294,31 +314,85 @@ static void finish_request(struct core_request *r, enum ms_err err, const struct
 /* Everybody who waited looks at what is published now. */
 static void release_waiters(struct core_entry *e, enum ms_err err, const struct ms_diag *diag)
 {
-    struct core_request *r = e->waiters;
+    struct core_request **at = &e->waiters;
 
-    e->waiters = NULL;
-    e->n_waiters = 0;
-    while (r != NULL) {
-        struct core_request *next = r->next;
+    while (*at != NULL) {
+        struct core_request *r = *at;
+        if (r->force && e->n_flights < r->flight && err != MS_ERR_SHUTDOWN) {
+            at = &r->next; /* the tick begins the attempt it waits for */
+            continue;
+        }
+        *at = r->next;
+        e->n_waiters--;
         finish_request(r, err, diag, e->generation);
-        r = next;
     }
 }
 
 /* ---- flights ---- */
+
+/* Documents that were asked for by their hash are the same for ever: they are not fetched at every
+ * poll, and a host that is down does not stand in the way of a revocation. */
+static const struct ms_buf *find_document(const struct core_entry *e,
+                                          const struct source_request *request)
+{
+    for (size_t i = 0; request->sha256 != NULL && i < e->n_documents; i++)
+        if (ms_sha256_eq(&e->documents[i].hash, request->sha256))
+            return &e->documents[i].body;
+    return NULL;
+}
+
+/* Keep one; when there is no room for it, it is fetched again next time. */
+static void keep_document(struct core_entry *e, const struct source_response *response)
+{
+    struct ms_sha256 hash;
+
+    if (response->err != MS_OK || response->status != 200 ||
+        !source_wants_hash(e->flight->source, response->id, &hash) ||
+        e->n_documents == CORE_DOCUMENTS_MAX)
+        return;
+    struct ms_sha256 got = ms_sha256(response->body);
+    struct source_request same = {.sha256 = &hash};
+    if (!ms_sha256_eq(&got, &hash) || find_document(e, &same) != NULL)
+        return;
+    struct document *slot = &e->documents[e->n_documents];
+    slot->hash = hash;
+    slot->body = (struct ms_buf)MS_BUF_INIT(SOURCE_BODY_MAX_BYTES);
+    if (ms_buf_add(&slot->body, response->body) == MS_OK)
+        e->n_documents++;
+    else
+        ms_buf_done(&slot->body);
+}
 
 static void send_requests(struct core *core, struct core_entry *e)
 {
     struct source_request request;
     struct flight *f = e->flight;
 
+    uint32_t at_hand[SOURCE_RELEASES_MAX];
+    const struct ms_buf *bodies[SOURCE_RELEASES_MAX];
+    size_t n = 0;
+
     while (source_take_request(f->source, &request)) {
         f->out++;
+        const struct ms_buf *body = find_document(e, &request);
+        if (body != NULL && n < SOURCE_RELEASES_MAX) {
+            at_hand[n] = request.id;
+            bodies[n++] = body;
+            continue;
+        }
         if (request.kind == SOURCE_REQUEST_RPC)
             METRIC_INC(upstream_rpc);
         else
             METRIC_INC(upstream_http);
         core->env.fetch(core->env.arg, tag_of(e, request.id), &request);
+    }
+    uint64_t tag_base = tag_of(e, 0);
+    for (size_t i = 0; i < n && find_tag(core, tag_base) == e && e->flight == f; i++) {
+        struct source_response response = {.id = at_hand[i],
+                                           .status = 200,
+                                           .time_s = now_of(core).wall_s,
+                                           .body = ms_buf_span(bodies[i])};
+        core_response(core, tag_base | at_hand[i], &response);
     }
 }
 
@@ -455,8 +529,8 @@ static void flight_confirmed(struct core *core, struct core_entry *e)
     entry_accept(&e->facts, fresh, ENTRY_SAME, now);
     if (!fresh->unchanged && e->good != NULL &&
         fresh->evidence_time_s >= e->good->result->evidence_time_s) {
-        /* a newer block of the same state: newer evidence time, pending releases may be in force now;
-         * an older one, of a node that lags, does not turn the chain's time back */
+        /* a newer block of the same state: newer evidence time, pending releases may be in force
+         * now; an older one, of a node that lags, does not turn the chain's time back */
         struct ms_sha256 kept = e->set_hash, previous = e->previous_set;
         bool had_previous = e->has_previous_set;
         take_result(e);
@@ -516,8 +590,8 @@ static void flight_changed(struct core *core, struct core_entry *e)
         change->evidence = change->bundle_hash;
         change->set_hash = f->result->set_hash;
     }
-    change->has_sequence = f->result->has_sequence;
-    change->sequence = f->result->sequence;
+    change->has_sequence = true;
+    change->sequence = f->result->has_sequence ? f->result->sequence : change->entry.floor_sequence;
     change->block = f->result->block;
     core->env.store(core->env.arg, change);
 }
@@ -537,9 +611,10 @@ static void flight_refused(struct core *core, struct core_entry *e, enum ms_err 
     struct ms_diag diag = {0};
 
     if (why == MS_ERR_UNAVAILABLE)
-        (void)ms_diag_set(&diag, why,
-                          "a revocation seen in the newest state stands, and that state could not be "
-                          "read this time");
+        (void)ms_diag_set(
+            &diag, why,
+            "a revocation seen in the newest state stands, and that state could not be "
+            "read this time");
     else
         (void)ms_diag_set(&diag, why, "%s (sequence %llu, already verified %llu)", ms_err_text(why),
                           (unsigned long long)e->flight->result->sequence,
@@ -553,8 +628,11 @@ static void flight_done(struct core *core, struct core_entry *e)
     enum ms_err why = MS_OK;
 
     f->result = source_take_result(f->source);
-    if (f->accept_code)
+    if (f->accept) {
         e->facts.has_identity = false; /* whatever code it is now is accepted */
+        e->facts.conflict = false;
+        memset(&e->facts.commitment, 0, sizeof(e->facts.commitment));
+    }
     f->verdict = entry_judge(&e->facts, f->result, &why);
     switch (f->verdict) {
     case ENTRY_REFUSED:
@@ -601,6 +679,14 @@ static void flight_advance(struct core *core, struct core_entry *e, enum source_
     }
 }
 
+static bool wants_accept(const struct core_entry *e)
+{
+    for (const struct core_request *r = e->waiters; r != NULL; r = r->next)
+        if (r->accept)
+            return true;
+    return false;
+}
+
 static void start_flight(struct core *core, struct core_entry *e)
 {
     struct ms_diag diag = {0};
@@ -619,7 +705,9 @@ static void start_flight(struct core *core, struct core_entry *e)
     f->policy.level = e->id.level != SPEC_LEVEL_NONE ? e->id.level : f->policy.level;
     f->started = now_of(core);
     f->previous.floor_sequence = e->facts.floor_sequence;
-    f->previous.has_final = e->has_final && e->id.level != SPEC_LEVEL_L0;
+    f->accept = wants_accept(e);
+    e->n_flights++;
+    f->previous.has_final = e->has_final && !f->accept && e->id.level != SPEC_LEVEL_L0;
     f->previous.final_number = e->final_number;
     f->previous.final_hash = e->final_hash;
     if (e->good != NULL) {
@@ -647,6 +735,7 @@ void core_response(struct core *core, uint64_t tag, const struct source_response
     METRIC_ADD(upstream_bytes, response->body.len);
     if (response->err != MS_OK)
         METRIC_INC(upstream_failed);
+    keep_document(e, response);
     enum ms_err err = bundle_transcript_add(f->transcript, response);
     if (err != MS_OK) {
         flight_failed(core, e, err, NULL, 0);
@@ -705,13 +794,15 @@ void core_stored(struct core *core, struct core_change *change, enum ms_err err,
 
 /* ---- questions ---- */
 
-static void enqueue(struct core *core, struct core_entry *e, struct core_request *r, int64_t wait_ms)
+static void enqueue(struct core *core, struct core_entry *e, struct core_request *r,
+                    int64_t wait_ms)
 {
     if (e->n_waiters >= CORE_WAITERS_MAX) {
         finish_request(r, MS_ERR_OVERLOAD, NULL, 0);
         return;
     }
     r->deadline_ms = now_of(core).boot_ms + wait_ms;
+    r->flight = e->n_flights + 1; /* one that begins after the question */
     r->next = e->waiters;
     e->waiters = r;
     e->n_waiters++;
@@ -733,11 +824,13 @@ static void ask_entry(struct core *core, struct core_entry *e, struct core_reque
         return;
     }
     bool stale = view.serve && too_old(e, r, now) && now.boot_ms >= e->facts.next_try_ms;
-    if (r->force || stale || (view.wait_first && view.refresh) || (!view.serve && e->flight != NULL)) {
-        enqueue(core, e, r, r->force       ? CORE_REFRESH_WAIT_MS
-                            : stale        ? ENTRY_FIRST_WAIT_MS
-                            : view.wait_ms ? view.wait_ms
-                                           : ENTRY_FIRST_WAIT_MS);
+    if (r->force || stale || (view.wait_first && view.refresh) ||
+        (!view.serve && e->flight != NULL)) {
+        enqueue(core, e, r,
+                r->force       ? CORE_REFRESH_WAIT_MS
+                : stale        ? ENTRY_FIRST_WAIT_MS
+                : view.wait_ms ? view.wait_ms
+                               : ENTRY_FIRST_WAIT_MS);
         start_flight(core, e);
         return;
     }
@@ -747,7 +840,8 @@ static void ask_entry(struct core *core, struct core_entry *e, struct core_reque
         start_flight(core, e);
 }
 
-/* `sha256:` and the inline list it names are one entry; who comes with the bytes brings the source. */
+/* `sha256:` and the inline list it names are one entry; who comes with the bytes brings the source.
+ */
 static void take_bytes(struct core_entry *e, struct core_request *r)
 {
     if (r->spec == NULL || r->spec->kind != SPEC_INLINE || e->spec->kind != SPEC_SHA256 ||
@@ -865,7 +959,8 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
         int64_t enough_ms = now_of(core).boot_ms + view.wait_ms;
         force = force || r->force || r->max_age_s > 0;
         if (view.serve && view.wait_first && !r->force && enough_ms < r->deadline_ms)
-            r->deadline_ms = enough_ms; /* the old set is there, no need to wait as long as without */
+            r->deadline_ms =
+                enough_ms; /* the old set is there, no need to wait as long as without */
     }
     if (view.serve && !view.wait_first && !force) {
         publish(core, e, false);
@@ -903,8 +998,8 @@ static void expire_waiters(struct core *core, struct core_entry *e, int64_t now_
     }
 }
 
-/* A set that ends with its lifetime (must-revalidate) is confirmed shortly before, so that watchers do
- * not see it withdrawn and approved again each time. */
+/* A set that ends with its lifetime (must-revalidate) is confirmed shortly before, so that watchers
+ * do not see it withdrawn and approved again each time. */
 static bool ends_soon(const struct core_entry *e, const struct entry_view *view, struct ms_now now)
 {
     int64_t fresh_ms = e->facts.life.fresh_s * 1000, lead_ms = fresh_ms / 5;
@@ -917,15 +1012,15 @@ static bool ends_soon(const struct core_entry *e, const struct entry_view *view,
            now.boot_ms >= e->facts.next_try_ms;
 }
 
-/* Nobody asks, but somebody watches. What may not be kept at all (no-cache) is not asked for all the time. */
+/* Nobody asks, but somebody watches. What may not be kept at all (no-cache) is not asked for all
+ * the time. */
 static bool watchers_want(const struct core_entry *e, struct ms_now now)
 {
     struct entry_view view = entry_view(&e->facts, now);
     bool rested = now.boot_ms - e->facts.checked_boot_ms >= CORE_WATCH_MIN_MS;
     bool lapsed = !view.serve && e->facts.life.fresh_s > 0;
 
-    return ends_soon(e, &view, now) ||
-           (view.refresh && (!e->facts.good || rested || lapsed));
+    return ends_soon(e, &view, now) || (view.refresh && (!e->facts.good || rested || lapsed));
 }
 
 static void tick_entry(struct core *core, struct core_entry *e, struct ms_now now)
@@ -938,6 +1033,10 @@ static void tick_entry(struct core *core, struct core_entry *e, struct ms_now no
         publish(core, e, false);
     if (e->flight != NULL || core->draining)
         return;
+    if (e->waiters != NULL) {
+        start_flight(core, e);
+        return;
+    }
     bool wanted = e->watchers != NULL || now.boot_ms - last_used(e) < CORE_IDLE_MS;
     if (now.boot_ms >= e->poll_ms && wanted)
         start_flight(core, e);
@@ -945,8 +1044,8 @@ static void tick_entry(struct core *core, struct core_entry *e, struct ms_now no
         start_flight(core, e);
 }
 
-/* Ends that are told by the wall clock are moments of the boot clock in what is published. When the wall
- * clock is set they are others. */
+/* Ends that are told by the wall clock are moments of the boot clock in what is published. When the
+ * wall clock is set they are others. */
 static bool clock_was_set(struct core *core, struct ms_now now)
 {
     int64_t offset_ms = now.wall_s * 1000 - now.boot_ms;
@@ -989,7 +1088,8 @@ enum ms_err core_new(const struct core_env *env, const struct core_options *opti
     return MS_OK;
 }
 
-/* What failed may succeed with these options: the next who asks need not wait for the backoff to end. */
+/* What failed may succeed with these options: the next who asks need not wait for the backoff to
+ * end. */
 static void forget_backoff(struct core *core, struct core_entry *e)
 {
     if (e->loading || e->flight != NULL || e->facts.fails == 0)
@@ -1083,14 +1183,14 @@ json_t *core_entries_json(const struct core *core, size_t max)
                 return list;
             ms_sha256_hex(&e->id.key, key);
             (void)json_array_append_new(
-                list, json_pack("{s:s, s:s, s:s, s:s, s:I, s:b}", "specifier", e->spec->canonical,
-                                "key", key, "kind", spec_kind_name(e->spec->kind), "state",
-                                e->answer == NULL ? "empty" : entry_state_name(e->answer->state),
-                                "fetched_at",
-                                e->facts.good ? (json_int_t)entry_wall_s(e->facts.checked_boot_ms,
-                                                                        now_of(core))
-                                              : (json_int_t)0,
-                                "refreshing", (int)(e->flight != NULL)));
+                list,
+                json_pack(
+                    "{s:s, s:s, s:s, s:s, s:I, s:b}", "specifier", e->spec->canonical, "key", key,
+                    "kind", spec_kind_name(e->spec->kind), "state",
+                    e->answer == NULL ? "empty" : entry_state_name(e->answer->state), "fetched_at",
+                    e->facts.good ? (json_int_t)entry_wall_s(e->facts.checked_boot_ms, now_of(core))
+                                  : (json_int_t)0,
+                    "refreshing", (int)(e->flight != NULL)));
         }
     }
     return list;

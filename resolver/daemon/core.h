@@ -1,8 +1,9 @@
 /* resolver/daemon/core.h - the core: sole owner of all mutable entries.
  *
- * It runs on one thread and does no I/O of its own: time, randomness, fetching, storing and publishing
- * come through `struct core_env`, so scenario tests drive the real core with a fake clock and scripted
- * replies. Single flight per entry; nothing is published before its evidence is durable. */
+ * It runs on one thread and does no I/O of its own: time, randomness, fetching, storing and
+ * publishing come through `struct core_env`, so scenario tests drive the real core with a fake
+ * clock and scripted replies. Single flight per entry; nothing is published before its evidence is
+ * durable. */
 #ifndef MS_DAEMON_CORE_H
 #define MS_DAEMON_CORE_H
 
@@ -11,32 +12,34 @@
 #include "resolver/entry/envelope.h"
 
 #define CORE_ENTRIES_MAX 10000u
-#define CORE_WAITERS_MAX 1024u    /* of one entry (ethereum.md 6.3) */
-#define CORE_IDLE_MS 86400000     /* an entry nobody asked for this long is not polled any more */
+#define CORE_WAITERS_MAX 1024u     /* of one entry (ethereum.md 6.3) */
+#define CORE_IDLE_MS 86400000      /* an entry nobody asked for this long is not polled any more */
 #define CORE_REFRESH_WAIT_MS 30000 /* `refresh SPEC` (interface.md) */
 
 struct core;
 
-/* A question to the core. The asker owns it and keeps it alive until `done` was called, exactly once, on
- * the core's thread, maybe within core_ask. `done` must not call the core: it may be in the middle of an
- * entry. */
+/* A question to the core. The asker owns it and keeps it alive until `done` was called, exactly
+ * once, on the core's thread, maybe within core_ask. `done` must not call the core: it may be in
+ * the middle of an entry. */
 struct core_request {
     struct answer_id id;
-    struct spec *spec;      /* heap; the core takes it when it has no such entry yet, and sets NULL */
-    bool force;             /* `refresh`: fetch now, whatever age, negative state or backoff */
-    int64_t max_age_s;      /* 0: any */
+    struct spec *spec; /* heap; the core takes it when it has no such entry yet, and sets NULL */
+    bool force;        /* `refresh`: fetch now, whatever age, negative state or backoff */
+    bool accept; /* an operator accepts what is found: other code, another branch of governance */
+    int64_t max_age_s; /* 0: any */
     void (*done)(struct core_request *request);
     /* set before done: */
-    enum ms_err err;        /* MS_OK: look in the table; else why there is nothing to look at */
+    enum ms_err err; /* MS_OK: look in the table; else why there is nothing to look at */
     struct ms_diag diag;
-    uint64_t generation;    /* an answer of this generation may be used whatever its fast_until_ms */
+    uint64_t generation; /* an answer of this generation may be used whatever its fast_until_ms */
     /* the core's own: */
     struct core_request *next;
     int64_t deadline_ms;
+    uint64_t flight; /* `force` waits for this one */
 };
 
-/* Follows one entry. The core calls event on its thread, at once and at each change of set or state. The
- * event must not call the core. */
+/* Follows one entry. The core calls event on its thread, at once and at each change of set or
+ * state. The event must not call the core. */
 struct core_watcher {
     struct answer_id id;
     void (*event)(struct core_watcher *watcher, const char *envelope, size_t len);
@@ -52,7 +55,8 @@ enum core_change_kind {
     CORE_CHANGE_SET,       /* a new set */
     CORE_CHANGE_CONFLICT,  /* a contradiction: its evidence, and the state */
     CORE_CHANGE_HOLD,      /* other code behind a contract: likewise */
-    CORE_CHANGE_DISSENT,   /* providers contradict each other: evidence only, and nobody waits for it */
+    CORE_CHANGE_DISSENT, /* providers contradict each other: evidence only, and nobody waits for it
+                          */
 };
 
 /* What is to become durable. Owned by the core until core_stored. */
@@ -61,25 +65,25 @@ struct core_change {
     struct answer_id id;
     char *canonical;
     enum spec_kind kind;
-    struct entry entry;       /* as it will be once this is durable */
-    struct ms_now now;        /* when the source confirmed it */
+    struct entry entry;                  /* as it will be once this is durable */
+    struct ms_now now;                   /* when the source confirmed it */
     struct ms_sha256 set_hash, evidence; /* of the good set; zero when there is none */
-    struct ms_buf bundle;     /* empty for TOUCH */
+    struct ms_buf bundle;                /* empty for TOUCH */
     struct ms_sha256 bundle_hash;
     struct source_block block;
     bool has_sequence;
-    uint64_t sequence;        /* of the result in the bundle */
+    uint64_t sequence;          /* of the result in the bundle */
     struct ms_sha256 found_set; /* set hash of the result in the bundle */
-    struct core_entry *owner; /* only while it is not TOUCH or DISSENT: it may be gone then */
+    struct core_entry *owner;   /* only while it is not TOUCH or DISSENT: it may be gone then */
 };
 
 /* What was found on disk for an id. */
 struct core_loaded {
     struct answer_id id;
     bool found;
-    enum ms_err err;          /* MS_ERR_EVIDENCE, MS_ERR_HMAC, MS_ERR_STORE: not usable, diag says why */
+    enum ms_err err; /* MS_ERR_EVIDENCE, MS_ERR_HMAC, MS_ERR_STORE: not usable, diag says why */
     struct ms_diag diag;
-    struct entry entry;       /* on this boot's clock; good only when result is set */
+    struct entry entry; /* on this boot's clock; good only when result is set */
     struct ms_sha256 set_hash, evidence;
     struct source_result *result; /* verified from evidence; moved to the core */
 };
@@ -96,7 +100,8 @@ struct core_env {
     void (*store)(void *arg, struct core_change *change);
     /* Look an id up on disk and verify it; exactly one core_loaded_entry follows. */
     void (*load)(void *arg, const struct answer_id *id);
-    /* An attempt found a provider lying (proof, header, commitment): bench it. */
+    /* An attempt found a provider lying (a proof, or the reference registry's commitment): bench
+     * it. */
     void (*bench)(void *arg, uint32_t provider);
     /* Mark the providers that are not to be asked now (breaker open, benched). */
     void (*mark_benched)(void *arg, struct source_policy *policy);
@@ -111,8 +116,9 @@ struct core_options {
 
 MS_MUST_USE enum ms_err core_new(const struct core_env *env, const struct core_options *options,
                                  struct table *table, struct core **ret_core);
-/* Fails every waiting request with MS_ERR_SHUTDOWN, cancels fetches and begins nothing any more; what is
- * with the store still comes back through core_stored and core_loaded_entry. NULL is fine. */
+/* Fails every waiting request with MS_ERR_SHUTDOWN, cancels fetches and begins nothing any more;
+ * what is with the store still comes back through core_stored and core_loaded_entry. NULL is fine.
+ */
 void core_stop(struct core *core);
 /* core_stop, and everything is freed: nothing may be with the store. */
 void core_free(struct core *core);

@@ -182,12 +182,14 @@ static struct config *read_again(struct daemon *d)
     struct config *fresh = NULL;
     struct ms_buf text = MS_BUF_INIT(4096);
 
-    enum ms_err err = config_load_file(d->options->config_path, &d->options->context, &fresh, &diag);
+    enum ms_err err =
+        config_load_file(d->options->config_path, &d->options->context, &fresh, &diag);
     if (err == MS_OK)
         return fresh;
     (void)config_error_text(d->options->config_path, err, &diag, &text);
     const char *line = ms_buf_str(&text);
-    log_line(LOG_LEVEL_ERROR, "config", "reload-refused", log_str("cause", line == NULL ? "" : line));
+    log_line(LOG_LEVEL_ERROR, "config", "reload-refused",
+             log_str("cause", line == NULL ? "" : line));
     ms_buf_done(&text);
     return NULL;
 }
@@ -215,6 +217,8 @@ static void reload(struct daemon *d)
     struct core_options options = core_options_of(fresh);
     core_set_options(d->core, &options);
     http_set_config(d->http, fresh);
+    if (fresh->level != d->config->level)
+        http_end_streams(d->http); /* watchers come back and follow the entries of the new level */
     old->config = d->config;
     old->next = d->retired;
     d->retired = old;
@@ -286,9 +290,16 @@ static enum ms_err open_parts(struct daemon *d, struct ms_diag *diag)
 {
     struct cache *cache = NULL;
     struct store_events events = {.arg = d, .stored = on_stored, .loaded = on_loaded};
-    struct core_env env = {.arg = d, .now = env_now, .random = env_random, .fetch = env_fetch,
-                           .cancel = env_cancel, .store = env_store, .load = env_load,
-                           .bench = env_bench, .mark_benched = env_mark_benched, .log = env_log};
+    struct core_env env = {.arg = d,
+                           .now = env_now,
+                           .random = env_random,
+                           .fetch = env_fetch,
+                           .cancel = env_cancel,
+                           .store = env_store,
+                           .load = env_load,
+                           .bench = env_bench,
+                           .mark_benched = env_mark_benched,
+                           .log = env_log};
     struct core_options options = core_options_of(d->config);
 
     enum ms_err err = cache_open(d->config->state_dir, NULL, &cache, diag);
@@ -326,8 +337,12 @@ static enum ms_err listen_one(struct daemon *d, const char *name, mode_t mode, b
 
 static enum ms_err open_http(struct daemon *d, struct ms_diag *diag)
 {
-    struct http_env env = {.loop = d->loop, .core = d->core, .table = d->table,
-                           .status = render_status, .metrics = render_metrics, .arg = d};
+    struct http_env env = {.loop = d->loop,
+                           .core = d->core,
+                           .table = d->table,
+                           .status = render_status,
+                           .metrics = render_metrics,
+                           .arg = d};
     int fd = -1;
 
     enum ms_err err = http_new(&env, &d->http);
@@ -359,7 +374,8 @@ static void remove_sockets(const struct daemon *d)
     }
 }
 
-/* Workers first, so that nobody asks; then the store, so that nothing accepted is lost; then the rest. */
+/* Workers first, so that nobody asks; then the store, so that nothing accepted is lost; then the
+ * rest. */
 static void close_parts(struct daemon *d)
 {
     if (d->http != NULL)

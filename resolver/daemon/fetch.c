@@ -169,8 +169,8 @@ static void arm_queue_timer(struct fetch *fetch)
     }
     if (fetch->refused.n == 0 && find_startable(fetch) == NULL)
         wait_ms = fetch->waiting.head->deadline_ms - fetch_now_ms();
-    (void)uv_timer_start(&fetch->queue_timer, on_queue_timer,
-                         (uint64_t)(wait_ms < 0 ? 0 : wait_ms), 0);
+    (void)uv_timer_start(&fetch->queue_timer, on_queue_timer, (uint64_t)(wait_ms < 0 ? 0 : wait_ms),
+                         0);
 }
 
 static void start_waiting(struct fetch *fetch)
@@ -188,8 +188,8 @@ static void start_waiting(struct fetch *fetch)
     }
 }
 
-/* Tell what never started, drop what waited too long, start what may. Always from the loop, never from
- * within fetch_start. */
+/* Tell what never started, drop what waited too long, start what may. Always from the loop, never
+ * from within fetch_start. */
 static void on_queue_timer(uv_timer_t *timer)
 {
     struct fetch *fetch = timer->data;
@@ -365,7 +365,8 @@ void fetch_free(struct fetch *fetch)
     drop_all(fetch, &fetch->active);
     drop_all(fetch, &fetch->waiting);
     drop_all(fetch, &fetch->refused);
-    (void)curl_multi_cleanup(fetch->multi); /* closes kept connections, may still ask to unwatch sockets */
+    (void)curl_multi_cleanup(
+        fetch->multi); /* closes kept connections, may still ask to unwatch sockets */
     fetch_trust_free(fetch->trust);
     fetch_loop_close(fetch);
 }

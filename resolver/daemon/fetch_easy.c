@@ -1,4 +1,5 @@
-/* resolver/daemon/fetch_easy.c - one transfer in curl's hands: what it is told, and what it calls. */
+/* resolver/daemon/fetch_easy.c - one transfer in curl's hands: what it is told, and what it calls.
+ */
 #define _GNU_SOURCE
 #include "resolver/daemon/fetch_internal.h"
 
@@ -52,8 +53,8 @@ static struct ms_span trim(struct ms_span text)
     return text;
 }
 
-/* Keep a field we know; a field too long for its buffer is dropped whole, which is what an absent validator
- * or lifetime means too. */
+/* Keep a field we know; a field too long for its buffer is dropped whole, which is what an absent
+ * validator or lifetime means too. */
 static void keep_field(struct transfer *t, struct ms_span name, struct ms_span value)
 {
     if (memchr(value.ptr, '\0', value.len) != NULL)
@@ -109,8 +110,8 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
     return line.len;
 }
 
-/* The guard: after DNS, with the address that would be connected to, so that neither rebinding nor odd
- * spellings of an address get past it (T5). */
+/* The guard: after DNS, with the address that would be connected to, so that neither rebinding nor
+ * odd spellings of an address get past it (T5). */
 static bool may_connect(const struct transfer *t, const struct sockaddr *sockaddr)
 {
     const struct fetch_config *config = &t->fetch->config;
@@ -255,8 +256,8 @@ static enum ms_err take_headers(struct transfer *t, const struct fetch_request *
     return ok ? MS_OK : MS_ERR_MEMORY;
 }
 
-/* HOST:PORT:ADDRESS of the configuration, by CURLOPT_CONNECT_TO: unlike CURLOPT_RESOLVE it leaves nothing in
- * a cache that would outlive a reload. TLS still names the host. */
+/* HOST:PORT:ADDRESS of the configuration, by CURLOPT_CONNECT_TO: unlike CURLOPT_RESOLVE it leaves
+ * nothing in a cache that would outlive a reload. TLS still names the host. */
 static enum ms_err take_pin(struct transfer *t)
 {
     const struct fetch_config *config = &t->fetch->config;
@@ -343,8 +344,9 @@ enum ms_err transfer_launch(struct transfer *t)
     bool ok = true;
 
     if (left_ms <= 0)
-        return ms_diag_set(&t->response.diag, MS_ERR_TIMEOUT, "%s port %u: no answer within %lld ms",
-                           t->host, t->port, (long long)fetch->config.timeout_ms);
+        return ms_diag_set(&t->response.diag, MS_ERR_TIMEOUT,
+                           "%s port %u: no answer within %lld ms", t->host, t->port,
+                           (long long)fetch->config.timeout_ms);
     if (t->easy == NULL) {
         t->easy = curl_easy_init();
         if (t->easy == NULL || !set_common(t) || !set_kind(t))
@@ -382,28 +384,31 @@ enum ms_err transfer_follow(struct transfer *t)
     enum ms_err err;
 
     if (t->kind != FETCH_GUARDED)
-        return ms_diag_set(diag, MS_ERR_REDIRECT, "%s port %u redirects, which an RPC endpoint must not",
-                           t->host, t->port);
+        return ms_diag_set(diag, MS_ERR_REDIRECT,
+                           "%s port %u redirects, which an RPC endpoint must not", t->host,
+                           t->port);
     if (t->redirects >= t->fetch->config.max_redirects)
-        return ms_diag_set(diag, MS_ERR_REDIRECT, "%s port %u redirects more than %u times", t->host,
-                           t->port, t->fetch->config.max_redirects);
+        return ms_diag_set(diag, MS_ERR_REDIRECT, "%s port %u redirects more than %u times",
+                           t->host, t->port, t->fetch->config.max_redirects);
     t->redirects++;
     old_host = strdup(t->host);
     if (target == NULL || old_host == NULL) {
         err = MS_ERR_MEMORY;
         goto out;
     }
-    /* The fragment is the reader's business, not the server's; curl_url_set drops none by itself. */
+    /* The fragment is the reader's business, not the server's; curl_url_set drops none by itself.
+     */
     err = MS_ERR_REDIRECT;
     if (curl_url_set(t->url, CURLUPART_URL, target, CURLU_DISALLOW_USER | CURLU_PATH_AS_IS) ==
             CURLUE_OK &&
         curl_url_set(t->url, CURLUPART_FRAGMENT, NULL, 0) == CURLUE_OK)
         err = read_url(t, t->url);
     if (err != MS_OK || !t->tls || t->port != old_port || strcmp(t->host, old_host) != 0)
-        err = ms_diag_set(diag, MS_ERR_REDIRECT,
-                          "%s port %u redirects to another origin (%s port %u%s); name that one instead",
-                          old_host, old_port, err == MS_OK ? t->host : "not a URL",
-                          err == MS_OK ? t->port : 0, err == MS_OK && !t->tls ? ", not https" : "");
+        err = ms_diag_set(
+            diag, MS_ERR_REDIRECT,
+            "%s port %u redirects to another origin (%s port %u%s); name that one instead",
+            old_host, old_port, err == MS_OK ? t->host : "not a URL", err == MS_OK ? t->port : 0,
+            err == MS_OK && !t->tls ? ", not https" : "");
     if (err != MS_OK)
         goto out;
     (void)curl_multi_remove_handle(t->fetch->multi, t->easy);

@@ -1,5 +1,5 @@
-/* resolver/daemon/fetch_error.c - curl's codes as ours, each with a sentence a person can act on: host, port and
- * cause, never a path or query. */
+/* resolver/daemon/fetch_error.c - curl's codes as ours, each with a sentence a person can act on:
+ * host, port and cause, never a path or query. */
 #define _GNU_SOURCE
 #include "resolver/daemon/fetch_internal.h"
 
@@ -18,11 +18,11 @@ static enum ms_err write_error(struct transfer *t)
     struct ms_diag *diag = &t->response.diag;
 
     if (t->header_overflow)
-        return ms_diag_set(diag, MS_ERR_TOO_LARGE, "%s port %u: the header exceeds %zu bytes", t->host,
-                           t->port, t->fetch->config.header_max_bytes);
+        return ms_diag_set(diag, MS_ERR_TOO_LARGE, "%s port %u: the header exceeds %zu bytes",
+                           t->host, t->port, t->fetch->config.header_max_bytes);
     if (t->body_overflow)
-        return ms_diag_set(diag, MS_ERR_TOO_LARGE, "%s port %u: the answer exceeds %zu bytes", t->host,
-                           t->port, t->body.max);
+        return ms_diag_set(diag, MS_ERR_TOO_LARGE, "%s port %u: the answer exceeds %zu bytes",
+                           t->host, t->port, t->body.max);
     return t->no_memory ? MS_ERR_MEMORY : MS_ERR_INTERNAL;
 }
 
@@ -32,14 +32,15 @@ static enum ms_err connect_error(struct transfer *t, CURLcode code)
     long number = 0;
 
     if (t->refused[0] != '\0' && !t->opened && t->kind == FETCH_GUARDED)
-        return ms_diag_set(diag, MS_ERR_BLOCKED,
-                           "%s port %u has the address %s, which is not global; if that is meant, list it "
-                           "in allow-private",
-                           t->host, t->port, t->refused);
+        return ms_diag_set(
+            diag, MS_ERR_BLOCKED,
+            "%s port %u has the address %s, which is not global; if that is meant, list it "
+            "in allow-private",
+            t->host, t->port, t->refused);
     if (t->refused[0] != '\0' && !t->opened)
         return ms_diag_set(diag, MS_ERR_BLOCKED,
-                           "%s port %u has the address %s: http:// is only for this machine", t->host,
-                           t->port, t->refused);
+                           "%s port %u has the address %s: http:// is only for this machine",
+                           t->host, t->port, t->refused);
     (void)curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &number);
     return ms_diag_set(diag, MS_ERR_CONNECT, "%s port %u: %s", t->host, t->port,
                        number > 0 ? strerror((int)number) : curl_easy_strerror(code));
@@ -52,12 +53,14 @@ static enum ms_err timeout_error(struct transfer *t)
 
     (void)curl_easy_getinfo(t->easy, CURLINFO_PRETRANSFER_TIME_T, &connected_us);
     if (connected_us == 0)
-        return ms_diag_set(diag, MS_ERR_TIMEOUT, "%s port %u: not connected in time", t->host, t->port);
+        return ms_diag_set(diag, MS_ERR_TIMEOUT, "%s port %u: not connected in time", t->host,
+                           t->port);
     if (t->body.len > 0)
-        return ms_diag_set(diag, MS_ERR_TIMEOUT, "%s port %u: the answer came too slowly (%zu bytes)",
-                           t->host, t->port, t->body.len);
-    return ms_diag_set(diag, MS_ERR_TIMEOUT, "%s port %u: connected, but no answer in time", t->host,
-                       t->port);
+        return ms_diag_set(diag, MS_ERR_TIMEOUT,
+                           "%s port %u: the answer came too slowly (%zu bytes)", t->host, t->port,
+                           t->body.len);
+    return ms_diag_set(diag, MS_ERR_TIMEOUT, "%s port %u: connected, but no answer in time",
+                       t->host, t->port);
 }
 
 enum ms_err transfer_error(struct transfer *t, CURLcode code)
@@ -66,7 +69,8 @@ enum ms_err transfer_error(struct transfer *t, CURLcode code)
 
     if (t->header_overflow || t->body_overflow || t->no_memory)
         return write_error(t);
-/* The codes are many and grow with curl: those without a row of their own are a fault of the peer. */
+/* The codes are many and grow with curl: those without a row of their own are a fault of the peer.
+ */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wswitch-enum"
     switch (code) {
@@ -76,7 +80,8 @@ enum ms_err transfer_error(struct transfer *t, CURLcode code)
         return connect_error(t, code);
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
-        return ms_diag_set(diag, MS_ERR_CONNECT, "%s port %u: the connection broke", t->host, t->port);
+        return ms_diag_set(diag, MS_ERR_CONNECT, "%s port %u: the connection broke", t->host,
+                           t->port);
     case CURLE_OPERATION_TIMEDOUT:
         return timeout_error(t);
     case CURLE_SSL_CONNECT_ERROR:
@@ -93,7 +98,8 @@ enum ms_err transfer_error(struct transfer *t, CURLcode code)
     case CURLE_PARTIAL_FILE:
     case CURLE_GOT_NOTHING:
         return ms_diag_set(diag, MS_ERR_TRUNCATED,
-                           "%s port %u: the connection ended before the answer did", t->host, t->port);
+                           "%s port %u: the connection ended before the answer did", t->host,
+                           t->port);
     case CURLE_OUT_OF_MEMORY:
         return MS_ERR_MEMORY;
     case CURLE_UNSUPPORTED_PROTOCOL: /* so curl calls HTTP/0.9; schemes were checked before */

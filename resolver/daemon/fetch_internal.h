@@ -1,5 +1,6 @@
-/* resolver/daemon/fetch_internal.h - what the files of the fetcher share: fetch.c (queue and outcomes),
- * fetch_easy.c (one transfer in curl's hands), fetch_error.c (sentences), fetch_loop.c (curl on libuv). */
+/* resolver/daemon/fetch_internal.h - what the files of the fetcher share: fetch.c (queue and
+ * outcomes), fetch_easy.c (one transfer in curl's hands), fetch_error.c (sentences), fetch_loop.c
+ * (curl on libuv). */
 #ifndef MS_FETCH_INTERNAL_H
 #define MS_FETCH_INTERNAL_H
 
@@ -43,8 +44,8 @@ struct transfer {
     struct ms_buf location;
     size_t header_bytes;
     bool header_done, header_overflow, body_overflow, no_memory;
-    bool opened;                       /* a socket was allowed */
-    char refused[NET_ADDR_TEXT_MAX];   /* the last address that was not */
+    bool opened;                     /* a socket was allowed */
+    char refused[NET_ADDR_TEXT_MAX]; /* the last address that was not */
     char curl_error[CURL_ERROR_SIZE];
 
     struct source_response response;
@@ -72,8 +73,8 @@ struct fetch {
     struct fetch_counters counters;
 };
 
-/* Not uv_now: the loop's time is that of the turn's beginning, and a request must not lose what the turn took
- * before it. */
+/* Not uv_now: the loop's time is that of the turn's beginning, and a request must not lose what the
+ * turn took before it. */
 static inline int64_t fetch_now_ms(void)
 {
     return (int64_t)(uv_hrtime() / 1000000);
@@ -84,9 +85,11 @@ void fetch_reap(struct fetch *fetch);
 
 /* fetch_easy.c: read and judge a request's URL, headers and pin; diag in the response. */
 enum ms_err transfer_prepare(struct transfer *t, const struct fetch_request *request);
-/* Hand the transfer to curl, for the first time or after a redirect. MS_ERR_TIMEOUT when no time is left. */
+/* Hand the transfer to curl, for the first time or after a redirect. MS_ERR_TIMEOUT when no time is
+ * left. */
 enum ms_err transfer_launch(struct transfer *t);
-/* Go where the answer redirects to, within the origin; MS_ERR_REDIRECT with the reason otherwise. */
+/* Go where the answer redirects to, within the origin; MS_ERR_REDIRECT with the reason otherwise.
+ */
 enum ms_err transfer_follow(struct transfer *t);
 
 /* fetch_error.c: curl's code as ours, with its sentence. */

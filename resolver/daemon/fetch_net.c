@@ -10,39 +10,40 @@ struct block {
     unsigned prefix;
 };
 
-/* IANA IPv4 Special-Purpose Address Registry (2024-10), every block that is not globally reachable, plus
- * multicast (RFC 5771). 192.0.0.0/24 and 192.88.99.0/24 are refused whole: the anycast addresses in them
- * that may be reached (192.0.0.9, 192.0.0.10, the retired 6to4 relay) serve no documents. */
+/* IANA IPv4 Special-Purpose Address Registry (2024-10), every block that is not globally reachable,
+ * plus multicast (RFC 5771). 192.0.0.0/24 and 192.88.99.0/24 are refused whole: the anycast
+ * addresses in them that may be reached (192.0.0.9, 192.0.0.10, the retired 6to4 relay) serve no
+ * documents. */
 static const struct block special4[] = {
-    {{0}, 8},              /* this network, RFC 791 */
-    {{10}, 8},             /* private use, RFC 1918 */
-    {{100, 64}, 10},       /* shared address space, RFC 6598 */
-    {{127}, 8},            /* loopback, RFC 1122 */
-    {{169, 254}, 16},      /* link local, RFC 3927 (cloud metadata lives here) */
-    {{172, 16}, 12},       /* private use */
-    {{192, 0, 0}, 24},     /* IETF protocol assignments, RFC 6890 */
-    {{192, 0, 2}, 24},     /* documentation, RFC 5737 */
-    {{192, 88, 99}, 24},   /* 6to4 relay anycast, RFC 7526 */
-    {{192, 168}, 16},      /* private use */
-    {{198, 18}, 15},       /* benchmarking, RFC 2544 */
-    {{198, 51, 100}, 24},  /* documentation */
-    {{203, 0, 113}, 24},   /* documentation */
-    {{224}, 4},            /* multicast */
-    {{240}, 4},            /* reserved and limited broadcast, RFC 1112, RFC 919 */
+    {{0}, 8},             /* this network, RFC 791 */
+    {{10}, 8},            /* private use, RFC 1918 */
+    {{100, 64}, 10},      /* shared address space, RFC 6598 */
+    {{127}, 8},           /* loopback, RFC 1122 */
+    {{169, 254}, 16},     /* link local, RFC 3927 (cloud metadata lives here) */
+    {{172, 16}, 12},      /* private use */
+    {{192, 0, 0}, 24},    /* IETF protocol assignments, RFC 6890 */
+    {{192, 0, 2}, 24},    /* documentation, RFC 5737 */
+    {{192, 88, 99}, 24},  /* 6to4 relay anycast, RFC 7526 */
+    {{192, 168}, 16},     /* private use */
+    {{198, 18}, 15},      /* benchmarking, RFC 2544 */
+    {{198, 51, 100}, 24}, /* documentation */
+    {{203, 0, 113}, 24},  /* documentation */
+    {{224}, 4},           /* multicast */
+    {{240}, 4},           /* reserved and limited broadcast, RFC 1112, RFC 919 */
 };
 
-/* IANA IPv6 Special-Purpose Address Registry (2024-10): what is special inside 2000::/3, the only space
- * from which global unicast is assigned. ::/128, ::1, ::ffff:0:0/96, 64:ff9b:1::/48, 100::/64, 5f00::/16,
- * fc00::/7, fe80::/10 and ff00::/8 lie outside it and need no row. */
+/* IANA IPv6 Special-Purpose Address Registry (2024-10): what is special inside 2000::/3, the only
+ * space from which global unicast is assigned. ::/128, ::1, ::ffff:0:0/96, 64:ff9b:1::/48,
+ * 100::/64, 5f00::/16, fc00::/7, fe80::/10 and ff00::/8 lie outside it and need no row. */
 static const struct block special6[] = {
-    {{0x20, 0x01, 0x00}, 23},             /* IETF protocol assignments, Teredo among them, RFC 2928 */
-    {{0x20, 0x01, 0x0d, 0xb8}, 32},       /* documentation, RFC 3849 */
-    {{0x20, 0x02}, 16},                   /* 6to4, RFC 3056 */
-    {{0x3f, 0xff, 0x00}, 20},             /* documentation, RFC 9637 */
+    {{0x20, 0x01, 0x00}, 23},       /* IETF protocol assignments, Teredo among them, RFC 2928 */
+    {{0x20, 0x01, 0x0d, 0xb8}, 32}, /* documentation, RFC 3849 */
+    {{0x20, 0x02}, 16},             /* 6to4, RFC 3056 */
+    {{0x3f, 0xff, 0x00}, 20},       /* documentation, RFC 9637 */
 };
-static const struct block global6 = {{0x20}, 3};                       /* RFC 4291 */
-static const struct block nat64 = {{0x00, 0x64, 0xff, 0x9b}, 96};      /* RFC 6052 */
-static const struct block mapped = {{[10] = 0xff, [11] = 0xff}, 96};   /* RFC 4291 2.5.5.2 */
+static const struct block global6 = {{0x20}, 3};                     /* RFC 4291 */
+static const struct block nat64 = {{0x00, 0x64, 0xff, 0x9b}, 96};    /* RFC 6052 */
+static const struct block mapped = {{[10] = 0xff, [11] = 0xff}, 96}; /* RFC 4291 2.5.5.2 */
 
 static bool in_block(const uint8_t *addr, const uint8_t *block, unsigned prefix)
 {
@@ -333,7 +334,8 @@ static enum ms_err parse_authority(struct ms_span text, struct net_url *url, str
         return MS_OK;
     if (text.ptr[host_len] != ':' ||
         !parse_port(ms_span_sub(text, host_len + 1, text.len), &url->port))
-        return ms_diag_set(diag, MS_ERR_URL, "the port of the URL must be a number from 1 to 65535");
+        return ms_diag_set(diag, MS_ERR_URL,
+                           "the port of the URL must be a number from 1 to 65535");
     return MS_OK;
 }
 
@@ -366,8 +368,9 @@ enum ms_err net_rpc_url_parse(struct ms_span text, struct net_url *ret_url, stru
     if (err != MS_OK)
         return err;
     if (!url.tls && !host_is_loopback(url.host))
-        return ms_diag_set(diag, MS_ERR_SCHEME,
-                           "http:// is only for this machine (127.0.0.1, [::1], localhost); use https://");
+        return ms_diag_set(
+            diag, MS_ERR_SCHEME,
+            "http:// is only for this machine (127.0.0.1, [::1], localhost); use https://");
     *ret_url = url;
     return MS_OK;
 }

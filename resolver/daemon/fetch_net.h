@@ -1,5 +1,5 @@
-/* resolver/daemon/fetch_net.h - network addresses as policy sees them: which are global, which the operator
- * permits, which HOST:PORT is pinned, and what a URL in the configuration may look like.
+/* resolver/daemon/fetch_net.h - network addresses as policy sees them: which are global, which the
+ * operator permits, which HOST:PORT is pinned, and what a URL in the configuration may look like.
  * Pure: text and sockaddrs in, verdicts out; no look-ups. Thread-safe. */
 #ifndef MS_FETCH_NET_H
 #define MS_FETCH_NET_H
@@ -11,7 +11,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#define NET_HOST_MAX 253u   /* characters of a name, RFC 1035 3.1 without the final dot */
+#define NET_HOST_MAX 253u     /* characters of a name, RFC 1035 3.1 without the final dot */
 #define NET_ADDR_TEXT_MAX 80u /* "[IPv6%zone]:port" and a NUL */
 
 /* An IPv4 or IPv6 address with a port (host order; 0 when none was given). */
@@ -37,15 +37,15 @@ struct net_pin {
 
 /* What a configured URL says, taken apart. */
 struct net_url {
-    bool tls;           /* https */
+    bool tls;            /* https */
     struct ms_span host; /* as written, IPv6 without brackets; points into the URL */
     uint16_t port;
 };
 
 /* Whether the whole internet can be at this address: false for everything in IANA's special-purpose
- * registries (RFC 6890), for IPv6 outside 2000::/3, and for families other than AF_INET and AF_INET6. An
- * IPv4 address inside NAT64's 64:ff9b::/96 (RFC 6052) is judged by itself, since that is where the packet
- * goes; all other embeddings (mapped, compatible, 6to4, Teredo) are refused. */
+ * registries (RFC 6890), for IPv6 outside 2000::/3, and for families other than AF_INET and
+ * AF_INET6. An IPv4 address inside NAT64's 64:ff9b::/96 (RFC 6052) is judged by itself, since that
+ * is where the packet goes; all other embeddings (mapped, compatible, 6to4, Teredo) are refused. */
 bool net_addr_is_global(const struct sockaddr *addr);
 /* Whether it is this machine: 127.0.0.0/8 or ::1. */
 bool net_addr_is_loopback(const struct sockaddr *addr);
@@ -65,7 +65,8 @@ MS_MUST_USE enum ms_err net_addr_parse(struct ms_span text, struct net_addr *ret
 MS_MUST_USE enum ms_err net_listen_parse(struct ms_span text, struct net_addr *ret_addr,
                                          struct ms_diag *diag);
 /* A CIDR block (its host bits must be zero), an address, or a host name, copied to arena.
- * MS_ERR_SYNTAX, MS_ERR_RANGE the prefix, MS_ERR_NONCANONICAL bits behind the prefix, MS_ERR_MEMORY. */
+ * MS_ERR_SYNTAX, MS_ERR_RANGE the prefix, MS_ERR_NONCANONICAL bits behind the prefix,
+ * MS_ERR_MEMORY. */
 MS_MUST_USE enum ms_err net_permit_parse(struct ms_span text, struct ms_arena *arena,
                                          struct net_permit *ret_permit, struct ms_diag *diag);
 /* HOST:PORT:ADDRESS. MS_ERR_SYNTAX, MS_ERR_RANGE the port, MS_ERR_MEMORY. */

@@ -1,5 +1,5 @@
-/* resolver/daemon/fetch_trust.c - one X509_STORE for all transfers: parsing the system's bundle for each
- * connection would cost the core's thread more than the handshake. */
+/* resolver/daemon/fetch_trust.c - one X509_STORE for all transfers: parsing the system's bundle for
+ * each connection would cost the core's thread more than the handshake. */
 #define _GNU_SOURCE
 #include "resolver/daemon/fetch_trust.h"
 

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HTTP_MEMORY_BYTES ((size_t)64 << 10) /* a connection's pool; MHD zeroes all of it before each request */
+#define HTTP_MEMORY_BYTES \
+    ((size_t)64 << 10) /* a connection's pool; MHD zeroes all of it before each request */
 #define HTTP_TIMEOUT_S 60u
 
 /* ---- answers ---- */
@@ -83,7 +84,8 @@ enum MHD_Result http_error_problem(struct http_request *r, unsigned status, enum
 
     (void)ms_buf_addf(&text, "{\"type\":\"urn:measured:error:%s\",\"title\":", ms_err_code(err));
     (void)ms_json_add_string(&text, ms_span_str(ms_err_text(err)));
-    (void)ms_buf_addf(&text, ",\"status\":%u,\"code\":\"%s\",\"detail\":", status, ms_err_code(err));
+    (void)ms_buf_addf(&text, ",\"status\":%u,\"code\":\"%s\",\"detail\":", status,
+                      ms_err_code(err));
     (void)ms_json_add_string(&text, ms_span_str(ms_diag_text(diag, err)));
     (void)ms_buf_add_str(&text, "}\n");
     enum MHD_Result result = http_send(r, status, ms_buf_span(&text), "application/problem+json");
@@ -99,7 +101,8 @@ enum MHD_Result http_fail(struct http_request *r, enum ms_err err, const struct 
     return r->route->error(r, status, err, diag);
 }
 
-/* What the request itself did wrong is 400 whatever the code; only size and method have their own. */
+/* What the request itself did wrong is 400 whatever the code; only size and method have their own.
+ */
 static enum MHD_Result fail_request(struct http_request *r, enum ms_err err,
                                     const struct ms_diag *diag)
 {
@@ -263,9 +266,9 @@ static enum MHD_Result serve(struct http_request *r)
 
 /* ---- what is asked ---- */
 
-/* What this worker's last targets meant: parsing an inline document takes longer than answering for it. An
- * entry holds for one configuration only; those of before are not freed while the daemon runs, so their
- * addresses are never used again. */
+/* What this worker's last targets meant: parsing an inline document takes longer than answering for
+ * it. An entry holds for one configuration only; those of before are not freed while the daemon
+ * runs, so their addresses are never used again. */
 #define KNOWN_TARGETS 64u /* a power of two */
 #define KNOWN_TARGET_MAX 2048u
 
@@ -355,7 +358,8 @@ enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_
         void *out;
     } arg = {.in = config}; /* config_alias only reads */
     struct spec_context context = {.eip55_strict = config->eip55 == CONFIG_EIP55_STRICT,
-                                   .alias = config_alias, .alias_arg = arg.out};
+                                   .alias = config_alias,
+                                   .alias_arg = arg.out};
     enum ms_err err = is_url ? spec_parse_url(text, &context, spec, &url, diag)
                              : spec_parse(text, &context, spec, diag);
     if (err == MS_OK && spec->kind == SPEC_ALIAS) {
@@ -405,8 +409,8 @@ enum ms_err http_parse_spec(struct http_request *r, struct ms_diag *diag)
 
 /* ---- requests ---- */
 
-/* Allocates the request when its first line is read: MHD's own query parser turns '+' into a space and
- * stops at %00, so the raw target is kept. */
+/* Allocates the request when its first line is read: MHD's own query parser turns '+' into a space
+ * and stops at %00, so the raw target is kept. */
 static void *on_target(void *cls, const char *uri, struct MHD_Connection *connection)
 {
     struct http_listener *listener = cls;
@@ -456,7 +460,8 @@ static enum MHD_Result start(struct http_request *r)
     struct ms_diag diag = {0};
     enum ms_err err = r->body_too_large ? MS_ERR_TOO_LARGE : MS_OK;
 
-    if (!atomic_load(&r->http->stopping)) { /* what comes later does not keep the daemon from ending */
+    if (!atomic_load(
+            &r->http->stopping)) { /* what comes later does not keep the daemon from ending */
         r->counted = true;
         (void)atomic_fetch_add(&r->http->answering, 1);
     }
@@ -467,7 +472,8 @@ static enum MHD_Result start(struct http_request *r)
     return r->route->direct != NULL ? r->route->direct(r) : serve(r);
 }
 
-/* The answer is queued in the last call only: what MHD is given earlier makes it close the connection. */
+/* The answer is queued in the last call only: what MHD is given earlier makes it close the
+ * connection. */
 static enum MHD_Result take_body(struct http_request *r, const char *data, size_t *size)
 {
     if (*size == 0)
@@ -492,8 +498,8 @@ static enum MHD_Result begin(struct http_request *r, const char *method)
     r->route = http_route_find(query_path(ms_span_str(r->target)), method, &other);
     if (strlen(r->target) > QUERY_TARGET_MAX) {
         r->route = r->route != NULL ? r->route : other;
-        return (r->route != NULL ? r->route->error : http_error_problem)(
-            r, MHD_HTTP_URI_TOO_LONG, MS_ERR_LIMIT, NULL);
+        return (r->route != NULL ? r->route->error : http_error_problem)(r, MHD_HTTP_URI_TOO_LONG,
+                                                                         MS_ERR_LIMIT, NULL);
     }
     if (r->route == NULL && other != NULL) {
         r->route = other;

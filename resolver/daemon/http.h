@@ -1,7 +1,8 @@
-/* resolver/daemon/http.h - the HTTP API of interface.md on libmicrohttpd, over listening sockets of ours.
+/* resolver/daemon/http.h - the HTTP API of interface.md on libmicrohttpd, over listening sockets of
+ * ours.
  *
- * Workers answer from published answers without a lock; what is not published is asked of the core while
- * the connection is suspended. */
+ * Workers answer from published answers without a lock; what is not published is asked of the core
+ * while the connection is suspended. */
 #ifndef MS_DAEMON_HTTP_H
 #define MS_DAEMON_HTTP_H
 
@@ -10,7 +11,7 @@
 
 #define HTTP_BODY_MAX_BYTES 65536u
 #define HTTP_CONNECTIONS_MAX 4096u /* of one socket; OPEN_FILES_WANTED has room for three */
-#define HTTP_LOOP_STALL_MS 5000 /* healthz: the loop must have turned within this */
+#define HTTP_LOOP_STALL_MS 5000    /* healthz: the loop must have turned within this */
 
 struct http;
 
@@ -29,8 +30,8 @@ MS_MUST_USE enum ms_err http_new(const struct http_env *env, struct http **ret_h
 /* Serve a listening socket (moved). `admin`: refresh is allowed here. */
 MS_MUST_USE enum ms_err http_listen(struct http *http, int fd, bool admin, unsigned threads);
 
-/* The configuration in force: alias table, EIP-55, policy level. Borrowed; the caller frees the one it
- * replaces with http_config_retired, after which no worker uses it. */
+/* The configuration in force: alias table, EIP-55, policy level. Borrowed; the caller frees the one
+ * it replaces with http_config_retired, after which no worker uses it. */
 void http_set_config(struct http *http, const struct config *config);
 void http_wait_readers(void);
 
@@ -38,12 +39,18 @@ void http_wait_readers(void);
 void http_tick(struct http *http);
 void http_set_ready(struct http *http, bool ready);
 
-/* Shutdown, on the loop thread: no new waiting; ends watchers. Then run the loop until http_idle. */
+/* Loop thread: end all watchers' streams; clients connect again. */
+void http_end_streams(struct http *http);
+
+/* Shutdown, on the loop thread: no new waiting; ends watchers. Then run the loop until http_idle.
+ */
 void http_stop_waiting(struct http *http);
 bool http_idle(const struct http *http);
-/* Nobody waits for the loop thread. MHD ends the process when it is stopped with suspended connections. */
+/* Nobody waits for the loop thread. MHD ends the process when it is stopped with suspended
+ * connections. */
 bool http_may_close(const struct http *http);
-/* Stops the daemons and joins their threads; only when http_may_close. Run loop_run_posted afterwards, then http_free. */
+/* Stops the daemons and joins their threads; only when http_may_close. Run loop_run_posted
+ * afterwards, then http_free. */
 void http_close(struct http *http);
 void http_free(struct http *http);
 

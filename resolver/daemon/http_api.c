@@ -18,8 +18,8 @@ static enum MHD_Result queue_shared(struct http_request *r, unsigned status,
 /* RFC 9110 13.1.2: a list of entity tags, or '*'; ours are strong, a weak prefix compares equal. */
 static bool none_match(const struct http_request *r, const char *etag)
 {
-    const char *header = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND,
-                                                     MHD_HTTP_HEADER_IF_NONE_MATCH);
+    const char *header =
+        MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_IF_NONE_MATCH);
     return header != NULL && (strcmp(header, "*") == 0 || strstr(header, etag) != NULL);
 }
 
@@ -41,8 +41,7 @@ static enum MHD_Result not_modified(struct http_request *r, struct MHD_Response 
     if (response == NULL)
         return MHD_NO;
     (void)MHD_get_response_headers(full, copy_header, response);
-    enum MHD_Result result =
-        MHD_queue_response(r->connection, MHD_HTTP_NOT_MODIFIED, response);
+    enum MHD_Result result = MHD_queue_response(r->connection, MHD_HTTP_NOT_MODIFIED, response);
     MHD_destroy_response(response);
     return result;
 }
@@ -170,8 +169,8 @@ static enum ms_err check_body(struct http_request *r, const json_t *root, struct
     if ((predicate != NULL) == (json_object_get(root, "measurements") != NULL))
         return ms_diag_set(diag, MS_ERR_ARGUMENT,
                            "exactly one of measurements and predicate is needed");
-    enum ms_err err = predicate != NULL ? check_predicate(r, predicate, diag)
-                                        : check_registers(r, root, diag);
+    enum ms_err err =
+        predicate != NULL ? check_predicate(r, predicate, diag) : check_registers(r, root, diag);
     if (err != MS_OK)
         return err;
     return http_take_spec(r, url.ptr != NULL ? url : text, url.ptr != NULL, diag);
@@ -215,9 +214,9 @@ static struct check_outcome check_sets(const struct http_request *r, const struc
             continue;
         }
         const struct rec_record *match =
-            r->type == REC_TYPE_UNKNOWN ? NULL
-                                        : rec_match(a->sets[i], r->type, r->presented,
-                                                    r->n_presented);
+            r->type == REC_TYPE_UNKNOWN
+                ? NULL
+                : rec_match(a->sets[i], r->type, r->presented, r->n_presented);
         if (match != NULL)
             return (struct check_outcome){true, match->id, i};
     }
@@ -267,8 +266,7 @@ static enum MHD_Result answer_check(struct http_request *r, const struct answer 
                           reason.text);
     }
     METRIC_INC(checks_approved);
-    const struct source_release *rel =
-        &a->shared->result->releases[a->set_release[outcome.set]];
+    const struct source_release *rel = &a->shared->result->releases[a->set_release[outcome.set]];
     (void)ms_buf_addf(&release, "{\"id\":%llu,\"version\":", (unsigned long long)rel->id);
     (void)ms_json_add_string(&release, ms_span_str(rel->version));
     (void)ms_buf_add_str(&release, "}");
@@ -280,7 +278,8 @@ static enum MHD_Result answer_check(struct http_request *r, const struct answer 
     return result;
 }
 
-/* 400 is a problem document; whatever else stands in the way of an answer is the verdict "unknown". */
+/* 400 is a problem document; whatever else stands in the way of an answer is the verdict "unknown".
+ */
 static enum MHD_Result error_check(struct http_request *r, unsigned status, enum ms_err err,
                                    const struct ms_diag *diag)
 {
@@ -302,8 +301,16 @@ static enum MHD_Result error_check(struct http_request *r, unsigned status, enum
 
 static enum ms_err prepare_refresh(struct http_request *r, struct ms_diag *diag)
 {
+    struct ms_buf value = MS_BUF_INIT(8);
+    bool found = false;
+
     r->core.force = true;
-    return http_parse_spec(r, diag);
+    enum ms_err err = query_member(ms_span_str(r->target), "accept", &value, &found, diag);
+    if (err == MS_ERR_LIMIT || (err == MS_OK && found && !ms_span_eq_str(ms_buf_span(&value), "1")))
+        err = ms_diag_set(diag, MS_ERR_ARGUMENT, "accept may only be 1");
+    r->core.accept = found;
+    ms_buf_done(&value);
+    return err == MS_OK ? http_parse_spec(r, diag) : err;
 }
 
 static enum MHD_Result answer_refresh(struct http_request *r, const struct answer *a)
@@ -346,8 +353,7 @@ static enum MHD_Result direct_reply(struct http_request *r)
 
 static enum MHD_Result direct_health(struct http_request *r)
 {
-    int64_t alive =
-        atomic_load_explicit(&r->http->loop_alive_ms, memory_order_relaxed);
+    int64_t alive = atomic_load_explicit(&r->http->loop_alive_ms, memory_order_relaxed);
     bool ok = clocks_now().boot_ms - alive < HTTP_LOOP_STALL_MS;
     if (ok && strcmp(r->route->path, "/readyz") == 0)
         ok = atomic_load(&r->http->ready) && !atomic_load(&r->http->stopping);

@@ -9,7 +9,8 @@
 
 #define HTTP_DAEMONS_MAX 4
 #define HTTP_KEEPALIVE_MS 15000
-#define HTTP_BODY_DROP_MAX_BYTES ((size_t)1 << 20) /* a longer body loses its connection, unanswered */
+#define HTTP_BODY_DROP_MAX_BYTES \
+    ((size_t)1 << 20) /* a longer body loses its connection, unanswered */
 
 struct http_listener {
     struct http *http;
@@ -24,7 +25,8 @@ struct http {
     _Atomic(const struct config *) config;
     atomic_bool stopping, ready;
     atomic_uint suspended;
-    atomic_uint answering; /* requests read in full whose answer is not sent in full; without watchers */
+    atomic_uint
+        answering; /* requests read in full whose answer is not sent in full; without watchers */
     atomic_llong loop_alive_ms;
     struct http_stream *streams; /* loop thread only */
 };
@@ -44,13 +46,14 @@ struct http_request {
     size_t body_seen;
     bool counted; /* in http->answering */
     /* what is asked */
-    struct spec *spec; /* heap; moved to the core on a miss */
+    struct spec *spec;           /* heap; moved to the core on a miss */
     const struct config *config; /* by which it was understood; only to compare */
     struct answer_id id;
     int64_t max_age_s;
     uint64_t seq;
     enum rec_profile profile;
-    struct ms_buf spelling; /* warnings about the spelling of this request, elements of a JSON array */
+    struct ms_buf
+        spelling; /* warnings about the spelling of this request, elements of a JSON array */
     bool has_spelling;
     struct rec_presented presented[REC_REGISTERS_MAX]; /* check */
     size_t n_presented;
@@ -103,8 +106,8 @@ enum ms_err http_parse_spec(struct http_request *r, struct ms_diag *diag);
 enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_url,
                            struct ms_diag *diag);
 
-/* Whether this worker has understood this very target before, by the configuration in force: then id,
- * max_age_s, seq and profile are set, spec is not. Remember only what had no warnings. */
+/* Whether this worker has understood this very target before, by the configuration in force: then
+ * id, max_age_s, seq and profile are set, spec is not. Remember only what had no warnings. */
 bool http_known_target(struct http_request *r);
 void http_remember_target(const struct http_request *r);
 

@@ -1,8 +1,9 @@
-/* resolver/daemon/http_watch.c - Server-Sent Events: a connection that stays suspended between events.
+/* resolver/daemon/http_watch.c - Server-Sent Events: a connection that stays suspended between
+ * events.
  *
- * A stream is shared by an HTTP worker, which reads `out`, and the loop thread, which appends events;
- * `lock` guards what both touch. It ends by a job of the worker's free callback on the loop thread, after
- * which nobody knows it any more. */
+ * A stream is shared by an HTTP worker, which reads `out`, and the loop thread, which appends
+ * events; `lock` guards what both touch. It ends by a job of the worker's free callback on the loop
+ * thread, after which nobody knows it any more. */
 #define _GNU_SOURCE
 #include "resolver/daemon/http_internal.h"
 
@@ -17,13 +18,13 @@ struct http_stream {
     struct http *http;
     struct MHD_Connection *connection;
     struct core_watcher watcher;
-    struct spec *spec;     /* moved to the core by the start job */
+    struct spec *spec; /* moved to the core by the start job */
     struct ms_buf spelling;
     struct loop_job start, end;
-    int64_t spoke_ms;      /* loop thread only */
+    int64_t spoke_ms; /* loop thread only */
     pthread_mutex_t lock;
-    struct ms_buf out;     /* the event the worker is sending */
-    size_t read;           /* of out */
+    struct ms_buf out;        /* the event the worker is sending */
+    size_t read;              /* of out */
     struct ms_buf next_event; /* the newest one after it: who reads slowly misses those between */
     bool suspended, closed;
 };
@@ -62,7 +63,8 @@ static void on_event(struct core_watcher *watcher, const char *envelope, size_t 
     struct ms_buf text = MS_BUF_INIT(WATCH_EVENT_MAX_BYTES);
 
     (void)ms_buf_add_str(&text, "event: set\ndata: ");
-    if (envelope_add_spelling(ms_span_of(envelope, len), ms_buf_span(&s->spelling), &text) == MS_OK &&
+    if (envelope_add_spelling(ms_span_of(envelope, len), ms_buf_span(&s->spelling), &text) ==
+            MS_OK &&
         ms_buf_add_str(&text, "\n\n") == MS_OK)
         say(s, SAY_EVENT, ms_buf_span(&text));
     ms_buf_done(&text);
@@ -175,7 +177,8 @@ enum MHD_Result http_watch(struct http_request *r)
     struct http_stream *s = new_stream(r);
     if (s == NULL)
         return MHD_NO;
-    /* from here on the response's free callback ends the stream; its job comes after the start job */
+    /* from here on the response's free callback ends the stream; its job comes after the start job
+     */
     loop_post(r->http->env.loop, &s->start);
     struct MHD_Response *response = MHD_create_response_from_callback(
         MHD_SIZE_UNKNOWN, WATCH_BLOCK_BYTES, read_stream, s, end_stream);
@@ -202,6 +205,12 @@ void http_streams_tick(struct http *http)
     for (struct http_stream *s = http->streams; s != NULL; s = s->next)
         if (now_ms - s->spoke_ms >= HTTP_KEEPALIVE_MS)
             say(s, SAY_COMMENT, ms_span_str(": still here\n\n"));
+}
+
+void http_end_streams(struct http *http)
+{
+    for (struct http_stream *s = http->streams; s != NULL; s = s->next)
+        say(s, SAY_LAST, ms_span_str(": the configuration changed\n\n"));
 }
 
 void http_streams_end(struct http *http)

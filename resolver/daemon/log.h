@@ -1,27 +1,27 @@
 /* resolver/daemon/log.h - lines on stderr: `level area: event key=value ...`.
  *
  * syslog's levels; the prefix "<N>" of sd-daemon(3) only when the journal reads stderr. Values are
- * untrusted: everything outside printable ASCII is escaped, what needs quotes gets them, long ones are cut.
- * Level, area, event and key come from our own code. Of one area and event only so many lines a minute
- * are written; the rest is counted and told in one line when the minute is over. URLs of RPC endpoints,
- * keys and tokens are never passed in here.
- * Thread-safe; one write(2) a line. */
+ * untrusted: everything outside printable ASCII is escaped, what needs quotes gets them, long ones
+ * are cut. Level, area, event and key come from our own code. Of one area and event only so many
+ * lines a minute are written; the rest is counted and told in one line when the minute is over.
+ * URLs of RPC endpoints, keys and tokens are never passed in here. Thread-safe; one write(2) a
+ * line. */
 #ifndef MS_LOG_H
 #define MS_LOG_H
 
 #include "base/err.h"
 #include "base/span.h"
 
-#define LOG_LINE_MAX 2048u  /* bytes, newline included */
-#define LOG_VALUE_MAX 512u  /* bytes of one value as it is printed */
+#define LOG_LINE_MAX 2048u /* bytes, newline included */
+#define LOG_VALUE_MAX 512u /* bytes of one value as it is printed */
 #define LOG_PER_MINUTE 10u
 
 enum log_level { /* numbers of syslog(3) */
-    LOG_LEVEL_ERROR = 3,
-    LOG_LEVEL_WARNING = 4,
-    LOG_LEVEL_NOTICE = 5,
-    LOG_LEVEL_INFO = 6,
-    LOG_LEVEL_DEBUG = 7,
+                 LOG_LEVEL_ERROR = 3,
+                 LOG_LEVEL_WARNING = 4,
+                 LOG_LEVEL_NOTICE = 5,
+                 LOG_LEVEL_INFO = 6,
+                 LOG_LEVEL_DEBUG = 7,
 };
 
 enum log_kind { LOG_KIND_NONE = 0, LOG_KIND_SPAN, LOG_KIND_SIGNED, LOG_KIND_UNSIGNED };
@@ -42,11 +42,11 @@ struct log_config {
     int64_t (*now_ms)(void);  /* any clock that does not go back */
 };
 
-/* stderr, "<N>" when `journal_stream` (the value of $JOURNAL_STREAM, may be NULL) is not empty, level info,
- * LOG_PER_MINUTE, CLOCK_MONOTONIC. */
+/* stderr, "<N>" when `journal_stream` (the value of $JOURNAL_STREAM, may be NULL) is not empty,
+ * level info, LOG_PER_MINUTE, CLOCK_MONOTONIC. */
 struct log_config log_config_default(const char *journal_stream);
-/* Before the first line and before other threads start; may be called again, which forgets counts. Without
- * it the default without journal holds. */
+/* Before the first line and before other threads start; may be called again, which forgets counts.
+ * Without it the default without journal holds. */
 void log_init(const struct log_config *config);
 
 void log_event(enum log_level level, const char *area, const char *event,
@@ -71,10 +71,10 @@ static inline struct log_field log_uint(const char *key, uint64_t value)
     return (struct log_field){.key = key, .kind = LOG_KIND_UNSIGNED, .u = value};
 }
 
-/* log_line(LOG_LEVEL_WARNING, "fetch", "failed", log_str("host", host), log_uint("status", 503)); a line
- * without fields is log_event(level, area, event, NULL, 0). */
-#define log_line(level, area, event, ...)                                                          \
-    log_event((level), (area), (event), (const struct log_field[]){__VA_ARGS__},                   \
+/* log_line(LOG_LEVEL_WARNING, "fetch", "failed", log_str("host", host), log_uint("status", 503)); a
+ * line without fields is log_event(level, area, event, NULL, 0). */
+#define log_line(level, area, event, ...)                                        \
+    log_event((level), (area), (event), (const struct log_field[]){__VA_ARGS__}, \
               sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
 
 #endif

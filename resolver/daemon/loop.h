@@ -1,4 +1,5 @@
-/* resolver/daemon/loop.h - the one thread that owns everything mutable, and how others hand it work. */
+/* resolver/daemon/loop.h - the one thread that owns everything mutable, and how others hand it
+ * work. */
 #ifndef MS_DAEMON_LOOP_H
 #define MS_DAEMON_LOOP_H
 

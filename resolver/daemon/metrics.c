@@ -17,7 +17,7 @@ static void render_one(struct ms_buf *out, const char *name, const char *help,
 
 void metrics_render(struct ms_buf *out)
 {
-#define METRICS_RENDER(member, name, help)                                                         \
+#define METRICS_RENDER(member, name, help) \
     render_one(out, name, help, atomic_load_explicit(&metrics.member, memory_order_relaxed));
     METRICS_MAP(METRICS_RENDER)
 #undef METRICS_RENDER

@@ -1,5 +1,5 @@
-/* resolver/daemon/metrics.h - counters of the daemon: they only grow and may be bumped from any thread.
- * Rendered as Prometheus text; docs/metrics.md lists them all (a test compares). */
+/* resolver/daemon/metrics.h - counters of the daemon: they only grow and may be bumped from any
+ * thread. Rendered as Prometheus text; docs/metrics.md lists them all (a test compares). */
 #ifndef MS_DAEMON_METRICS_H
 #define MS_DAEMON_METRICS_H
 
@@ -7,27 +7,29 @@
 
 #include <stdatomic.h>
 
-/*      member               name and labels                                        help (first of a name) */
-#define METRICS_MAP(X)                                                                             \
-    X(http_requests, "measured_http_requests_total", "requests on the HTTP API")                   \
-    X(http_hits, "measured_http_hits_total", "requests answered from a published answer at once")  \
-    X(http_errors, "measured_http_errors_total", "requests answered with an error")                \
-    X(http_waiters, "measured_http_waits_total", "requests that waited for the core")              \
-    X(checks_approved, "measured_checks_total{verdict=\"approved\"}", "checks by verdict")         \
-    X(checks_refused, "measured_checks_total{verdict=\"refused\"}", NULL)                          \
-    X(checks_unknown, "measured_checks_total{verdict=\"unknown\"}", NULL)                          \
-    X(flights, "measured_resolutions_total", "attempts to resolve a specifier")                    \
-    X(flights_failed, "measured_resolution_failures_total", "attempts that failed")                \
-    X(changes, "measured_changes_total", "accepted changes of a set")                              \
-    X(conflicts, "measured_conflicts_total", "contradictions between verified answers")            \
-    X(upstream_http, "measured_upstream_requests_total{kind=\"https\"}",                           \
-      "requests to sources of governance")                                                         \
-    X(upstream_rpc, "measured_upstream_requests_total{kind=\"rpc\"}", NULL)                        \
-    X(upstream_failed, "measured_upstream_failures_total", "upstream requests without an answer")  \
-    X(upstream_bytes, "measured_upstream_bytes_total", "bytes of upstream bodies received")        \
-    X(store_errors_commit, "measured_store_errors_total{op=\"commit\"}", "failures of the database") \
-    X(store_errors_load, "measured_store_errors_total{op=\"load\"}", NULL)                         \
-    X(store_commits, "measured_store_commits_total", "durable commits")                            \
+/*      member               name and labels                                        help (first of a
+ * name) */
+#define METRICS_MAP(X)                                                                            \
+    X(http_requests, "measured_http_requests_total", "requests on the HTTP API")                  \
+    X(http_hits, "measured_http_hits_total", "requests answered from a published answer at once") \
+    X(http_errors, "measured_http_errors_total", "requests answered with an error")               \
+    X(http_waiters, "measured_http_waits_total", "requests that waited for the core")             \
+    X(checks_approved, "measured_checks_total{verdict=\"approved\"}", "checks by verdict")        \
+    X(checks_refused, "measured_checks_total{verdict=\"refused\"}", NULL)                         \
+    X(checks_unknown, "measured_checks_total{verdict=\"unknown\"}", NULL)                         \
+    X(flights, "measured_resolutions_total", "attempts to resolve a specifier")                   \
+    X(flights_failed, "measured_resolution_failures_total", "attempts that failed")               \
+    X(changes, "measured_changes_total", "accepted changes of a set")                             \
+    X(conflicts, "measured_conflicts_total", "contradictions between verified answers")           \
+    X(upstream_http, "measured_upstream_requests_total{kind=\"https\"}",                          \
+      "requests to sources of governance")                                                        \
+    X(upstream_rpc, "measured_upstream_requests_total{kind=\"rpc\"}", NULL)                       \
+    X(upstream_failed, "measured_upstream_failures_total", "upstream requests without an answer") \
+    X(upstream_bytes, "measured_upstream_bytes_total", "bytes of upstream bodies received")       \
+    X(store_errors_commit, "measured_store_errors_total{op=\"commit\"}",                          \
+      "failures of the database")                                                                 \
+    X(store_errors_load, "measured_store_errors_total{op=\"load\"}", NULL)                        \
+    X(store_commits, "measured_store_commits_total", "durable commits")                           \
     X(watch_events, "measured_watch_events_total", "events sent to watchers")
 
 struct metrics {

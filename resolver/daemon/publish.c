@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define PUBLISH_FOR_EVER_S 31536000 /* Expires of what never ages: a year, RFC 2616 14.21's most \
+                                     */
+
 static void free_text(void *text)
 {
     free(text);
@@ -54,16 +57,13 @@ static void add_headers(struct MHD_Response *response, const struct answer *answ
 
     (void)MHD_add_response_header(response, "X-Measured-State", entry_state_name(answer->state));
     (void)MHD_add_response_header(response, "X-Measured-Trust", answer->trust);
-    if (in->result->has_sequence) {
-        (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)in->result->sequence);
-        (void)MHD_add_response_header(response, "X-Measured-Sequence", text);
-    }
+    (void)snprintf(text, sizeof(text), "%llu",
+                   (unsigned long long)envelope_sequence(in->result, in->entry));
+    (void)MHD_add_response_header(response, "X-Measured-Sequence", text);
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, answer->etag);
-    int64_t until = entry_wall_s(in->view.soft_until_ms, in->now);
-    if (until != 0) {
-        http_date(until, text);
-        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_EXPIRES, text);
-    }
+    int64_t until_s = entry_wall_s(in->view.soft_until_ms, in->now);
+    http_date(until_s != 0 ? until_s : in->now.wall_s + PUBLISH_FOR_EVER_S, text);
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_EXPIRES, text);
 }
 
 /* Every profile of the set in force; one that cannot be expressed keeps its error. */
@@ -71,8 +71,8 @@ static void render_profiles(struct answer *answer, const struct envelope_input *
 {
     for (size_t p = REC_PROFILE_SEED; p < ANSWER_PROFILES; p++) {
         struct ms_buf text = MS_BUF_INIT(ENVELOPE_MAX_BYTES);
-        answer->records_err[p] = rec_render(answer->sets, answer->n_sets, (enum rec_profile)p, &text,
-                                            &answer->records_diag[p]);
+        answer->records_err[p] = rec_render(answer->sets, answer->n_sets, (enum rec_profile)p,
+                                            &text, &answer->records_diag[p]);
         if (answer->records_err[p] == MS_OK) {
             answer->records_response[p] = response_of(ms_buf_span(&text), "application/json");
             if (answer->records_response[p] == NULL)
@@ -115,8 +115,7 @@ static bool render_good(struct answer *answer, const struct publish_input *in)
     answer->set_release = calloc(n == 0 ? 1 : n, sizeof(*answer->set_release));
     if (answer->sets == NULL || answer->set_release == NULL)
         return false;
-    answer->n_sets =
-        envelope_in_force(e->result, e->now, answer->sets, answer->set_release, NULL);
+    answer->n_sets = envelope_in_force(e->result, e->now, answer->sets, answer->set_release, NULL);
     envelope_trust(e->result, answer->trust);
     make_etag(answer);
     render_profiles(answer, e);

@@ -43,7 +43,8 @@ static struct cache_time stamp(const struct store *store, int64_t boot_ms, struc
     return t;
 }
 
-/* The moment on this boot's clock: exact within one boot, by the wall clock across a reboot (6.3). */
+/* The moment on this boot's clock: exact within one boot, by the wall clock across a reboot (6.3).
+ */
 static int64_t boot_of(const struct store *store, const struct cache_time *t, struct ms_now now,
                        bool *ret_other_boot)
 {
@@ -63,7 +64,9 @@ static struct cache_entry row_of(const struct store *store, const struct core_ch
         .level = change->id.level,
         .canonical = change->canonical,
         .kind = change->kind,
-        .status = e->good ? status : e->conflict ? CACHE_CONFLICT : CACHE_HOLD,
+        .status = e->good       ? status
+                  : e->conflict ? CACHE_CONFLICT
+                                : CACHE_HOLD,
         .has_bundle = e->good,
         .bundle = change->evidence,
         .has_sequence = e->has_sequence,
@@ -140,7 +143,8 @@ static enum ms_err commit_once(struct store *store, const struct core_change *ch
         .block_number = change->block.number,
         .block_hash = change->block.hash,
     };
-    struct cache_change write = {.n_blobs = 1, .blobs = &bundle, .entry = &row, .history = &history};
+    struct cache_change write = {
+        .n_blobs = 1, .blobs = &bundle, .entry = &row, .history = &history};
     return cache_commit(store->cache, &write, diag);
 }
 
@@ -186,9 +190,10 @@ static enum ms_err verify_row(struct store *store, const struct cache_entry *row
         err = bundle_verify(ms_buf_span(&text), &spec, &result, diag);
     if (err == MS_OK && result == NULL)
         err = ms_diag_set(diag, MS_ERR_EVIDENCE, "the evidence of the row is that of a failure");
-    if (err == MS_OK && (!ms_sha256_eq(&spec.key, &row->key) ||
-                         !ms_sha256_eq(&result->set_hash, &row->set_hash) ||
-                         !ms_sha256_eq(&result->commitment, &row->commitment))) {
+    if (err == MS_OK &&
+        (!ms_sha256_eq(&spec.key, &row->key) || !ms_sha256_eq(&result->set_hash, &row->set_hash) ||
+         !ms_sha256_eq(&result->commitment, &row->commitment) ||
+         (row->level != SPEC_LEVEL_NONE && result->level != row->level))) {
         source_result_free(result);
         err = ms_diag_set(diag, MS_ERR_EVIDENCE, "the evidence belongs to another answer");
     }

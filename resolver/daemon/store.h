@@ -1,6 +1,6 @@
-/* resolver/daemon/store.h - the store thread: the only one that touches the database. Work goes in from
- * the loop thread and its outcome comes back there. Re-verification of stored evidence, which is pure but
- * not free, runs here too. */
+/* resolver/daemon/store.h - the store thread: the only one that touches the database. Work goes in
+ * from the loop thread and its outcome comes back there. Re-verification of stored evidence, which
+ * is pure but not free, runs here too. */
 #ifndef MS_DAEMON_STORE_H
 #define MS_DAEMON_STORE_H
 
@@ -21,8 +21,8 @@ MS_MUST_USE enum ms_err store_new(struct loop *loop, struct cache *cache,
                                   const struct store_events *events, struct store **ret_store);
 void store_commit(struct store *store, struct core_change *change);
 void store_load(struct store *store, const struct answer_id *id);
-/* Finish what was handed in, join the thread, close the database. Outcomes still posted to the loop must
- * be run (loop_run_posted) before the core is freed. */
+/* Finish what was handed in, join the thread, close the database. Outcomes still posted to the loop
+ * must be run (loop_run_posted) before the core is freed. */
 void store_free(struct store *store);
 
 #endif

@@ -122,8 +122,8 @@ static void tell_failure(struct loop_job *job)
 {
     struct op *op = (struct op *)((char *)job - offsetof(struct op, job));
     struct upstream *up = op->up;
-    struct source_response response = {.id = op->id, .err = op->err, .diag = op->diag,
-                                       .time_s = loop_now(up->loop).wall_s};
+    struct source_response response = {
+        .id = op->id, .err = op->err, .diag = op->diag, .time_s = loop_now(up->loop).wall_s};
     uint64_t tag = op->tag;
     bool cancelled = op->fetch_id == UINT64_MAX;
 
@@ -233,10 +233,10 @@ json_t *upstream_providers_json(const struct upstream *up)
     for (size_t i = 0; list != NULL && i < up->config->n_rpcs && i < SOURCE_PROVIDERS_MAX; i++) {
         const struct config_rpc *rpc = &up->config->rpcs[i];
         (void)json_array_append_new(
-            list, json_pack("{s:s, s:s, s:I, s:s}", "name", rpc->name, "group", rpc->group, "chain",
-                            (json_int_t)rpc->chain, "breaker",
-                            breaker_name(breaker_state(&up->breakers[i],
-                                                       loop_now(up->loop).boot_ms))));
+            list,
+            json_pack("{s:s, s:s, s:I, s:s}", "name", rpc->name, "group", rpc->group, "chain",
+                      (json_int_t)rpc->chain, "breaker",
+                      breaker_name(breaker_state(&up->breakers[i], loop_now(up->loop).boot_ms))));
     }
     return list;
 }
@@ -247,9 +247,9 @@ json_t *upstream_counters_json(const struct upstream *up)
 
     fetch_count(up->fetch, &c);
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "started", (json_int_t)c.started,
-                     "answered", (json_int_t)c.answered, "failed", (json_int_t)c.failed, "cancelled",
-                     (json_int_t)c.cancelled, "bytes_in", (json_int_t)c.bytes_in, "active",
-                     (json_int_t)c.active, "queued", (json_int_t)c.queued);
+                     "answered", (json_int_t)c.answered, "failed", (json_int_t)c.failed,
+                     "cancelled", (json_int_t)c.cancelled, "bytes_in", (json_int_t)c.bytes_in,
+                     "active", (json_int_t)c.active, "queued", (json_int_t)c.queued);
 }
 
 void upstream_free(struct upstream *up)

@@ -1,5 +1,5 @@
-/* resolver/daemon/upstream.h - between the core's requests and the fetcher: endpoints, breakers, benches.
- * Loop thread only. */
+/* resolver/daemon/upstream.h - between the core's requests and the fetcher: endpoints, breakers,
+ * benches. Loop thread only. */
 #ifndef MS_DAEMON_UPSTREAM_H
 #define MS_DAEMON_UPSTREAM_H
 
@@ -9,11 +9,10 @@
 struct upstream;
 
 /* One core_response (through `answer`) follows each upstream_send, unless it is cancelled. */
-MS_MUST_USE enum ms_err upstream_new(struct loop *loop, const struct config *config,
-                                     void (*answer)(void *arg, uint64_t tag,
-                                                    const struct source_response *response),
-                                     void *arg, struct upstream **ret_upstream,
-                                     struct ms_diag *diag);
+MS_MUST_USE enum ms_err
+upstream_new(struct loop *loop, const struct config *config,
+             void (*answer)(void *arg, uint64_t tag, const struct source_response *response),
+             void *arg, struct upstream **ret_upstream, struct ms_diag *diag);
 /* On error nothing changes. Breakers of endpoints that keep their name are kept. */
 MS_MUST_USE enum ms_err upstream_configure(struct upstream *up, const struct config *config,
                                            struct ms_diag *diag);

@@ -49,8 +49,8 @@ static json_t *base64_string(struct ms_span bytes)
     return out;
 }
 
-/* Header values are bytes of any kind (RFC 9110 5.5, obs-text); JSON strings are not. Each byte is kept as
- * the character of its number, as in ISO 8859-1. NULL in, NULL out. */
+/* Header values are bytes of any kind (RFC 9110 5.5, obs-text); JSON strings are not. Each byte is
+ * kept as the character of its number, as in ISO 8859-1. NULL in, NULL out. */
 static json_t *bytes_json(const char *bytes)
 {
     struct ms_buf text = MS_BUF_INIT(TRANSCRIPT_MAX_BYTES);
@@ -99,8 +99,7 @@ static json_t *headers_json(const struct source_response *response)
     for (enum source_header h = 0; out != NULL && h < SOURCE_HEADER_COUNT; h++) {
         if (response->header[h] == NULL)
             continue;
-        if (json_object_set_new(out, source_header_name(h), bytes_json(response->header[h])) !=
-            0) {
+        if (json_object_set_new(out, source_header_name(h), bytes_json(response->header[h])) != 0) {
             json_decref(out);
             return NULL;
         }
@@ -150,9 +149,9 @@ static json_t *policy_json(const struct source_policy *policy)
     json_t *providers = json_array();
     for (size_t i = 0; i < policy->n_providers; i++) {
         const struct source_provider *p = &policy->providers[i];
-        json_t *one = json_pack("{s:s, s:s, s:I, s:i, s:b, s:b}", "name", p->name, "group", p->group,
-                                "chain", (json_int_t)p->chain, "proofs", (int)p->proofs, "trusted",
-                                (int)p->trusted, "benched", (int)p->benched);
+        json_t *one = json_pack("{s:s, s:s, s:I, s:i, s:b, s:b}", "name", p->name, "group",
+                                p->group, "chain", (json_int_t)p->chain, "proofs", (int)p->proofs,
+                                "trusted", (int)p->trusted, "benched", (int)p->benched);
         if (one == NULL || json_array_append_new(providers, one) != 0) {
             json_decref(providers);
             return NULL;
@@ -162,10 +161,10 @@ static json_t *policy_json(const struct source_policy *policy)
                             "quorum", (json_int_t)policy->quorum, "max-evidence-age",
                             (json_int_t)policy->max_evidence_age_s, "providers", providers);
     if (out != NULL && policy->has_checkpoint)
-        (void)json_object_set_new(
-            out, "checkpoint",
-            json_pack("{s:I, s:o}", "chain", (json_int_t)policy->checkpoint_chain, "hash",
-                      hex_string(eth_hash_span(&policy->checkpoint))));
+        (void)json_object_set_new(out, "checkpoint",
+                                  json_pack("{s:I, s:o}", "chain",
+                                            (json_int_t)policy->checkpoint_chain, "hash",
+                                            hex_string(eth_hash_span(&policy->checkpoint))));
     return out;
 }
 
@@ -175,10 +174,10 @@ static json_t *previous_json(const struct source_previous *previous)
                             "last-modified", bytes_json(previous->last_modified), "floor",
                             (json_int_t)previous->floor_sequence);
     if (out != NULL && previous->has_final)
-        (void)json_object_set_new(
-            out, "final",
-            json_pack("{s:I, s:o}", "number", (json_int_t)previous->final_number, "hash",
-                      hex_string(eth_hash_span(&previous->final_hash))));
+        (void)json_object_set_new(out, "final",
+                                  json_pack("{s:I, s:o}", "number",
+                                            (json_int_t)previous->final_number, "hash",
+                                            hex_string(eth_hash_span(&previous->final_hash))));
     return out;
 }
 
@@ -205,13 +204,13 @@ enum ms_err bundle_write(const struct spec *spec, const struct source_policy *po
 {
     static const struct source_previous nothing;
 
-    json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:o, s:I, s:I, s:o, s:o, s:O, s:o}", "type", BUNDLE_TYPE, "specifier",
-        spec->canonical, "text", spec->text, "key",
-        hex_string(ms_span_of(spec->key.b, MS_SHA256_BYTES)), "time", (json_int_t)started.wall_s,
-        "boot_ms", (json_int_t)started.boot_ms, "policy", policy_json(policy), "previous",
-        previous_json(previous == NULL ? &nothing : previous), "answers", transcript->answers,
-        "verdict", verdict_json(result, err));
+    json_t *root = json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:o, s:o, s:O, s:o}", "type",
+                             BUNDLE_TYPE, "specifier", spec->canonical, "text", spec->text, "key",
+                             hex_string(ms_span_of(spec->key.b, MS_SHA256_BYTES)), "time",
+                             (json_int_t)started.wall_s, "boot_ms", (json_int_t)started.boot_ms,
+                             "policy", policy_json(policy), "previous",
+                             previous_json(previous == NULL ? &nothing : previous), "answers",
+                             transcript->answers, "verdict", verdict_json(result, err));
     if (root == NULL)
         return MS_ERR_MEMORY;
     err = ms_json_dump(root, out);
@@ -317,8 +316,8 @@ static bool read_answer(const json_t *json, struct ms_arena *arena, struct ms_bu
     if (!read_headers(json_object_get(json, "headers"), arena, &r))
         return false;
     ms_buf_reset(body);
-    if (error == NULL && ms_base64_decode(ms_json_member_str(json, "body"), body, NULL, NULL,
-                                          NULL) != MS_OK)
+    if (error == NULL &&
+        ms_base64_decode(ms_json_member_str(json, "body"), body, NULL, NULL, NULL) != MS_OK)
         return false;
     r.body = ms_buf_span(body);
     *ret = r;
@@ -382,7 +381,8 @@ static bool same_verdict(const json_t *verdict, const struct source_result *resu
            json_integer_value(json_object_get(verdict, "evidence_time")) ==
                result->evidence_time_s &&
            (sequence != NULL) == result->has_sequence &&
-           json_integer_value(sequence) == (result->has_sequence ? (json_int_t)result->sequence : 0);
+           json_integer_value(sequence) ==
+               (result->has_sequence ? (json_int_t)result->sequence : 0);
 }
 
 void bundle_identity_only(struct spec *spec)
@@ -465,9 +465,8 @@ static enum ms_err verify_root(const json_t *root, struct spec *spec, struct ms_
     if (err != MS_OK)
         return ms_diag_set(diag, MS_ERR_EVIDENCE, "the stored evidence cannot be replayed: %s",
                            ms_diag_text(&cause, err));
-    err = expected != NULL
-              ? verify_failure(root, source, arena, now, expected, ret_result, diag)
-              : verify_answers(root, source, arena, now, ret_result, diag);
+    err = expected != NULL ? verify_failure(root, source, arena, now, expected, ret_result, diag)
+                           : verify_answers(root, source, arena, now, ret_result, diag);
     source_free(source);
     return err;
 }

@@ -1,8 +1,9 @@
-/* resolver/entry/bundle.h - the one object that moves: an accepted change with everything needed to reach
- * the same verdict again - specifier, policy, the answers in their order of arrival, the verdict - in one
- * self-contained JSON text ("measured-bundle/1", docs/bundle.md). Verification replays the answers
- * through the very source code that produced the verdict: there is no second reading of evidence.
- * Pure. The serialisation is deterministic, so a bundle's name is its SHA-256. */
+/* resolver/entry/bundle.h - the one object that moves: an accepted change with everything needed to
+ * reach the same verdict again - specifier, policy, the answers in their order of arrival, the
+ * verdict - in one self-contained JSON text ("measured-bundle/1", docs/bundle.md). Verification
+ * replays the answers through the very source code that produced the verdict: there is no second
+ * reading of evidence. Pure. The serialisation is deterministic, so a bundle's name is its SHA-256.
+ */
 #ifndef MS_BUNDLE_H
 #define MS_BUNDLE_H
 
@@ -28,16 +29,15 @@ MS_MUST_USE enum ms_err bundle_write(const struct spec *spec, const struct sourc
                                      const struct source_result *result, enum ms_err err,
                                      struct ms_buf *out);
 
-/* Drop what belongs to one query and not to the identity of a specifier (level, max-age, seq, tag, from):
- * an entry is shared by all of them, and the level read is the policy's. */
+/* Drop what belongs to one query and not to the identity of a specifier (level, max-age, seq, tag,
+ * from): an entry is shared by all of them, and the level read is the policy's. */
 void bundle_identity_only(struct spec *spec);
 
 /* Read a bundle and reach its verdict again from its evidence alone.
  *   spec        initialised by spec_init; on MS_OK the bundle's specifier
- *   ret_result  the verified result, the caller's (source_result_free); NULL when the bundle is evidence
- *               of a failure, and the replay fails in the same way
- * MS_ERR_EVIDENCE when it is malformed, when the replay fails, or when it ends in another verdict: the
- * sentence says which. */
+ *   ret_result  the verified result, the caller's (source_result_free); NULL when the bundle is
+ * evidence of a failure, and the replay fails in the same way MS_ERR_EVIDENCE when it is malformed,
+ * when the replay fails, or when it ends in another verdict: the sentence says which. */
 MS_MUST_USE enum ms_err bundle_verify(struct ms_span text, struct spec *spec,
                                       struct source_result **ret_result, struct ms_diag *diag);
 

@@ -99,16 +99,23 @@ static struct entry_view view_held(const struct entry *e, struct ms_now now)
     int64_t hard = entry_hard_end_ms(e, now);
 
     if (now.boot_ms >= hard)
-        return (struct entry_view){.state = ENTRY_EXPIRED, .refresh = true, .wait_first = true,
-                                   .wait_ms = ENTRY_FIRST_WAIT_MS, .next_change_ms = ENTRY_NEVER,
+        return (struct entry_view){.state = ENTRY_EXPIRED,
+                                   .refresh = true,
+                                   .wait_first = true,
+                                   .wait_ms = ENTRY_FIRST_WAIT_MS,
+                                   .next_change_ms = ENTRY_NEVER,
                                    .err = MS_ERR_CODE_IDENTITY};
-    return (struct entry_view){.state = ENTRY_HOLD, .serve = true, .next_change_ms = hard,
-                               .serve_until_ms = hard, .soft_until_ms = now.boot_ms};
+    return (struct entry_view){.state = ENTRY_HOLD,
+                               .serve = true,
+                               .next_change_ms = hard,
+                               .serve_until_ms = hard,
+                               .soft_until_ms = now.boot_ms};
 }
 
 static struct entry_view view_good(const struct entry *e, struct ms_now now)
 {
-    /* only F may be for ever; what stands behind it is no shorter than nothing, whatever a row says */
+    /* only F may be for ever; what stands behind it is no shorter than nothing, whatever a row says
+     */
     int64_t f = e->life.fresh_s, w = max64(0, e->life.swr_s), x = max64(w, e->life.sie_s);
     int64_t hard = entry_hard_end_ms(e, now);
     int64_t fresh_end = min64(hard, after(e->checked_boot_ms, f));
@@ -131,8 +138,11 @@ static struct entry_view view_good(const struct entry *e, struct ms_now now)
         v.wait_ms = ENTRY_SIE_WAIT_MS;
         v.next_change_ms = sie_end;
     } else {
-        v = (struct entry_view){.state = ENTRY_EXPIRED, .refresh = true, .wait_first = true,
-                                .wait_ms = ENTRY_FIRST_WAIT_MS, .next_change_ms = ENTRY_NEVER,
+        v = (struct entry_view){.state = ENTRY_EXPIRED,
+                                .refresh = true,
+                                .wait_first = true,
+                                .wait_ms = ENTRY_FIRST_WAIT_MS,
+                                .next_change_ms = ENTRY_NEVER,
                                 .err = MS_ERR_STALE};
     }
     return v;
@@ -146,8 +156,11 @@ static bool clock_suspect(const struct entry *e, struct ms_now now)
 
 static struct entry_view view_unserved(enum entry_state state, enum ms_err err, bool refresh)
 {
-    return (struct entry_view){.state = state, .refresh = refresh, .wait_first = refresh,
-                               .wait_ms = ENTRY_FIRST_WAIT_MS, .next_change_ms = ENTRY_NEVER,
+    return (struct entry_view){.state = state,
+                               .refresh = refresh,
+                               .wait_first = refresh,
+                               .wait_ms = ENTRY_FIRST_WAIT_MS,
+                               .next_change_ms = ENTRY_NEVER,
                                .err = err};
 }
 
@@ -172,7 +185,8 @@ static struct entry_view view_now(const struct entry *e, struct ms_now now)
         v.next_change_ms = e->negative_until_ms;
         return v;
     }
-    return view_unserved(ENTRY_EMPTY, e->last_err == MS_OK ? MS_ERR_UNAVAILABLE : e->last_err, true);
+    return view_unserved(ENTRY_EMPTY, e->last_err == MS_OK ? MS_ERR_UNAVAILABLE : e->last_err,
+                         true);
 }
 
 struct entry_view entry_view(const struct entry *e, struct ms_now now)
@@ -196,7 +210,10 @@ static bool has_overlay(const struct entry *e)
 static enum entry_verdict judge_sequenced(const struct entry *e, const struct source_result *result,
                                           enum ms_err *ret_why)
 {
-    bool same_state = e->good && ms_sha256_eq(&e->commitment, &result->commitment);
+    static const struct ms_sha256 nothing;
+    bool same_state = ms_sha256_eq(&e->commitment, &result->commitment);
+    bool known =
+        !ms_sha256_eq(&e->commitment, &nothing); /* by the row, even if its evidence is lost */
 
     *ret_why = MS_ERR_ROLLBACK;
     if (result->sequence < e->floor_sequence)
@@ -204,9 +221,9 @@ static enum entry_verdict judge_sequenced(const struct entry *e, const struct so
     *ret_why = MS_ERR_CONFLICT; /* 6.1: only a strictly higher sequence at L3 or better clears it */
     if (e->conflict && (result->sequence == e->floor_sequence || result->level < SPEC_LEVEL_L3))
         return ENTRY_REFUSED;
-    if (result->sequence == e->floor_sequence && e->good && !same_state)
+    if (result->sequence == e->floor_sequence && known && !same_state)
         return ENTRY_CONTRADICTS;
-    bool same = same_state && result->sequence == e->floor_sequence &&
+    bool same = e->good && same_state && result->sequence == e->floor_sequence &&
                 ms_sha256_eq(&e->overlay, &result->overlay);
     return same ? ENTRY_SAME : ENTRY_CHANGED;
 }
@@ -224,7 +241,8 @@ enum entry_verdict entry_judge(const struct entry *e, const struct source_result
         return ENTRY_HELD;
     if (result->has_sequence && e->has_sequence)
         return judge_sequenced(e, result, ret_why);
-    return e->good && ms_sha256_eq(&e->commitment, &result->commitment) ? ENTRY_SAME : ENTRY_CHANGED;
+    return e->good && ms_sha256_eq(&e->commitment, &result->commitment) ? ENTRY_SAME
+                                                                        : ENTRY_CHANGED;
 }
 
 static void take_change(struct entry *e, const struct source_result *result)
@@ -232,7 +250,9 @@ static void take_change(struct entry *e, const struct source_result *result)
     e->commitment = result->commitment;
     e->overlay = result->overlay;
     e->has_sequence = result->has_sequence;
-    if (result->has_sequence && result->sequence > e->floor_sequence)
+    if (!result->has_sequence)
+        e->floor_sequence++;
+    else if (result->sequence > e->floor_sequence)
         e->floor_sequence = result->sequence;
     e->valid_until_s = result->valid_until_s;
     e->conflict = false;
@@ -293,7 +313,8 @@ void entry_fail(struct entry *e, enum ms_err err, const struct ms_diag *diag, in
         e->negative_err = err;
     }
     /* full jitter: U(0, min(cap, 1 s * 2^fails)) */
-    int64_t span = e->fails < 20 ? min64(backoff_cap_ms, (int64_t)1000 << e->fails) : backoff_cap_ms;
+    int64_t span =
+        e->fails < 20 ? min64(backoff_cap_ms, (int64_t)1000 << e->fails) : backoff_cap_ms;
     e->next_try_ms = now.boot_ms + (int64_t)((uint64_t)span * random >> 32);
     if (e->fails < UINT32_MAX)
         e->fails++;

@@ -1,6 +1,6 @@
-/* resolver/entry/entry.h - the state machine of a cached entry: what may be served, until when, and when
- * to ask again (ethereum.md section 6). It holds facts and times, no sets; `now` is always an argument.
- * Pure; not thread-safe (the core thread owns every entry). */
+/* resolver/entry/entry.h - the state machine of a cached entry: what may be served, until when, and
+ * when to ask again (ethereum.md section 6). It holds facts and times, no sets; `now` is always an
+ * argument. Pure; not thread-safe (the core thread owns every entry). */
 #ifndef MS_ENTRY_H
 #define MS_ENTRY_H
 
@@ -32,14 +32,15 @@ const char *entry_state_name(enum entry_state state);
 struct entry {
     /* the last verified answer */
     bool good;
-    int64_t checked_boot_ms; /* when the source last confirmed it, on this boot's clock; may be negative */
+    int64_t checked_boot_ms; /* when the source last confirmed it, on this boot's clock; may be
+                                negative */
     int64_t evidence_time_s;
     struct source_lifetime life;
-    int64_t valid_until_s;   /* governance heartbeat, 0 none */
+    int64_t valid_until_s; /* governance heartbeat, 0 none */
     bool has_sequence;
-    uint64_t floor_sequence; /* never falls */
+    uint64_t floor_sequence; /* never falls; for sources that do not count: changes accepted here */
     struct ms_sha256 commitment;
-    bool recheck;            /* from disk after a reboot: FRESH is shown as SWR until confirmed */
+    bool recheck; /* from disk after a reboot: FRESH is shown as SWR until confirmed */
 
     struct ms_sha256 overlay; /* what the newest chain state takes away; zero: nothing */
     bool has_identity;        /* the code behind a contract, as accepted */
@@ -47,9 +48,9 @@ struct entry {
 
     bool conflict;
     enum ms_err conflict_err;
-    bool hold;                /* the code changed: the old set until its ceiling, until it is accepted */
+    bool hold; /* the code changed: the old set until its ceiling, until it is accepted */
     struct ms_sha256 held_identity;
-    bool dissent;             /* the last attempt found providers contradicting each other */
+    bool dissent; /* the last attempt found providers contradicting each other */
 
     /* a definite no */
     int64_t negative_until_ms; /* boot clock; 0 none */
@@ -77,11 +78,12 @@ struct entry_view {
 
 struct entry_view entry_view(const struct entry *entry, struct ms_now now);
 
-/* Boot-clock moment after which neither the evidence ceiling nor governance's validUntil lets the set be
- * served; ENTRY_NEVER without either. */
+/* Boot-clock moment after which neither the evidence ceiling nor governance's validUntil lets the
+ * set be served; ENTRY_NEVER without either. */
 int64_t entry_hard_end_ms(const struct entry *entry, struct ms_now now);
 
-/* Boot-clock moment of a Unix time; those beyond the clock's ends are its ends, ENTRY_NEVER above. */
+/* Boot-clock moment of a Unix time; those beyond the clock's ends are its ends, ENTRY_NEVER above.
+ */
 int64_t entry_boot_ms(int64_t wall_s, struct ms_now now);
 /* Unix time of a boot-clock moment, for answers; 0 for never. */
 int64_t entry_wall_s(int64_t boot_ms, struct ms_now now);
@@ -96,18 +98,18 @@ enum entry_verdict {
 
 /* What a verified result would mean; changes nothing.
  *   ret_why  set when REFUSED: MS_ERR_ROLLBACK, MS_ERR_CONFLICT (it does not clear one), or
- *            MS_ERR_UNAVAILABLE (a revocation seen in the newest state stands, and that state was not
- *            read this time) */
+ *            MS_ERR_UNAVAILABLE (a revocation seen in the newest state stands, and that state was
+ * not read this time) */
 enum entry_verdict entry_judge(const struct entry *entry, const struct source_result *result,
                                enum ms_err *ret_why);
-/* Take it (after it is durable): times, floor, lifetime; clears failures. `now` is when the answer was
- * complete. A contradiction sets `conflict`. */
-void entry_accept(struct entry *entry, const struct source_result *result, enum entry_verdict verdict,
-                  struct ms_now now);
+/* Take it (after it is durable): times, floor, lifetime; clears failures. `now` is when the answer
+ * was complete. A contradiction sets `conflict`. */
+void entry_accept(struct entry *entry, const struct source_result *result,
+                  enum entry_verdict verdict, struct ms_now now);
 
 /* A failed attempt. negative_s > 0: a definite no. random is uniform in [0, 2^32): full jitter. */
-void entry_fail(struct entry *entry, enum ms_err err, const struct ms_diag *diag, int64_t negative_s,
-                int64_t backoff_cap_ms, uint32_t random, struct ms_now now);
+void entry_fail(struct entry *entry, enum ms_err err, const struct ms_diag *diag,
+                int64_t negative_s, int64_t backoff_cap_ms, uint32_t random, struct ms_now now);
 
 /* Release windows (3.4): in force at chain time c and wall time w, pessimistic both ways. */
 enum entry_window { ENTRY_WINDOW_EXPIRED = 0, ENTRY_WINDOW_PENDING, ENTRY_WINDOW_IN_FORCE };

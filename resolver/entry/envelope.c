@@ -85,6 +85,11 @@ enum entry_state envelope_state(const struct envelope_input *in)
     return in->view.state;
 }
 
+uint64_t envelope_sequence(const struct source_result *result, const struct entry *entry)
+{
+    return result->has_sequence ? result->sequence : entry->floor_sequence;
+}
+
 static json_t *prefixed(const char *prefix, const uint8_t *bytes, size_t len)
 {
     char text[8 + 2 * 32 + 1];
@@ -116,11 +121,11 @@ static json_t *releases_json(const struct envelope_input *in)
         const struct source_release *r = &in->result->releases[i];
         enum entry_window window =
             entry_release_window(r, chain_time(in->result, in->now), in->now.wall_s);
-        json_t *one = json_pack("{s:I, s:s, s:I, s:I, s:s, s:o, s:o}", "id", (json_int_t)r->id,
-                                "version", r->version, "not_before", (json_int_t)r->not_before_s,
-                                "not_after", (json_int_t)r->not_after_s, "status",
-                                window_name(window), "records", rec_records_json(r->set),
-                                "predicates", rec_predicates_json(r->set));
+        json_t *one =
+            json_pack("{s:I, s:s, s:I, s:I, s:s, s:o, s:o}", "id", (json_int_t)r->id, "version",
+                      r->version, "not_before", (json_int_t)r->not_before_s, "not_after",
+                      (json_int_t)r->not_after_s, "status", window_name(window), "records",
+                      rec_records_json(r->set), "predicates", rec_predicates_json(r->set));
         if (one == NULL || json_array_append_new(list, one) != 0) {
             json_decref(list);
             return NULL;
@@ -177,9 +182,10 @@ static int add_good(json_t *root, const struct envelope_input *in)
 
     envelope_trust(r, trust);
     bad |= json_object_set_new(root, "trust", json_string(trust));
-    if (r->has_sequence)
-        bad |= json_object_set_new(root, "sequence", json_integer((json_int_t)r->sequence));
-    bad |= json_object_set_new(root, "set_hash", prefixed("sha256:", r->set_hash.b, MS_SHA256_BYTES));
+    bad |= json_object_set_new(root, "sequence",
+                               json_integer((json_int_t)envelope_sequence(r, in->entry)));
+    bad |=
+        json_object_set_new(root, "set_hash", prefixed("sha256:", r->set_hash.b, MS_SHA256_BYTES));
     if (in->previous_set != NULL)
         bad |= json_object_set_new(root, "previous_set_hash",
                                    prefixed("sha256:", in->previous_set->b, MS_SHA256_BYTES));
@@ -188,8 +194,8 @@ static int add_good(json_t *root, const struct envelope_input *in)
     else
         bad |= json_object_set_new(root, "governance", json_object());
     bad |= json_object_set_new(root, "source", source_json(r));
-    bad |= json_object_set_new(
-        root, "fetched_at", json_integer(entry_wall_s(in->entry->checked_boot_ms, in->now)));
+    bad |= json_object_set_new(root, "fetched_at",
+                               json_integer(entry_wall_s(in->entry->checked_boot_ms, in->now)));
     bad |= json_object_set_new(root, "fresh_until",
                                json_integer(entry_wall_s(in->view.soft_until_ms, in->now)));
     bad |= json_object_set_new(root, "valid_until",
@@ -203,18 +209,18 @@ static int add_error(json_t *root, const struct envelope_input *in)
     const struct ms_diag *diag = in->entry->last_err != MS_OK ? &in->entry->last_diag : NULL;
     int bad = json_object_set_new(root, "releases", json_array());
 
-    bad |= json_object_set_new(root, "error",
-                               json_pack("{s:s, s:s}", "code", ms_err_code(err), "text",
-                                         ms_diag_text(diag, err)));
+    bad |= json_object_set_new(
+        root, "error",
+        json_pack("{s:s, s:s}", "code", ms_err_code(err), "text", ms_diag_text(diag, err)));
     return bad;
 }
 
 enum ms_err envelope_render(const struct envelope_input *in, struct ms_buf *out)
 {
-    json_t *root = json_pack("{s:i, s:s, s:o, s:s, s:s}", "v", 1, "specifier", in->spec->canonical,
-                             "key", prefixed("", in->spec->key.b, MS_SHA256_BYTES), "kind",
-                             spec_kind_name(in->spec->kind), "state",
-                             entry_state_name(envelope_state(in)));
+    json_t *root =
+        json_pack("{s:i, s:s, s:o, s:s, s:s}", "v", 1, "specifier", in->spec->canonical, "key",
+                  prefixed("", in->spec->key.b, MS_SHA256_BYTES), "kind",
+                  spec_kind_name(in->spec->kind), "state", entry_state_name(envelope_state(in)));
     int bad = root == NULL;
 
     if (!bad && in->result != NULL && in->view.serve) {

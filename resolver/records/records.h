@@ -1,8 +1,10 @@
-/* resolver/records/records.h - measurement records: what governance approves, in one canonical shape.
+/* resolver/records/records.h - measurement records: what governance approves, in one canonical
+ * shape.
  *
- * A record is a conjunction of register constraints, a set a disjunction of records. Reading a document
- * normalises every dialect (docs/measurements.md) and refuses what could be misread; nothing is dropped
- * silently. Pure; a rec_set is immutable once built and may be read from any thread. */
+ * A record is a conjunction of register constraints, a set a disjunction of records. Reading a
+ * document normalises every dialect (docs/measurements.md) and refuses what could be misread;
+ * nothing is dropped silently. Pure; a rec_set is immutable once built and may be read from any
+ * thread. */
 #ifndef MS_RECORDS_H
 #define MS_RECORDS_H
 
@@ -40,18 +42,20 @@ struct rec_register {
     struct rec_value *values; /* in the set's arena */
 };
 
-struct rec_image { /* portable policy of gcp-tdx (attested-tls dcap_image_hashes); all NULL when absent */
+struct rec_image {  /* portable policy of gcp-tdx (attested-tls dcap_image_hashes); all NULL when
+                       absent */
     json_t *hashes; /* owned object: name to 96 lower-case digits; or NULL */
 };
 
 struct rec_record {
-    const char *id;        /* NUL-terminated, printable, may be "" */
+    const char *id; /* NUL-terminated, printable, may be "" */
     enum rec_type type;
     const char *type_text; /* as in the document */
     size_t n_registers;    /* >= 1 unless image.hashes is set; sorted by index, unique */
     struct rec_register *registers;
     struct rec_image image;
-    json_t *raw; /* REC_TYPE_UNKNOWN: its `measurements` as read (owned); NULL for every other type */
+    json_t
+        *raw; /* REC_TYPE_UNKNOWN: its `measurements` as read (owned); NULL for every other type */
 };
 
 enum rec_predicate_kind {
@@ -63,7 +67,7 @@ enum rec_predicate_kind {
 
 struct rec_predicate {
     enum rec_predicate_kind kind;
-    uint32_t version;  /* workload-id formula, 0 when it does not apply */
+    uint32_t version; /* workload-id formula, 0 when it does not apply */
     uint8_t value[32];
 };
 
@@ -91,11 +95,14 @@ void rec_set_init(struct rec_set *set);
 void rec_set_done(struct rec_set *set);
 
 /* For adapters that build a set without a document. MS_ERR_MEMORY. */
-MS_MUST_USE enum ms_err rec_set_add_predicate(struct rec_set *set, const struct rec_predicate *predicate);
-/* `code` is a literal; the text is escaped. Lost when memory is out or REC_WARNINGS_MAX is reached. */
+MS_MUST_USE enum ms_err rec_set_add_predicate(struct rec_set *set,
+                                              const struct rec_predicate *predicate);
+/* `code` is a literal; the text is escaped. Lost when memory is out or REC_WARNINGS_MAX is reached.
+ */
 void rec_set_warn(struct rec_set *set, const char *code, const char *fmt, ...) MS_PRINTF(3, 4);
 
-/* Read one document. On MS_OK set (initialised by rec_set_init) holds it; on error it is empty again.
+/* Read one document. On MS_OK set (initialised by rec_set_init) holds it; on error it is empty
+ * again.
  * `[]` is MS_ERR_RECORDS in strict mode and the empty set in dialect mode.
  * MS_ERR_JSON*, MS_ERR_UTF8, MS_ERR_DEPTH, MS_ERR_LIMIT   as ms_json_parse
  * MS_ERR_RECORDS    wrong shape: not a list, empty measurements, warnOnly, ...
@@ -108,21 +115,22 @@ MS_MUST_USE enum ms_err rec_parse(struct ms_span text, enum rec_mode mode, struc
 /* "dcap-tdx" and the like, exactly; REC_TYPE_UNKNOWN for everything else. */
 enum rec_type rec_type_parse(struct ms_span text);
 const char *rec_type_name(enum rec_type type);
-/* Whether evidence of one type may satisfy a record of the other: azure-tdx with itself, the DCAP family
- * within itself, unknown with nothing. */
+/* Whether evidence of one type may satisfy a record of the other: azure-tdx with itself, the DCAP
+ * family within itself, unknown with nothing. */
 bool rec_type_comparable(enum rec_type a, enum rec_type b);
 /* Bytes of a register value: 32 for azure-tdx, 48 for the DCAP family, 0 for unknown. */
 size_t rec_type_value_bytes(enum rec_type type);
 /* "mrtd", "rtmr0", "pcr4"; "?" when the type has no such register. Static storage. */
 const char *rec_register_name(enum rec_type type, uint32_t index);
 
-/* "dstack-compose-hash", "dstack-os-image", "tdx-workload-id"; REC_PREDICATE_NONE for anything else. */
+/* "dstack-compose-hash", "dstack-os-image", "tdx-workload-id"; REC_PREDICATE_NONE for anything
+ * else. */
 enum rec_predicate_kind rec_predicate_kind_parse(struct ms_span text);
 const char *rec_predicate_kind_name(enum rec_predicate_kind kind);
 
 /* SHA-256 over the canonical JSON of the set (sorted keys, no spaces, expected_any sorted, numeric
- * register keys; records sorted by their canonical text): equal sets have equal hashes whatever their
- * dialect and order. */
+ * register keys; records sorted by their canonical text): equal sets have equal hashes whatever
+ * their dialect and order. */
 MS_MUST_USE enum ms_err rec_set_hash(const struct rec_set *set, struct ms_sha256 *ret_hash);
 /* That canonical JSON text, an array, appended. */
 MS_MUST_USE enum ms_err rec_set_canonical(const struct rec_set *set, struct ms_buf *out);
@@ -145,20 +153,19 @@ enum rec_profile {
 /* REC_PROFILE_NONE when there is no such profile. */
 enum rec_profile rec_profile_parse(struct ms_span name);
 const char *rec_profile_name(enum rec_profile profile);
-/* Whether a record can be written in a profile: never one of unknown type or without registers, except
- * portable policies in atls-2. */
+/* Whether a record can be written in a profile: never one of unknown type or without registers,
+ * except portable policies in atls-2. */
 bool rec_expressible(const struct rec_record *record, enum rec_profile profile);
-/* Render the union of several sets (the releases in force) as one array, newline at its end. An empty
- * union is `[]`, in cvm the deny-all form. What seed and atls cannot express (unknown types, predicates,
- * portable policies before atls-2) is left out, and then diag says so although the result is MS_OK.
- * MS_ERR_ARGUMENT   REC_PROFILE_NONE
- * MS_ERR_PROFILE    a record cannot be expressed, diag names it
- * MS_ERR_EXPANSION  cvm: more than REC_CVM_EXPANSION_MAX records */
+/* Render the union of several sets (the releases in force) as one array, newline at its end. An
+ * empty union is `[]`, in cvm the deny-all form. What seed and atls cannot express (unknown types,
+ * predicates, portable policies before atls-2) is left out, and then diag says so although the
+ * result is MS_OK. MS_ERR_ARGUMENT   REC_PROFILE_NONE MS_ERR_PROFILE    a record cannot be
+ * expressed, diag names it MS_ERR_EXPANSION  cvm: more than REC_CVM_EXPANSION_MAX records */
 MS_MUST_USE enum ms_err rec_render(const struct rec_set *const *sets, size_t n_sets,
                                    enum rec_profile profile, struct ms_buf *out,
                                    struct ms_diag *diag);
-/* One set as a JSON array of records in the atls-1 shape, and its predicates: the members `records` and
- * `predicates` of the envelope. New references. NULL when out of memory. */
+/* One set as a JSON array of records in the atls-1 shape, and its predicates: the members `records`
+ * and `predicates` of the envelope. New references. NULL when out of memory. */
 json_t *rec_records_json(const struct rec_set *set);
 json_t *rec_predicates_json(const struct rec_set *set);
 
@@ -168,25 +175,25 @@ struct rec_presented { /* what a peer showed */
     struct ms_span value;
 };
 
-/* Registers from JSON: {"0":"hex",..}, names (mrtd, rtmr0, pcr4) in any case, or the matched-policy shape
- * {"type":..,"measurements":{"0":["hex"]}} of X-Flashbots-Measurement (consumers.md 3.7). The latter tells
- * what the peer's value may have been, so a register may come out several times, once a value. At most
- * REC_REGISTERS_MAX are written to out; values live in `arena`.
- * MS_ERR_TYPE      type is unknown, or contradicts the shape's own `type`
- * MS_ERR_JSON      not an object of one of these shapes
- * MS_ERR_REGISTER  a name or value; no register at all; one named twice
- * MS_ERR_LIMIT     more than REC_REGISTERS_MAX values
- * MS_ERR_MEMORY */
+/* Registers from JSON: {"0":"hex",..}, names (mrtd, rtmr0, pcr4) in any case, or the matched-policy
+ * shape
+ * {"type":..,"measurements":{"0":["hex"]}} of X-Flashbots-Measurement (consumers.md 3.7). The
+ * latter tells what the peer's value may have been, so a register may come out several times, once
+ * a value. At most REC_REGISTERS_MAX are written to out; values live in `arena`. MS_ERR_TYPE type
+ * is unknown, or contradicts the shape's own `type` MS_ERR_JSON      not an object of one of these
+ * shapes MS_ERR_REGISTER  a name or value; no register at all; one named twice MS_ERR_LIMIT more
+ * than REC_REGISTERS_MAX values MS_ERR_MEMORY */
 MS_MUST_USE enum ms_err rec_presented_parse(const json_t *object, enum rec_type type,
                                             struct ms_arena *arena, struct rec_presented *out,
                                             size_t *ret_n, struct ms_diag *diag);
 
 /* The first record whose every register is presented with an approved value and whose type is
- * comparable; NULL when there is none (refuse). qemu, dcap and gcp compare as DCAP. A register presented
- * several times counts only when every one of its values is approved. */
+ * comparable; NULL when there is none (refuse). qemu, dcap and gcp compare as DCAP. A register
+ * presented several times counts only when every one of its values is approved. */
 const struct rec_record *rec_match(const struct rec_set *set, enum rec_type type,
                                    const struct rec_presented *regs, size_t n);
-/* Why nothing matched, one sentence for a person (the nearest record and its first differing register). */
+/* Why nothing matched, one sentence for a person (the nearest record and its first differing
+ * register). */
 void rec_explain_mismatch(const struct rec_set *const *sets, size_t n_sets, enum rec_type type,
                           const struct rec_presented *regs, size_t n, struct ms_diag *diag);
 
@@ -194,16 +201,18 @@ void rec_explain_mismatch(const struct rec_set *const *sets, size_t n_sets, enum
 /* Beside the set's own warnings under L000; L014 and later need more than a document. */
 enum rec_grade { REC_GRADE_INFO = 0, REC_GRADE_WARNING, REC_GRADE_ERROR };
 struct rec_finding {
-    char rule[8];         /* "L003" */
+    char rule[8]; /* "L003" */
     enum rec_grade grade;
     char record[REC_ID_MAX_BYTES + 1]; /* id of the record, escaped; may be "" */
     char text[MS_DIAG_TEXT_MAX];
 };
-/* Calls fn for each finding of a document; a document that rec_parse refuses gives the error-grade rule
- * that refuses it (L000 when no numbered rule says it). Returns whether an error-grade finding was made. */
-bool rec_lint(struct ms_span text, void (*fn)(const struct rec_finding *finding, void *arg), void *arg);
+/* Calls fn for each finding of a document; a document that rec_parse refuses gives the error-grade
+ * rule that refuses it (L000 when no numbered rule says it). Returns whether an error-grade finding
+ * was made. */
+bool rec_lint(struct ms_span text, void (*fn)(const struct rec_finding *finding, void *arg),
+              void *arg);
 /* The rules that a set which was read can still break (none of error grade). */
-void rec_lint_set(const struct rec_set *set, void (*fn)(const struct rec_finding *finding, void *arg),
-                  void *arg);
+void rec_lint_set(const struct rec_set *set,
+                  void (*fn)(const struct rec_finding *finding, void *arg), void *arg);
 
 #endif

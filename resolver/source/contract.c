@@ -1,9 +1,9 @@
 /* resolver/source/contract.c - a registry read from a chain (ethereum.md sections 2 and 3).
  *
  *   BLOCK    which finalized block is believed, and which newest one (trusted.h)
- *   DATA     the registry at both (reading.h): finalized state approves, the newest may only take away
- *   CODE     the contract's code, when its hash is not that of the reference contract
- *   PAYLOAD  documents of releases that are not on chain, from anywhere, by their SHA-256
+ *   DATA     the registry at both (reading.h): finalized state approves, the newest may only take
+ * away CODE     the contract's code, when its hash is not that of the reference contract PAYLOAD
+ * documents of releases that are not on chain, from anywhere, by their SHA-256
  *
  * A level is never lowered: what cannot be reached fails, and the entry ages. */
 #include "base/gzip.h"
@@ -15,11 +15,11 @@
 
 #include <stdio.h>
 
-#define CONTRACT_WARN_AGE_S 1800      /* finality this old is worth a warning (T2) */
-#define CONTRACT_FRESH_S 120          /* F and W, ethereum.md 6.2 */
-#define CONTRACT_SIE_S 3600           /* E */
-#define CONTRACT_NO_CODE_S 300        /* N: no code, or no contract we know */
-#define CONTRACT_REVERT_S 60          /* N: revert */
+#define CONTRACT_WARN_AGE_S 1800 /* finality this old is worth a warning (T2) */
+#define CONTRACT_FRESH_S 120     /* F and W, ethereum.md 6.2 */
+#define CONTRACT_SIE_S 3600      /* E */
+#define CONTRACT_NO_CODE_S 300   /* N: no code, or no contract we know */
+#define CONTRACT_REVERT_S 60     /* N: revert */
 #define CONTRACT_GZIP_RATIO 256u
 #define CONTRACT_WHAT_FINAL (TRUSTED_WHAT_END)
 #define CONTRACT_WHAT_HEAD (TRUSTED_WHAT_END + READING_PARTS)
@@ -34,7 +34,7 @@ struct contract {
     struct reading final, head;
     bool reads_head; /* the newest block is another one and may be asked for */
     struct registry_snapshot snapshot, head_snapshot;
-    bool has_head;   /* head_snapshot is verified */
+    bool has_head;                              /* head_snapshot is verified */
     size_t payload_of[SOURCE_REQUESTS_MAX + 1]; /* by request id: index of the release, plus one */
     size_t payloads_out;
     struct ms_span payloads[REGISTRY_RELEASES_MAX];
@@ -94,9 +94,9 @@ static bool reference_code(const struct reading *r)
     return r->proven && eth_hash_eq(&known, &reading_answer(r)->account.code_hash);
 }
 
-/* An answer that slot 0 does not commit to is the provider's lie only where the registry's own code gave it:
- * any other contract, which a stranger may deploy and name in a URL, may contradict itself and must not cost
- * honest providers their place. */
+/* An answer that slot 0 does not commit to is the provider's lie only where the registry's own code
+ * gave it: any other contract, which a stranger may deploy and name in a URL, may contradict itself
+ * and must not cost honest providers their place. */
 static void reject(struct source *s, struct reading *r, enum ms_err err, const struct ms_diag *diag)
 {
     if (err == MS_ERR_COMMITMENT && reference_code(r))
@@ -168,8 +168,8 @@ static enum source_state judge_final(struct source *s)
         if (err == MS_ERR_NO_CODE)
             return no_code(s);
         /* at L3 an empty answer is one provider's word, an empty slot 0 is proven */
-        if (err == MS_ERR_KIND && (c->level < SPEC_LEVEL_L3 ||
-                                   eth_word_is_zero(&reading_answer(&c->final)->slot0)))
+        if (err == MS_ERR_KIND &&
+            (c->level < SPEC_LEVEL_L3 || eth_word_is_zero(&reading_answer(&c->final)->slot0)))
             return source_fail_negative(s, err, CONTRACT_NO_CODE_S,
                                         "the contract is no measurement registry");
         if (c->level == SPEC_LEVEL_L2)
@@ -221,9 +221,9 @@ static enum source_state start_data(struct source *s)
     c->phase = PHASE_DATA;
     reading_init(&c->final, &c->trusted, &t->final, false, CONTRACT_WHAT_FINAL, &s->spec->address,
                  data);
-    reading_init(&c->head, &c->trusted, &t->head, true, CONTRACT_WHAT_HEAD, &s->spec->address, data);
-    c->reads_head = t->head.how != TRUSTED_NOT &&
-                    t->head.header.number > t->final.header.number;
+    reading_init(&c->head, &c->trusted, &t->head, true, CONTRACT_WHAT_HEAD, &s->spec->address,
+                 data);
+    c->reads_head = t->head.how != TRUSTED_NOT && t->head.header.number > t->final.header.number;
     if (!reading_ask(&c->final))
         return data_failed(s);
     if (c->reads_head)
@@ -276,7 +276,8 @@ static enum source_state after_data(struct source *s)
     return reading_ask_code(&c->final) ? SOURCE_WANTS : SOURCE_FAILED;
 }
 
-/* An account whose code is a pointer to other code (EIP-7702) can be turned by one key: no registry (T4). */
+/* An account whose code is a pointer to other code (EIP-7702) can be turned by one key: no registry
+ * (T4). */
 static enum source_state judge_code(struct source *s)
 {
     static const uint8_t delegation[3] = {0xef, 0x01, 0x00};
@@ -301,8 +302,9 @@ static enum source_state judge_code(struct source *s)
 
 /* ---- payloads ---- */
 
-/* What the newest state says of a release of the finalized one: false when it was taken away; its end, when
- * it was brought forward. A newest state that is older than the finalized one says nothing. */
+/* What the newest state says of a release of the finalized one: false when it was taken away; its
+ * end, when it was brought forward. A newest state that is older than the finalized one says
+ * nothing. */
 static bool head_keeps(const struct contract *c, const struct registry_release *release,
                        uint64_t *ret_not_after_s)
 {
@@ -331,8 +333,8 @@ static bool still_of_use(const struct source *s, const struct registry_release *
 
 static enum source_state finish(struct source *s);
 
-/* Ask for documents that are not on chain. Their warrant is the hash in the proven state, so any https
- * location will do. A release whose time is over needs none. */
+/* Ask for documents that are not on chain. Their warrant is the hash in the proven state, so any
+ * https location will do. A release whose time is over needs none. */
 static enum source_state want_payloads(struct source *s)
 {
     struct contract *c = state_of(s);
@@ -345,9 +347,10 @@ static enum source_state want_payloads(struct source *s)
         if (release->payload.len > 0 || !still_of_use(s, release))
             continue;
         if (release->payload_size > SOURCE_BODY_MAX_BYTES)
-            return source_failf(s, MS_ERR_TOO_LARGE,
-                                "release %llu has no document on chain and one of %u bytes elsewhere",
-                                (unsigned long long)release->id, release->payload_size);
+            return source_failf(
+                s, MS_ERR_TOO_LARGE,
+                "release %llu has no document on chain and one of %u bytes elsewhere",
+                (unsigned long long)release->id, release->payload_size);
         struct spec_location *location = ms_arena_alloc(&s->arena, 1, sizeof(*location));
         if (location == NULL)
             return source_fail(s, MS_ERR_MEMORY, NULL);
@@ -355,8 +358,10 @@ static enum source_state want_payloads(struct source *s)
         if (err != MS_OK)
             return source_failf(s, err, "release %llu has no document on chain and its uri: %s",
                                 (unsigned long long)release->id, ms_diag_text(&diag, err));
-        struct source_request request = {.kind = SOURCE_REQUEST_HTTP, .location = location,
-                                         .max_bytes = release->payload_size};
+        struct source_request request = {.kind = SOURCE_REQUEST_HTTP,
+                                         .location = location,
+                                         .max_bytes = release->payload_size,
+                                         .sha256 = &release->payload_hash};
         struct source_request *sent = source_want(s, &request);
         if (sent == NULL)
             return SOURCE_FAILED;
@@ -383,8 +388,7 @@ static enum source_state take_payload(struct source *s, const struct source_resp
         return source_failf(s, MS_ERR_HTTP, "the document of release %llu: HTTP status %u", id,
                             response->status);
     struct ms_sha256 got = ms_sha256(response->body);
-    if (response->body.len != release->payload_size ||
-        !ms_sha256_eq(&got, &release->payload_hash))
+    if (response->body.len != release->payload_size || !ms_sha256_eq(&got, &release->payload_hash))
         return source_failf(s, MS_ERR_HASH,
                             "the document of release %llu is not the one approved on chain", id);
     const char *copy = ms_arena_strdup(&s->arena, response->body);
@@ -529,8 +533,8 @@ static json_t *governance_json(const struct source *s, const struct contract *c)
     if (out == NULL)
         return NULL;
     if (c->final.proven)
-        (void)json_object_set_new(
-            out, "code_hash", hash_json(reading_answer(&c->final)->account.code_hash.b));
+        (void)json_object_set_new(out, "code_hash",
+                                  hash_json(reading_answer(&c->final)->account.code_hash.b));
     if (c->has_head)
         (void)json_object_set_new(out, "head", block_json(&c->trusted.head.header));
     return out;
@@ -584,15 +588,18 @@ static void set_facts(const struct source *s, const struct contract *c, struct s
     r->trust = trust_of(c);
     r->trust_k = c->trusted.final.groups;
     r->trust_n = c->set.groups;
-    r->block = (struct source_block){.chain = s->spec->chain, .number = pin->number,
-                                     .hash = pin->hash, .time_s = (int64_t)pin->timestamp_s};
+    r->block = (struct source_block){.chain = s->spec->chain,
+                                     .number = pin->number,
+                                     .hash = pin->hash,
+                                     .time_s = (int64_t)pin->timestamp_s};
     r->has_sequence = true;
     r->sequence = c->snapshot.state.sequence;
     memcpy(r->commitment.b, commitment.b, MS_SHA256_BYTES);
     r->has_head = c->has_head || !c->reads_head;
     r->valid_until_s = clamp_time(c->snapshot.state.valid_until_s);
     r->evidence_time_s = (int64_t)pin->timestamp_s;
-    r->life = (struct source_lifetime){.fresh_s = CONTRACT_FRESH_S, .swr_s = CONTRACT_FRESH_S,
+    r->life = (struct source_lifetime){.fresh_s = CONTRACT_FRESH_S,
+                                       .swr_s = CONTRACT_FRESH_S,
                                        .sie_s = CONTRACT_SIE_S,
                                        .ceiling_s = s->policy.max_evidence_age_s};
     set_identity(r, c);

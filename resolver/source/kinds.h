@@ -11,8 +11,8 @@ struct source {
     struct source_policy policy;
     struct source_previous previous;
     bool lied[SOURCE_PROVIDERS_MAX]; /* gave something that does not verify */
-    int64_t started_s;     /* wall clock of source_new */
-    struct ms_arena arena; /* request bodies, copies of strings */
+    int64_t started_s;               /* wall clock of source_new */
+    struct ms_arena arena;           /* request bodies, copies of strings */
     enum source_state state;
     enum ms_err err;
     struct ms_diag diag;
@@ -47,7 +47,8 @@ struct source_release *source_result_add_release(struct source_result *result);
 /* Fill set_hash from the releases and finish: returns SOURCE_DONE, or SOURCE_FAILED. */
 enum source_state source_finish(struct source *s);
 
-/* Read `body` as a measurement document into a new release (id 1). On error the attempt has failed. */
+/* Read `body` as a measurement document into a new release (id 1). On error the attempt has failed.
+ */
 bool source_read_document(struct source *s, struct ms_span body, enum rec_mode mode);
 
 /* ---- the kinds ---- */

@@ -1,5 +1,6 @@
-/* resolver/source/location.c - a document at an https location: a plain `url:` list, whose only warrant is
- * TLS to that host, or the bytes behind a `sha256:`, which warrant themselves (T5, RFC 9111). */
+/* resolver/source/location.c - a document at an https location: a plain `url:` list, whose only
+ * warrant is TLS to that host, or the bytes behind a `sha256:`, which warrant themselves (T5, RFC
+ * 9111). */
 #include "base/gzip.h"
 #include "base/hex.h"
 #include "resolver/source/freshness.h"
@@ -15,8 +16,8 @@ static bool copy_validators(struct source_result *result, const struct source_re
 
     if (etag != NULL && (result->etag = ms_arena_strdup(&result->arena, ms_span_str(etag))) == NULL)
         return false;
-    if (modified != NULL && (result->last_modified = ms_arena_strdup(
-                                 &result->arena, ms_span_str(modified))) == NULL)
+    if (modified != NULL &&
+        (result->last_modified = ms_arena_strdup(&result->arena, ms_span_str(modified))) == NULL)
         return false;
     return true;
 }
@@ -33,7 +34,8 @@ static enum source_state bad_status(struct source *s, const struct source_respon
                         response->status);
 }
 
-/* The bytes of a sha256: document may be compressed on their way; the hash is over what they say. */
+/* The bytes of a sha256: document may be compressed on their way; the hash is over what they say.
+ */
 static enum source_state read_content(struct source *s, struct ms_span body)
 {
     struct ms_buf plain = MS_BUF_INIT(SPEC_INLINE_MAX_BYTES);
@@ -107,8 +109,8 @@ static enum source_state take_answer(struct source *s, const struct source_respo
         source_freshness(response, s->started_s, &source_freshness_location);
     result->life = fresh.life;
     result->evidence_time_s = fresh.evidence_time_s;
-    bool conditional = s->requests[0].if_none_match != NULL ||
-                       s->requests[0].if_modified_since != NULL;
+    bool conditional =
+        s->requests[0].if_none_match != NULL || s->requests[0].if_modified_since != NULL;
     if (response->status == 304 && conditional) {
         result->unchanged = true;
         s->state = SOURCE_DONE;

@@ -13,11 +13,16 @@ static struct rpcset *set_of(const struct reading *r)
     return r->trusted->set;
 }
 
-void reading_init(struct reading *r, struct trusted *trusted, const struct trusted_hash *pin, bool head,
-                  uint32_t what_base, const struct eth_addr *address, struct ms_span data)
+void reading_init(struct reading *r, struct trusted *trusted, const struct trusted_hash *pin,
+                  bool head, uint32_t what_base, const struct eth_addr *address,
+                  struct ms_span data)
 {
-    *r = (struct reading){.trusted = trusted, .pin = pin, .head = head, .what_base = what_base,
-                          .address = *address, .data = data};
+    *r = (struct reading){.trusted = trusted,
+                          .pin = pin,
+                          .head = head,
+                          .what_base = what_base,
+                          .address = *address,
+                          .data = data};
 }
 
 /* ---- asking ---- */
@@ -155,7 +160,8 @@ static void take_proof(struct reading *r, uint32_t p, const struct rpc_call *cal
         *ret_has = true;
 }
 
-void reading_result(struct reading *r, uint32_t p, const struct rpc_call *call, const json_t *result)
+void reading_result(struct reading *r, uint32_t p, const struct rpc_call *call,
+                    const json_t *result)
 {
     struct reading_peer *peer = &r->peers[p];
 
@@ -190,7 +196,8 @@ bool reading_failed(struct reading *r, uint32_t p, const struct rpc_call *call, 
 
 /* ---- judging ---- */
 
-/* The answers taken are equal byte for byte; the one with a proof is preferred. -1 none, -2 they differ. */
+/* The answers taken are equal byte for byte; the one with a proof is preferred. -1 none, -2 they
+ * differ. */
 static int agreeing(const struct reading *r)
 {
     int first = -1;

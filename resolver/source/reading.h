@@ -1,6 +1,6 @@
 /* resolver/source/reading.h - one contract read at one block hash, by the rules of a read level:
- * who may be asked, how many must agree, what must be proven. The block is believed already (trusted.h).
- * Private to resolver/source/. */
+ * who may be asked, how many must agree, what must be proven. The block is believed already
+ * (trusted.h). Private to resolver/source/. */
 #ifndef MS_SOURCE_READING_H
 #define MS_SOURCE_READING_H
 
@@ -28,7 +28,7 @@ struct reading_peer {
 struct reading {
     struct trusted *trusted;
     const struct trusted_hash *pin;
-    bool head;          /* the newest block and not the finalized one: failures are not the peer's end */
+    bool head; /* the newest block and not the finalized one: failures are not the peer's end */
     uint32_t what_base; /* rpc_call.what of READING_CALL; the other parts follow */
     struct eth_addr address;
     struct ms_span data; /* of the eth_call */
@@ -38,11 +38,12 @@ struct reading {
     bool proven;
 };
 
-void reading_init(struct reading *r, struct trusted *trusted, const struct trusted_hash *pin, bool head,
-                  uint32_t what_base, const struct eth_addr *address, struct ms_span data);
+void reading_init(struct reading *r, struct trusted *trusted, const struct trusted_hash *pin,
+                  bool head, uint32_t what_base, const struct eth_addr *address,
+                  struct ms_span data);
 
-/* Ask as many as the level needs beyond those asked and not failed. false when nobody is left and it is not
- * enough (see reading_why), or the attempt has failed. */
+/* Ask as many as the level needs beyond those asked and not failed. false when nobody is left and
+ * it is not enough (see reading_why), or the attempt has failed. */
 bool reading_ask(struct reading *r);
 
 static inline bool reading_owns(const struct reading *r, const struct rpc_call *call)
@@ -63,8 +64,8 @@ enum reading_state {
 };
 /* When nothing is out. */
 enum reading_state reading_judge(struct reading *r);
-/* The answer taken turned out wrong: that peer is done with this reading, and altogether when it is a proof
- * that is wrong. */
+/* The answer taken turned out wrong: that peer is done with this reading, and altogether when it is
+ * a proof that is wrong. */
 void reading_reject(struct reading *r, enum ms_err err, const struct ms_diag *diag);
 /* Ask the peer that gave the answer for the contract's code and what it may be a proxy of. */
 bool reading_ask_code(struct reading *r);

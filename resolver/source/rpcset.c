@@ -85,7 +85,8 @@ bool rpcset_send(struct rpcset *set, uint32_t peer, const struct rpc_call *calls
         (void)source_fail(s, err == MS_OK ? MS_ERR_MEMORY : err, NULL);
         return false;
     }
-    struct source_request request = {.kind = SOURCE_REQUEST_RPC, .provider = peer,
+    struct source_request request = {.kind = SOURCE_REQUEST_RPC,
+                                     .provider = peer,
                                      .body = ms_span_of(body, len),
                                      .max_bytes = SOURCE_RPC_BODY_MAX_BYTES};
     struct source_request *sent = source_want(s, &request);

@@ -1,8 +1,9 @@
-/* resolver/source/rpcset.h - the RPC providers of one chain during one attempt: what was asked of whom,
- * who failed and why, and which operator groups they are (ethereum.md 2.1 to 2.3, T13).
+/* resolver/source/rpcset.h - the RPC providers of one chain during one attempt: what was asked of
+ * whom, who failed and why, and which operator groups they are (ethereum.md 2.1 to 2.3, T13).
  *
- * It knows the shapes of messages - batches and their refusal, EIP-1898 and its refusal, ids, errors - and
- * nothing of what the answers mean: results go to the owner, call by call. Private to resolver/source/. */
+ * It knows the shapes of messages - batches and their refusal, EIP-1898 and its refusal, ids,
+ * errors - and nothing of what the answers mean: results go to the owner, call by call. Private to
+ * resolver/source/. */
 #ifndef MS_SOURCE_RPCSET_H
 #define MS_SOURCE_RPCSET_H
 
@@ -24,10 +25,11 @@ enum rpc_method {
 
 struct rpc_call {
     enum rpc_method method;
-    uint32_t what;              /* the owner's: comes back with the result */
-    struct eth_block_ref block; /* a hash is sent as EIP-1898, or bare to peers that do not know it */
+    uint32_t what; /* the owner's: comes back with the result */
+    struct eth_block_ref
+        block; /* a hash is sent as EIP-1898, or bare to peers that do not know it */
     struct eth_addr to;
-    struct ms_span data;        /* lives as long as the attempt */
+    struct ms_span data; /* lives as long as the attempt */
     size_t n_keys;
     struct eth_word keys[RPCSET_KEYS_MAX];
 };
@@ -37,8 +39,8 @@ struct rpc_peer { /* one provider of the policy, by the same index */
     bool dead;    /* failed in this attempt; err and diag say why */
     enum ms_err err;
     struct ms_diag diag;
-    bool bare_hash;  /* does not know EIP-1898 */
-    size_t waiting;  /* calls of ours it has not answered */
+    bool bare_hash; /* does not know EIP-1898 */
+    size_t waiting; /* calls of ours it has not answered */
 };
 
 struct rpc_ask;
@@ -53,8 +55,8 @@ struct rpcset {
     /* A call was answered. */
     void (*result)(struct rpcset *set, uint32_t peer, const struct rpc_call *call,
                    const json_t *result);
-    /* A call failed for good; the default, when NULL, is that its peer is dead. Returns true when it has
-     * dealt with it. */
+    /* A call failed for good; the default, when NULL, is that its peer is dead. Returns true when
+     * it has dealt with it. */
     bool (*failed)(struct rpcset *set, uint32_t peer, const struct rpc_call *call, enum ms_err err,
                    const struct ms_diag *diag);
     void *owner;
@@ -70,8 +72,8 @@ bool rpcset_send(struct rpcset *set, uint32_t peer, const struct rpc_call *calls
 /* Whether this response answers one of our messages; results have been told then. */
 bool rpcset_take(struct rpcset *set, const struct source_response *response);
 
-/* The peer is of no use any more in this attempt; the first cause stays. A proof that does not verify marks
- * it as having lied. */
+/* The peer is of no use any more in this attempt; the first cause stays. A proof that does not
+ * verify marks it as having lied. */
 void rpcset_kill(struct rpcset *set, uint32_t peer, enum ms_err err, const struct ms_diag *diag);
 void rpcset_killf(struct rpcset *set, uint32_t peer, enum ms_err err, const char *fmt, ...)
     MS_PRINTF(4, 5);
@@ -95,8 +97,8 @@ static inline const struct source_provider *rpcset_provider(const struct rpcset 
 uint32_t rpcset_groups(const struct rpcset *set, const bool counts[SOURCE_PROVIDERS_MAX]);
 bool rpcset_same_group(const struct rpcset *set, uint32_t a, uint32_t b);
 
-/* Fail the attempt for want of groups: MS_ERR_QUORUM with the first peer's cause, or, when one would have
- * been enough, that cause itself. */
+/* Fail the attempt for want of groups: MS_ERR_QUORUM with the first peer's cause, or, when one
+ * would have been enough, that cause itself. */
 enum source_state rpcset_fail_quorum(struct rpcset *set, uint32_t have, uint32_t need);
 
 #endif

@@ -158,8 +158,8 @@ static void add_u64(struct ms_buf *buf, uint64_t value)
         (void)ms_buf_add_byte(buf, (uint8_t)(value >> shift));
 }
 
-/* set_hash = SHA-256("measured/set/1" LF, then for each release: id, not_before, not_after as 8 bytes
- * big-endian, length of version as 8 bytes, version, canonical hash of the records). */
+/* set_hash = SHA-256("measured/set/1" LF, then for each release: id, not_before, not_after as 8
+ * bytes big-endian, length of version as 8 bytes, version, canonical hash of the records). */
 static enum ms_err hash_releases(struct source_result *result)
 {
     struct ms_buf text = MS_BUF_INIT((size_t)1 << 20);
@@ -197,10 +197,9 @@ enum source_state source_finish(struct source *s)
     if (!result->has_sequence)
         result->commitment = result->set_hash;
     if (result->has_sequence && result->sequence < s->previous.floor_sequence)
-        return source_failf(s, MS_ERR_ROLLBACK,
-                            "the source says sequence %llu, but %llu was already verified",
-                            (unsigned long long)result->sequence,
-                            (unsigned long long)s->previous.floor_sequence);
+        return source_failf(
+            s, MS_ERR_ROLLBACK, "the source says sequence %llu, but %llu was already verified",
+            (unsigned long long)result->sequence, (unsigned long long)s->previous.floor_sequence);
     if (s->spec->seq > 0 && (!result->has_sequence || result->sequence < s->spec->seq))
         return source_failf(s, MS_ERR_ROLLBACK,
                             "the specifier asks for sequence %llu or later, the source has %llu",
@@ -334,4 +333,12 @@ int64_t source_negative_s(const struct source *s)
 bool source_lied(const struct source *s, uint32_t provider)
 {
     return provider < SOURCE_PROVIDERS_MAX && s->lied[provider];
+}
+
+bool source_wants_hash(const struct source *s, uint32_t id, struct ms_sha256 *ret_hash)
+{
+    if (id == 0 || id > s->n_requests || s->requests[id - 1].sha256 == NULL)
+        return false;
+    *ret_hash = *s->requests[id - 1].sha256;
+    return true;
 }

@@ -1,8 +1,8 @@
 /* resolver/source/source.h - where a set of releases comes from, as resumable pure functions.
  *
  * A source never touches a socket: it is stepped with answers and asks for requests, so a whole
- * resolution runs in a unit test, and a stored transcript replays through the same code when evidence is
- * re-verified. One struct source is one attempt; it is not thread-safe. */
+ * resolution runs in a unit test, and a stored transcript replays through the same code when
+ * evidence is re-verified. One struct source is one attempt; it is not thread-safe. */
 #ifndef MS_SOURCE_H
 #define MS_SOURCE_H
 
@@ -12,8 +12,8 @@
 
 #define SOURCE_BODY_MAX_BYTES 262144u      /* a location's body (T5) */
 #define SOURCE_RPC_BODY_MAX_BYTES 1048576u /* a JSON-RPC answer (2.1) */
-/* Of one attempt, all rounds: 64 documents, and 16 providers asked 8 times (a refused batch of three, a
- * height, a refused batch of two). Fits 8 bits: the core's tags. */
+/* Of one attempt, all rounds: 64 documents, and 16 providers asked 8 times (a refused batch of
+ * three, a height, a refused batch of two). Fits 8 bits: the core's tags. */
 #define SOURCE_REQUESTS_MAX 192u
 #define SOURCE_PROVIDERS_MAX 16u
 #define SOURCE_RELEASES_MAX 64u
@@ -35,7 +35,7 @@ struct source_policy {
     uint32_t quorum;            /* groups that must agree at L2 and L3 */
     int64_t max_evidence_age_s; /* ceiling X of a contract */
     int64_t poll_s, head_poll_s;
-    bool has_checkpoint;        /* a block hash that the operator vouches for; stands for a quorum at L3 */
+    bool has_checkpoint; /* a block hash that the operator vouches for; stands for a quorum at L3 */
     uint64_t checkpoint_chain;
     struct eth_hash checkpoint;
     size_t n_providers;
@@ -51,13 +51,14 @@ enum source_request_kind {
 
 struct source_request { /* strings live as long as the source */
     enum source_request_kind kind;
-    uint32_t id;                         /* 1, 2, ... within the attempt */
+    uint32_t id;                          /* 1, 2, ... within the attempt */
     const struct spec_location *location; /* HTTP */
-    const char *if_none_match;           /* HTTP, NULL when unconditional */
+    const char *if_none_match;            /* HTTP, NULL when unconditional */
     const char *if_modified_since;
-    uint32_t provider;                   /* RPC: index into the policy */
-    struct ms_span body;                 /* RPC */
-    size_t max_bytes;                    /* cap of the answer's body */
+    uint32_t provider;              /* RPC: index into the policy */
+    struct ms_span body;            /* RPC */
+    size_t max_bytes;               /* cap of the answer's body */
+    const struct ms_sha256 *sha256; /* HTTP: the only body that will do; NULL: any */
 };
 
 enum source_header {
@@ -76,22 +77,23 @@ enum source_header {
 const char *source_header_name(enum source_header header);
 
 struct source_response {
-    uint32_t id;             /* of the request */
-    enum ms_err err;         /* MS_OK: a complete HTTP answer arrived, whatever its status */
-    struct ms_diag diag;     /* the cause when err is set */
-    uint32_t status;         /* HTTP status */
-    const char *header[SOURCE_HEADER_COUNT]; /* NULL when absent; several fields of one name joined by ", " */
+    uint32_t id;         /* of the request */
+    enum ms_err err;     /* MS_OK: a complete HTTP answer arrived, whatever its status */
+    struct ms_diag diag; /* the cause when err is set */
+    uint32_t status;     /* HTTP status */
+    const char *header[SOURCE_HEADER_COUNT]; /* NULL when absent; several fields of one name joined
+                                                by ", " */
     struct ms_span body;
-    int64_t time_s;          /* wall clock when it was complete */
-    char peer_sha256[65];    /* SHA-256 of the TLS peer's certificate DER, "" without TLS */
+    int64_t time_s;       /* wall clock when it was complete */
+    char peer_sha256[65]; /* SHA-256 of the TLS peer's certificate DER, "" without TLS */
 };
 
 /* ---- results ---- */
 enum source_trust {
     SOURCE_TRUST_NONE = 0,
-    SOURCE_TRUST_SELF,    /* the bytes are in the specifier or hash to it */
+    SOURCE_TRUST_SELF, /* the bytes are in the specifier or hash to it */
     SOURCE_TRUST_TLS,
-    SOURCE_TRUST_SINGLE,  /* one RPC provider */
+    SOURCE_TRUST_SINGLE, /* one RPC provider */
     SOURCE_TRUST_QUORUM,
     SOURCE_TRUST_PROOF,
     SOURCE_TRUST_SIGNERS,
@@ -99,9 +101,9 @@ enum source_trust {
 
 struct source_release {
     uint64_t id;
-    const char *version;    /* decimal or "", in the result's arena */
+    const char *version;               /* decimal or "", in the result's arena */
     int64_t not_before_s, not_after_s; /* 0: none */
-    struct rec_set *set;    /* owned by the result */
+    struct rec_set *set;               /* owned by the result */
 };
 
 /* How long an answer may be used, in seconds from its fetch; ethereum.md 6.2. -1 means for ever. */
@@ -121,26 +123,27 @@ struct source_block {
 
 struct source_result {
     struct ms_arena arena;
-    bool unchanged;               /* 304: the stored body is still right; only lifetime and times are set */
+    bool unchanged; /* 304: the stored body is still right; only lifetime and times are set */
     enum source_trust trust;
-    uint32_t trust_k, trust_n;    /* QUORUM, SIGNERS: k of n */
-    enum spec_level level;        /* contracts */
-    struct source_block block;    /* contracts */
+    uint32_t trust_k, trust_n; /* QUORUM, SIGNERS: k of n */
+    enum spec_level level;     /* contracts */
+    struct source_block block; /* contracts */
     bool has_sequence;
-    uint64_t sequence;            /* governance's own counter */
-    struct ms_sha256 commitment;  /* what makes two results of one sequence equal */
-    bool has_head;                /* contracts: the newest state was read as well, or is the finalized one */
-    struct ms_sha256 overlay;     /* what the newest state takes away from the finalized one; zero: nothing */
-    bool has_identity;            /* contracts, proven: what code is behind the address */
+    uint64_t sequence;           /* governance's own counter */
+    struct ms_sha256 commitment; /* what makes two results of one sequence equal */
+    bool has_head; /* contracts: the newest state was read as well, or is the finalized one */
+    struct ms_sha256
+        overlay;       /* what the newest state takes away from the finalized one; zero: nothing */
+    bool has_identity; /* contracts, proven: what code is behind the address */
     struct ms_sha256 identity;
-    struct ms_sha256 set_hash;    /* over all releases: ids, windows and records */
+    struct ms_sha256 set_hash; /* over all releases: ids, windows and records */
     size_t n_releases;
     struct source_release *releases;
-    int64_t valid_until_s;        /* governance heartbeat, 0 none */
-    int64_t evidence_time_s;      /* chain time | Date - Age | now */
+    int64_t valid_until_s;   /* governance heartbeat, 0 none */
+    int64_t evidence_time_s; /* chain time | Date - Age | now */
     struct source_lifetime life;
-    json_t *governance;           /* object or NULL */
-    const char *adapter;          /* "measurement-registry" or NULL */
+    json_t *governance;               /* object or NULL */
+    const char *adapter;              /* "measurement-registry" or NULL */
     const char *etag, *last_modified; /* validators of a location, NULL when none */
     size_t n_warnings;
     struct rec_warning warnings[32];
@@ -161,7 +164,7 @@ enum source_state {
 struct source_previous { /* what is known from the last good answer; zero when nothing is */
     const char *etag, *last_modified;
     uint64_t floor_sequence; /* results below are refused: MS_ERR_ROLLBACK */
-    bool has_final;          /* contracts: the last finalized block believed must still be in the chain */
+    bool has_final; /* contracts: the last finalized block believed must still be in the chain */
     uint64_t final_number;
     struct eth_hash final_hash;
 };
@@ -169,8 +172,8 @@ struct source_previous { /* what is known from the last good answer; zero when n
 struct source;
 
 /* `spec` must outlive the source; policy and previous are copied.
- * MS_ERR_UNSUPPORTED for kinds that have no source yet, MS_ERR_NO_RPC, MS_ERR_QUORUM, MS_ERR_LEVEL when
- * the policy cannot be met; MS_ERR_MEMORY. */
+ * MS_ERR_UNSUPPORTED for kinds that have no source yet, MS_ERR_NO_RPC, MS_ERR_QUORUM, MS_ERR_LEVEL
+ * when the policy cannot be met; MS_ERR_MEMORY. */
 MS_MUST_USE enum ms_err source_new(const struct spec *spec, const struct source_policy *policy,
                                    const struct source_previous *previous, struct ms_now now,
                                    struct source **ret_source, struct ms_diag *diag);
@@ -185,10 +188,12 @@ bool source_take_request(struct source *source, struct source_request *ret_reque
 /* Move the result to the caller (source_result_free). NULL unless DONE. */
 struct source_result *source_take_result(struct source *source);
 enum ms_err source_error(const struct source *source, struct ms_diag *ret_diag);
+/* Whether the request with this id is for a document of one hash only. */
+bool source_wants_hash(const struct source *source, uint32_t id, struct ms_sha256 *ret_hash);
 /* Whether this provider of the policy gave something that does not verify; also after success. */
 bool source_lied(const struct source *source, uint32_t provider);
-/* Whether the failure is a definite "there is no such thing" (404, no code, revert) and for how long it
- * may be remembered; 0 when it is not. */
+/* Whether the failure is a definite "there is no such thing" (404, no code, revert) and for how
+ * long it may be remembered; 0 when it is not. */
 int64_t source_negative_s(const struct source *source);
 
 #endif

@@ -21,11 +21,12 @@ static bool has_checkpoint(const struct trusted *t)
            policy->checkpoint_chain == t->set->chain;
 }
 
-/* Who may say which block it is: at L0 and for an L3 that has one, the operator's own endpoints alone. */
+/* Who may say which block it is: at L0 and for an L3 that has one, the operator's own endpoints
+ * alone. */
 static bool may_vote(const struct trusted *t, uint32_t p)
 {
-    bool own_only = t->level == SPEC_LEVEL_L0 ||
-                    (t->level >= SPEC_LEVEL_L3 && has_trusted_endpoint(t));
+    bool own_only =
+        t->level == SPEC_LEVEL_L0 || (t->level >= SPEC_LEVEL_L3 && has_trusted_endpoint(t));
     return rpcset_alive(t->set, p) && (!own_only || rpcset_provider(t->set, p)->trusted);
 }
 
@@ -41,15 +42,17 @@ enum ms_err trusted_init(struct trusted *t, struct rpcset *set, enum spec_level 
         return ms_diag_set(diag, MS_ERR_LEVEL,
                            "level l0 needs an [rpc] section with trusted = yes for chain %llu",
                            (unsigned long long)set->chain);
-    t->one_by_one = level <= SPEC_LEVEL_L1 || (level >= SPEC_LEVEL_L3 && (own || has_checkpoint(t)));
+    t->one_by_one =
+        level <= SPEC_LEVEL_L1 || (level >= SPEC_LEVEL_L3 && (own || has_checkpoint(t)));
     t->need = t->one_by_one ? 1 : set->s->policy.quorum;
     for (uint32_t p = 0; p < rpcset_n(set); p++)
         counts[p] = may_vote(t, p);
     uint32_t groups = rpcset_groups(set, counts);
     if (groups < t->need)
-        return ms_diag_set(diag, MS_ERR_QUORUM,
-                           "level %s needs %u independent RPC groups for chain %llu, %u can be asked",
-                           spec_level_name(level), t->need, (unsigned long long)set->chain, groups);
+        return ms_diag_set(
+            diag, MS_ERR_QUORUM,
+            "level %s needs %u independent RPC groups for chain %llu, %u can be asked",
+            spec_level_name(level), t->need, (unsigned long long)set->chain, groups);
     return MS_OK;
 }
 
@@ -57,8 +60,8 @@ enum ms_err trusted_init(struct trusted *t, struct rpcset *set, enum spec_level 
 
 static struct rpc_call block_call(uint32_t what, enum eth_block_form form, uint64_t number)
 {
-    return (struct rpc_call){.method = RPC_BLOCK_BY_NUMBER, .what = what,
-                             .block = {.form = form, .number = number}};
+    return (struct rpc_call){
+        .method = RPC_BLOCK_BY_NUMBER, .what = what, .block = {.form = form, .number = number}};
 }
 
 static bool ask_peer(struct trusted *t, uint32_t p)
@@ -71,9 +74,10 @@ static bool ask_peer(struct trusted *t, uint32_t p)
     size_t n = 3;
 
     if (has_checkpoint(t))
-        calls[n++] = (struct rpc_call){.method = RPC_BLOCK_BY_HASH, .what = TRUSTED_WHAT_CHECKPOINT,
-                                       .block = {.form = ETH_BLOCK_HASH,
-                                                 .hash = t->set->s->policy.checkpoint}};
+        calls[n++] = (struct rpc_call){
+            .method = RPC_BLOCK_BY_HASH,
+            .what = TRUSTED_WHAT_CHECKPOINT,
+            .block = {.form = ETH_BLOCK_HASH, .hash = t->set->s->policy.checkpoint}};
     else if (t->has_previous)
         calls[n++] = block_call(TRUSTED_WHAT_PREVIOUS, ETH_BLOCK_NUMBER, t->previous_number);
     t->votes[p].asked = true;
@@ -157,7 +161,8 @@ static void take_checkpoint(struct trusted *t, uint32_t p, const json_t *result)
     }
 }
 
-void trusted_result(struct trusted *t, uint32_t p, const struct rpc_call *call, const json_t *result)
+void trusted_result(struct trusted *t, uint32_t p, const struct rpc_call *call,
+                    const json_t *result)
 {
     struct trusted_vote *v = &t->votes[p];
 
@@ -214,7 +219,8 @@ static uint64_t height_of(const struct trusted_vote *v, bool head)
     return head ? v->head.number : v->final.number;
 }
 
-/* The k-th largest number: the highest that `need` groups have reached; false when they are fewer. */
+/* The k-th largest number: the highest that `need` groups have reached; false when they are fewer.
+ */
 static bool common_height(const struct trusted *t, bool head, uint64_t *ret_number)
 {
     bool found = false;
@@ -295,7 +301,8 @@ static struct trusted_hash tally(const struct trusted *t, bool head, uint64_t nu
     return out;
 }
 
-/* The block believed before must still be part of what is called finalized now (6.3, Continuity). */
+/* The block believed before must still be part of what is called finalized now (6.3, Continuity).
+ */
 static enum source_state judge_continuity(struct trusted *t)
 {
     bool same[SOURCE_PROVIDERS_MAX] = {false}, other[SOURCE_PROVIDERS_MAX] = {false};
@@ -310,9 +317,10 @@ static enum source_state judge_continuity(struct trusted *t)
         other[p] = !equal;
     }
     if (rpcset_groups(t->set, other) >= t->need)
-        return source_failf(t->set->s, MS_ERR_CONFLICT,
-                            "finalized block %llu, verified before, is not part of the chain any more",
-                            (unsigned long long)t->previous_number);
+        return source_failf(
+            t->set->s, MS_ERR_CONFLICT,
+            "finalized block %llu, verified before, is not part of the chain any more",
+            (unsigned long long)t->previous_number);
     uint32_t groups = rpcset_groups(t->set, same);
     if (groups < t->need)
         return rpcset_fail_quorum(t->set, groups, t->need);
@@ -327,7 +335,7 @@ static enum source_state decide(struct trusted *t, uint64_t final, bool has_head
     if (dissent)
         return source_failf(t->set->s, MS_ERR_DISSENT,
                             "RPC groups disagree about finalized block %llu: somebody lies",
-                            (unsigned long long)final);
+                            (unsigned long long) final);
     if (t->final.how == TRUSTED_NOT)
         return rpcset_fail_quorum(t->set, t->final.groups, t->need);
     if (has_head) /* two heads at one height are an everyday reorg, not a lie */

@@ -1,10 +1,10 @@
-/* resolver/source/trusted.h - which block of a chain is believed: the one place that turns what providers
- * say, or what an operator vouches for, into a block hash.
+/* resolver/source/trusted.h - which block of a chain is believed: the one place that turns what
+ * providers say, or what an operator vouches for, into a block hash.
  *
  *     trusted_hash(chain) -> (hash, number, how)
  *
- * Today a quorum of operator groups, one provider (L1), an endpoint or a checkpoint of the operator stand
- * behind it; a light client will (ethereum.md section 8). Private to resolver/source/. */
+ * Today a quorum of operator groups, one provider (L1), an endpoint or a checkpoint of the operator
+ * stand behind it; a light client will (ethereum.md section 8). Private to resolver/source/. */
 #ifndef MS_SOURCE_TRUSTED_H
 #define MS_SOURCE_TRUSTED_H
 
@@ -48,14 +48,15 @@ struct trusted_vote { /* what one peer says */
 struct trusted {
     struct rpcset *set;
     enum spec_level level;
-    uint32_t need;    /* groups that must agree */
-    bool one_by_one;  /* L0, L1: ask the next peer only when this one failed */
-    uint32_t current; /* of one_by_one */
+    uint32_t need;     /* groups that must agree */
+    bool one_by_one;   /* L0, L1: ask the next peer only when this one failed */
+    uint32_t current;  /* of one_by_one */
     bool has_previous; /* the last finalized block believed before: the chain must still hold it */
     uint64_t previous_number;
     struct eth_hash previous_hash;
     struct trusted_vote votes[SOURCE_PROVIDERS_MAX];
-    struct trusted_hash final, head; /* head.how is TRUSTED_NOT when there is no agreement about it */
+    struct trusted_hash final,
+        head; /* head.how is TRUSTED_NOT when there is no agreement about it */
 };
 
 /* MS_ERR_QUORUM, MS_ERR_LEVEL when the policy's endpoints cannot do it. */

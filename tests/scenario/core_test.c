@@ -608,7 +608,7 @@ static void test_fast_until(void **state)
         answer_read_unlock();
         w.now.boot_ms += 250; /* no tick: only asks bring the table forward */
         w.now.wall_s = CHAIN_GENESIS_S + 12 * 180 + (w.now.boot_ms - BOOT_MS) / 1000;
-    w.now.wall_ms = (int32_t)((w.now.boot_ms - BOOT_MS) % 1000);
+        w.now.wall_ms = (int32_t)((w.now.boot_ms - BOOT_MS) % 1000);
         if (w.now.boot_ms % 50000 == 0) {
             struct caller *c = ask(URL_SPEC);
             while (w.n_out > 0)

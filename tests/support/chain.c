@@ -39,8 +39,7 @@ void chain_init(struct chain *c)
 {
     struct ms_buf address = MS_BUF_INIT(ETH_ADDR_BYTES);
 
-    *c = (struct chain){.arena = MS_ARENA_INIT((size_t)64 << 20), .id = 1,
-                         .told = json_object()};
+    *c = (struct chain){.arena = MS_ARENA_INIT((size_t)64 << 20), .id = 1, .told = json_object()};
     must(c->told != NULL);
     must(eth_data_parse(ms_span_str(CHAIN_ADDRESS), &address) == MS_OK);
     memcpy(c->registry.b, address.ptr, ETH_ADDR_BYTES);
@@ -316,8 +315,10 @@ static json_t *proof_json(const struct node *node, const struct state *s, bool i
                                  : hex_json(eth_hash_span(&s->storage_root));
     if (c->no_account || c->empty_slot0)
         value = (struct eth_word){0};
-    json_t *slot = implementation ? NULL : json_pack("{s:s, s:o, s:o}", "key", key, "value", hex_json(eth_word_span(&value)),
-                             "proof", nodes_json(c->no_account ? &none : &storage));
+    json_t *slot = implementation ? NULL
+                                  : json_pack("{s:s, s:o, s:o}", "key", key, "value",
+                                              hex_json(eth_word_span(&value)), "proof",
+                                              nodes_json(c->no_account ? &none : &storage));
     if (implementation)
         slot = json_pack("{s:o, s:o, s:o}", "key", hex_json(eth_word_span(&impl_key)), "value",
                          hex_json(eth_word_span(&c->implementation)), "proof",

@@ -1,7 +1,7 @@
-/* tests/support/chain.h - a small synthetic chain with one measurement registry, and nodes that tell about
- * it, honestly or not. A block carries the state the registry has when it is first told of; give nodes a higher
- * block for a new state. A block's time is CHAIN_GENESIS_S + 12 * number. Proofs come from tests/support/trie.h, hashes are real.
- * Aborts when memory is short. */
+/* tests/support/chain.h - a small synthetic chain with one measurement registry, and nodes that
+ * tell about it, honestly or not. A block carries the state the registry has when it is first told
+ * of; give nodes a higher block for a new state. A block's time is CHAIN_GENESIS_S + 12 * number.
+ * Proofs come from tests/support/trie.h, hashes are real. Aborts when memory is short. */
 #ifndef MS_TESTS_CHAIN_H
 #define MS_TESTS_CHAIN_H
 
@@ -18,12 +18,13 @@ struct chain {
     bool strange_code; /* the account's code is not the reference registry's */
     bool no_account;   /* nothing at the address */
     bool empty_slot0;
-    bool delegated;     /* strange code that is an EIP-7702 pointer */
+    bool delegated;                 /* strange code that is an EIP-7702 pointer */
     struct eth_word implementation; /* of a proxy, in the EIP-1967 slot; zero: none */
     struct registry_snapshot snapshot;
     struct registry_release releases[REGISTRY_RELEASES_MAX];
     struct ms_span documents[REGISTRY_RELEASES_MAX]; /* whole payloads, on chain or not */
-    json_t *told; /* by number: blocks that honest nodes called finalized or latest; they stay as they are */
+    json_t *told; /* by number: blocks that honest nodes called finalized or latest; they stay as
+                     they are */
 };
 
 /* An owner, sequence 1, no releases. */

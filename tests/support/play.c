@@ -130,11 +130,11 @@ static void check_bundle(struct play *p, const struct spec *spec,
     struct ms_diag diag = {0};
     struct spec read;
 
-    must(bundle_write(spec, &p->policy, &p->previous, p->now, transcript, p->result, MS_OK, &p->bundle) ==
-             MS_OK,
+    must(bundle_write(spec, &p->policy, &p->previous, p->now, transcript, p->result, MS_OK,
+                      &p->bundle) == MS_OK,
          "bundle_write", p);
-    must(bundle_write(spec, &p->policy, &p->previous, p->now, transcript, p->result, MS_OK, &again) ==
-                 MS_OK &&
+    must(bundle_write(spec, &p->policy, &p->previous, p->now, transcript, p->result, MS_OK,
+                      &again) == MS_OK &&
              ms_span_eq(ms_buf_span(&again), ms_buf_span(&p->bundle)),
          "a bundle is written differently twice", p);
     ms_buf_done(&again);

@@ -1,8 +1,8 @@
 /* tests/support/vectors.h - reading published and generated vectors, and counting their cases.
  *
- * The folder is $MEASURED_VECTORS, else ../shared/vectors, else tests/vectors (relative to the source
- * tree). A missing file is skipped and said so; every case of a file that is there runs. Each file ends
- * with a line `TOPIC/FILE: N passed, N failed, N skipped`. */
+ * The folder is $MEASURED_VECTORS, else ../shared/vectors, else tests/vectors (relative to the
+ * source tree). A missing file is skipped and said so; every case of a file that is there runs.
+ * Each file ends with a line `TOPIC/FILE: N passed, N failed, N skipped`. */
 #ifndef MS_TESTS_VECTORS_H
 #define MS_TESTS_VECTORS_H
 
@@ -14,15 +14,16 @@ struct vec_count {
     size_t passed, failed, skipped;
 };
 
-/* Path of TOPIC/FILE (file may be NULL for the folder itself); static storage, overwritten by the next call. */
+/* Path of TOPIC/FILE (file may be NULL for the folder itself); static storage, overwritten by the
+ * next call. */
 const char *vec_path(const char *topic, const char *file);
 bool vec_exists(const char *topic, const char *file);
 
 /* Whole file into buf. false when it is missing or larger than buf's max. */
 bool vec_read(const char *path, struct ms_buf *buf);
 
-/* The JSON of TOPIC/FILE, or NULL after printing the skip line when the file is missing; a file that is
- * there but does not parse fails the count. Root is the caller's. */
+/* The JSON of TOPIC/FILE, or NULL after printing the skip line when the file is missing; a file
+ * that is there but does not parse fails the count. Root is the caller's. */
 json_t *vec_load(struct vec_count *count, const char *topic, const char *file);
 
 /* The array of cases: root itself or its member "cases". Borrowed. */
@@ -40,7 +41,8 @@ bool vec_end(const struct vec_count *count);
 const char *vec_str(const json_t *c, const char *name);
 bool vec_hex(const char *text, struct ms_buf *buf);
 
-/* Every regular file of TOPIC/FOLDER, sorted by name; calls fn(name, path, arg). Returns how many. */
+/* Every regular file of TOPIC/FOLDER, sorted by name; calls fn(name, path, arg). Returns how many.
+ */
 size_t vec_each_file(const char *topic, const char *folder,
                      void (*fn)(const char *name, const char *path, void *arg), void *arg);
 

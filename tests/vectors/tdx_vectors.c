@@ -19,8 +19,7 @@ static bool same(const json_t *fields, const char *name, const uint8_t *bytes, s
 
     (void)snprintf(base, sizeof(base), "base.%s", name);
     const char *hex = vec_str(fields, name) != NULL ? vec_str(fields, name) : vec_str(fields, base);
-    bool ok = vec_hex(hex, &want) &&
-              ms_span_eq(ms_buf_span(&want), ms_span_of(bytes, len));
+    bool ok = vec_hex(hex, &want) && ms_span_eq(ms_buf_span(&want), ms_span_of(bytes, len));
     ms_buf_done(&want);
     return ok;
 }
@@ -81,8 +80,10 @@ static void test_ids(void **state)
         return;
     }
     assert_int_equal(workload_from_quote(ms_buf_span(&quote), &in), MS_OK);
-    assert_id(workload_id_v2(&in), "952569f637f3f7e36cd8f5a7578ae4d03a1cb05ddaf33b35d3054464bb1c862e");
-    assert_id(workload_id_v1(&in), "f724e7d117f5655cf33beefdfc7d31e930278fcb65cf6d1de632595e97ca82b2");
+    assert_id(workload_id_v2(&in),
+              "952569f637f3f7e36cd8f5a7578ae4d03a1cb05ddaf33b35d3054464bb1c862e");
+    assert_id(workload_id_v1(&in),
+              "f724e7d117f5655cf33beefdfc7d31e930278fcb65cf6d1de632595e97ca82b2");
     for (size_t n = 0; n < 632; n++)
         assert_int_not_equal(workload_from_quote(ms_span_of(quote.ptr, n), &in), MS_OK);
     ms_buf_done(&quote);

@@ -50,7 +50,8 @@ static void test_cases(void **state)
     }
 }
 
-/* decode(encode(x)) == x in both alphabets, for every length and random bytes; the seed is printed. */
+/* decode(encode(x)) == x in both alphabets, for every length and random bytes; the seed is printed.
+ */
 static void test_round_trip(void **state)
 {
     (void)state;

@@ -15,13 +15,15 @@ static const char example[] =
     "[server]\n"
     "socket-dir  = /run/measured        # api.sock 0660, admin.sock 0600, feed.sock 0660; default "
     "$XDG_RUNTIME_DIR/measured if not root\n"
-    "state-dir   = /var/lib/measured    # measured.db 0600; default $XDG_STATE_HOME/measured if not "
+    "state-dir   = /var/lib/measured    # measured.db 0600; default $XDG_STATE_HOME/measured if "
+    "not "
     "root\n"
     "http-listen =                      # e.g. 127.0.0.1:7747; empty = off; non-loopback addresses "
     "are refused\n"
     "http-threads = 2\n"
     "[policy]\n"
-    "level            = l2              # least read level for contracts: l1 l2 l3 (l0 only for rpc "
+    "level            = l2              # least read level for contracts: l1 l2 l3 (l0 only for "
+    "rpc "
     "trusted=yes)\n"
     "quorum           = 2               # groups that must agree\n"
     "poll             = 60s             # finalized state of contracts\n"
@@ -97,7 +99,8 @@ static void test_defaults(void **state)
     config_free(c);
 }
 
-/* The example's placeholder "https://..." is no URL, so that one word is replaced; all else stands. */
+/* The example's placeholder "https://..." is no URL, so that one word is replaced; all else stands.
+ */
 static void test_example(void **state)
 {
     (void)state;
@@ -207,10 +210,12 @@ static const struct {
     {"unknown section", "\n[servers]\n",
      "2: unknown section [servers]; there are server, policy, fetch, rpc and alias"},
     {"unknown key", "[server]\nport = 1\n", "2: unknown key 'port' in section [server]"},
-    {"key of another section", "[fetch]\nlevel = l2\n", "2: unknown key 'level' in section [fetch]"},
+    {"key of another section", "[fetch]\nlevel = l2\n",
+     "2: unknown key 'level' in section [fetch]"},
     {"key before a section", "poll = 1s\n", "1: 'poll' stands before the first [section]"},
     {"key in capitals", "[policy]\nPoll = 1s\n", "2: unknown key 'Poll' in section [policy]"},
-    {"duplicate key", "[policy]\npoll = 1s\n[policy]\npoll = 2s\n", "4: poll is already set in line 2"},
+    {"duplicate key", "[policy]\npoll = 1s\n[policy]\npoll = 2s\n",
+     "4: poll is already set in line 2"},
     {"duplicate key in rpc", "[rpc a]\n" URL URL, "3: url is already set in line 2"},
     {"duplicate rpc", "[rpc a]\n" URL "[rpc a]\n" URL, "3: [rpc a] is already in line 1"},
     {"duplicate alias", "[alias a]\nspecifier=x\n[alias a]\n", "3: [alias a] is already in line 1"},
@@ -218,7 +223,8 @@ static const struct {
     {"unclosed section", "[server\n", "1: a section's line must end in ']'"},
     {"text behind a section", "[server] x\n", "1: a section's line must end in ']'"},
     {"lone bracket", "[\n", "1: a section's line must end in ']'"},
-    {"empty section", "[]\n", "1: unknown section []; there are server, policy, fetch, rpc and alias"},
+    {"empty section", "[]\n",
+     "1: unknown section []; there are server, policy, fetch, rpc and alias"},
     {"name where none belongs", "[fetch x]\n", "1: section [fetch] takes no name"},
     {"rpc without name", "[rpc]\n",
      "1: [rpc NAME] needs a name of 1 to 64 letters, digits, '-', '_' and '.'"},
@@ -236,10 +242,12 @@ static const struct {
     {"empty path", "[server]\nstate-dir =\n", "2: state-dir needs a path"},
     {"path too long for a socket",
      "[server]\nsocket-dir = "
-     "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
+     "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+     "aaaa\n",
      "2: socket-dir is longer than 96 bytes, the most a Unix socket's path allows"},
     {"number missing", "[policy]\nquorum =\n", "2: quorum must be a number from 1 to 16, not ''"},
-    {"number too small", "[policy]\nquorum = 0\n", "2: quorum must be a number from 1 to 16, not '0'"},
+    {"number too small", "[policy]\nquorum = 0\n",
+     "2: quorum must be a number from 1 to 16, not '0'"},
     {"number too large", "[server]\nhttp-threads = 65\n",
      "2: http-threads must be a number from 1 to 64, not '65'"},
     {"number negative", "[server]\nhttp-threads = -1\n",
@@ -264,7 +272,8 @@ static const struct {
      "3: level l0 needs an [rpc] section with trusted = yes"},
     {"eip55", "[policy]\neip55 = Strict\n", "2: eip55 must be one of warn | strict, not 'Strict'"},
     {"audit", "[policy]\naudit = no\n", "2: audit must be one of require | best-effort, not 'no'"},
-    {"proofs", "[rpc a]\nproofs = yes\n", "2: proofs must be one of no | head | finalized, not 'yes'"},
+    {"proofs", "[rpc a]\nproofs = yes\n",
+     "2: proofs must be one of no | head | finalized, not 'yes'"},
     {"trusted", "[rpc a]\ntrusted = true\n", "2: trusted must be yes or no, not 'true'"},
     {"chain 0", "[rpc a]\nchain = 0\n",
      "2: chain must be a number from 1 to 999999999999999999, not '0'"},
@@ -273,9 +282,11 @@ static const struct {
     {"group", "[rpc a]\ngroup = a b\n",
      "2: group must be 1 to 64 letters, digits, '-', '_' and '.', not 'a b'"},
     {"listen on all addresses", "[server]\nhttp-listen = 0.0.0.0:80\n",
-     "2: http-listen: '0.0.0.0:80': only loopback addresses (127.0.0.0/8 or [::1]) may be listened on"},
+     "2: http-listen: '0.0.0.0:80': only loopback addresses (127.0.0.0/8 or [::1]) may be listened "
+     "on"},
     {"listen on all IPv6 addresses", "[server]\nhttp-listen = [::]:80\n",
-     "2: http-listen: '[::]:80': only loopback addresses (127.0.0.0/8 or [::1]) may be listened on"},
+     "2: http-listen: '[::]:80': only loopback addresses (127.0.0.0/8 or [::1]) may be listened "
+     "on"},
     {"listen on a name", "[server]\nhttp-listen = localhost:80\n",
      "2: http-listen: 'localhost:80': must be an IPv4 or [IPv6] literal and a port, such as "
      "127.0.0.1:7747"},
@@ -286,7 +297,8 @@ static const struct {
     {"listen, IPv6 without brackets", "[server]\nhttp-listen = ::1:80\n",
      "2: http-listen: '::1:80': must be an IPv4 or [IPv6] literal and a port, such as "
      "127.0.0.1:7747"},
-    {"empty list item", "[fetch]\nallow-private = 10.0.0.0/8,,\n", "2: allow-private has an empty item"},
+    {"empty list item", "[fetch]\nallow-private = 10.0.0.0/8,,\n",
+     "2: allow-private has an empty item"},
     {"prefix too long", "[fetch]\nallow-private = 10.0.0.0/33\n",
      "2: allow-private: '10.0.0.0/33': the prefix length must be 0 to 32"},
     {"prefix missing", "[fetch]\nallow-private = 10.0.0.0/\n",
@@ -302,9 +314,11 @@ static const struct {
     {"resolve with a bad port", "[fetch]\nresolve = a.test:70000:127.0.0.1\n",
      "2: resolve: 'a.test:70000:127.0.0.1': the port must be a number from 1 to 65535"},
     {"url http to the world", "[rpc a]\nurl = http://r.test/KEY\n",
-     "2: url of [rpc a]: http:// is only for this machine (127.0.0.1, [::1], localhost); use https://"},
+     "2: url of [rpc a]: http:// is only for this machine (127.0.0.1, [::1], localhost); use "
+     "https://"},
     {"url http to a look-alike", "[rpc a]\nurl = http://127.0.0.1.r.test/\n",
-     "2: url of [rpc a]: http:// is only for this machine (127.0.0.1, [::1], localhost); use https://"},
+     "2: url of [rpc a]: http:// is only for this machine (127.0.0.1, [::1], localhost); use "
+     "https://"},
     {"url of another scheme", "[rpc a]\nurl = wss://r.test/KEY\n",
      "2: url of [rpc a]: the URL must start with https://"},
     {"url empty", "[rpc a]\nurl =\n", "2: url of [rpc a]: the URL must start with https://"},
@@ -355,7 +369,8 @@ static void test_limits(void **state)
     (void)state;
     struct ms_buf text = MS_BUF_INIT(CONFIG_FILE_MAX_BYTES + 100);
 
-    /* A specifier of the greatest length fits; one more does not, nor does a line that is too long. */
+    /* A specifier of the greatest length fits; one more does not, nor does a line that is too long.
+     */
     for (size_t extra = 0; extra < 2; extra++) {
         ms_buf_reset(&text);
         ms_buf_add_str(&text, "[alias a]\nspecifier = ");
@@ -400,7 +415,8 @@ static void test_limits(void **state)
     assert_string_equal(config_alias(config, ms_span_str("a0")), "s0");
     config_free(config);
     ms_buf_add_str(&text, "[alias b]\nspecifier = x\n");
-    check_bad("aliases", ms_buf_str(&text), text.len, &root, "2049: more than 1024 [alias] sections");
+    check_bad("aliases", ms_buf_str(&text), text.len, &root,
+              "2049: more than 1024 [alias] sections");
     ms_buf_done(&text);
 }
 
@@ -441,17 +457,26 @@ static const struct {
     const char *env[7];
     const char *socket_dir, *state_dir;
 } directories[] = {
-    {"root ignores the environment", 0,
+    {"root ignores the environment",
+     0,
      {"XDG_RUNTIME_DIR", "/x", "XDG_STATE_HOME", "/y", "HOME", "/root", NULL},
-     "/run/measured", "/var/lib/measured"},
-    {"user", 1000,
+     "/run/measured",
+     "/var/lib/measured"},
+    {"user",
+     1000,
      {"XDG_RUNTIME_DIR", "/run/user/1000", "XDG_STATE_HOME", "/y", "HOME", "/home/u", NULL},
-     "/run/user/1000/measured", "/y/measured"},
-    {"user without XDG_STATE_HOME", 1000, {"XDG_RUNTIME_DIR", "/r", "HOME", "/home/u", NULL},
-     "/r/measured", "/home/u/.local/state/measured"},
-    {"empty and relative values do not count", 1000,
+     "/run/user/1000/measured",
+     "/y/measured"},
+    {"user without XDG_STATE_HOME",
+     1000,
+     {"XDG_RUNTIME_DIR", "/r", "HOME", "/home/u", NULL},
+     "/r/measured",
+     "/home/u/.local/state/measured"},
+    {"empty and relative values do not count",
+     1000,
      {"XDG_RUNTIME_DIR", "r", "XDG_STATE_HOME", "", "HOME", "/home/u", NULL},
-     "/run/user/1000/measured", "/home/u/.local/state/measured"},
+     "/run/user/1000/measured",
+     "/home/u/.local/state/measured"},
     {"user without anything", 7, {NULL}, "/run/user/7/measured", "/var/lib/measured"},
 };
 
@@ -461,7 +486,8 @@ static void test_directories(void **state)
     for (size_t i = 0; i < MS_ARRAY_LEN(directories); i++) {
         const char *env[7];
         memcpy(env, directories[i].env, sizeof(env));
-        struct config_context context = {.env = fake_env, .env_arg = env, .uid = directories[i].uid};
+        struct config_context context = {
+            .env = fake_env, .env_arg = env, .uid = directories[i].uid};
         struct config *c = NULL;
         assert_int_equal(config_default(&context, &c), MS_OK);
         if (strcmp(c->socket_dir, directories[i].socket_dir) != 0 ||
@@ -536,8 +562,9 @@ static void test_warnings(void **state)
     struct config *c = must_parse("[rpc a]\n" URL "[rpc b]\n" URL "group = a\n"
                                   "[rpc c]\nchain = 10\n" URL "[rpc d]\nchain = 10\n" URL);
     config_each_warning(c, collect, &text);
-    assert_string_equal(ms_buf_str(&text),
-                        "chain 1 has 1 RPC group but quorum is 2: its contracts cannot be resolved\n");
+    assert_string_equal(
+        ms_buf_str(&text),
+        "chain 1 has 1 RPC group but quorum is 2: its contracts cannot be resolved\n");
     config_free(c);
     ms_buf_reset(&text);
     c = must_parse("[policy]\nlevel = l1\n[rpc a]\n" URL);
@@ -582,7 +609,9 @@ static void find_key(void *arg, const struct config_key *key)
     struct page *page = arg;
     struct ms_buf row = MS_BUF_INIT(512);
     bool named = strcmp(key->section, "rpc") == 0 || strcmp(key->section, "alias") == 0;
-    const char *fallback = key->required ? "required" : key->fallback[0] == '\0' ? "empty" : key->fallback;
+    const char *fallback = key->required              ? "required"
+                           : key->fallback[0] == '\0' ? "empty"
+                                                      : key->fallback;
 
     ms_buf_addf(&row, "\n### `%s` in `[%s%s]`\n\nType: %s. Default: %s. Reload: %s.\n", key->key,
                 key->section, named ? " NAME" : "", key->type, fallback,
@@ -593,8 +622,8 @@ static void find_key(void *arg, const struct config_key *key)
     ms_buf_done(&row);
 }
 
-/* Each key of the table stands in the page with its type, default and whether a reload applies it, and the
- * page describes no other. */
+/* Each key of the table stands in the page with its type, default and whether a reload applies it,
+ * and the page describes no other. */
 static void test_docs(void **state)
 {
     (void)state;
@@ -616,12 +645,18 @@ static void test_docs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_example),
-        cmocka_unit_test(test_all_set),         cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_limits),          cmocka_unit_test(test_specifier_callback),
-        cmocka_unit_test(test_directories),     cmocka_unit_test(test_long_runtime_dir),
-        cmocka_unit_test(test_load_file),       cmocka_unit_test(test_warnings),
-        cmocka_unit_test(test_fixed_difference), cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_example),
+        cmocka_unit_test(test_all_set),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_specifier_callback),
+        cmocka_unit_test(test_directories),
+        cmocka_unit_test(test_long_runtime_dir),
+        cmocka_unit_test(test_load_file),
+        cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_fixed_difference),
+        cmocka_unit_test(test_prefixes),
         cmocka_unit_test(test_docs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,41 +14,111 @@ static const struct {
     const char *addr;
     bool global;
 } addrs[] = {
-    {"0.0.0.0", false},         {"0.255.255.255", false},   {"1.0.0.0", true},
-    {"9.255.255.255", true},    {"10.0.0.0", false},        {"10.255.255.255", false},
-    {"11.0.0.0", true},         {"100.63.255.255", true},   {"100.64.0.0", false},
-    {"100.127.255.255", false}, {"100.128.0.0", true},      {"126.255.255.255", true},
-    {"127.0.0.1", false},       {"127.255.255.255", false}, {"128.0.0.0", true},
-    {"169.253.255.255", true},  {"169.254.0.0", false},     {"169.254.169.254", false},
-    {"169.254.255.255", false}, {"169.255.0.0", true},      {"172.15.255.255", true},
-    {"172.16.0.0", false},      {"172.31.255.255", false},  {"172.32.0.0", true},
-    {"191.255.255.255", true},  {"192.0.0.0", false},       {"192.0.0.255", false},
-    {"192.0.1.0", true},        {"192.0.2.0", false},       {"192.0.2.255", false},
-    {"192.0.3.0", true},        {"192.88.98.255", true},    {"192.88.99.0", false},
-    {"192.88.99.255", false},   {"192.88.100.0", true},     {"192.167.255.255", true},
-    {"192.168.0.0", false},     {"192.168.255.255", false}, {"192.169.0.0", true},
-    {"198.17.255.255", true},   {"198.18.0.0", false},      {"198.19.255.255", false},
-    {"198.20.0.0", true},       {"198.51.99.255", true},    {"198.51.100.0", false},
-    {"198.51.100.255", false},  {"198.51.101.0", true},     {"203.0.112.255", true},
-    {"203.0.113.0", false},     {"203.0.113.255", false},   {"203.0.114.0", true},
-    {"223.255.255.255", true},  {"224.0.0.0", false},       {"239.255.255.255", false},
-    {"240.0.0.0", false},       {"255.255.255.255", false}, {"8.8.8.8", true},
-    {"::", false},              {"::1", false},             {"::2", false},
-    {"::8.8.8.8", false},       {"::ffff:8.8.8.8", false},  {"::ffff:127.0.0.1", false},
-    {"::ffff:0:8.8.8.8", false}, {"64:ff9b::8.8.8.8", true}, {"64:ff9b::10.0.0.1", false},
-    {"64:ff9b::127.0.0.1", false}, {"64:ff9b::a9fe:a9fe", false}, {"64:ff9b::1:0:8.8.8.8", false},
-    {"64:ff9b:1::8.8.8.8", false}, {"100::", false},        {"100:0:0:1::", false},
-    {"1fff:ffff::", false},     {"2000::", true},           {"2001::", false},
-    {"2001:0:808:808::1", false}, {"2001:1::1", false},     {"2001:20::", false},
-    {"2001:1ff:ffff::", false}, {"2001:200::", true},       {"2001:db7:ffff::", true},
-    {"2001:db8::", false},      {"2001:db8:ffff:ffff::1", false}, {"2001:db9::", true},
-    {"2001:ffff::", true},      {"2002::", false},          {"2002:808:808::1", false},
-    {"2002:7f00:1::", false},   {"2003::", true},           {"2606:4700::1111", true},
-    {"2620:4f:8000::", true},   {"3ffe:ffff::", true},      {"3fff::", false},
-    {"3fff:fff:ffff::", false}, {"3fff:1000::", true},      {"4000::", false},
-    {"5f00::", false},          {"fbff::", false},          {"fc00::", false},
-    {"fdff:ffff::1", false},    {"fe80::1", false},         {"febf::1", false},
-    {"fec0::1", false},         {"ff02::1", false},         {"ffff::", false},
+    {"0.0.0.0", false},
+    {"0.255.255.255", false},
+    {"1.0.0.0", true},
+    {"9.255.255.255", true},
+    {"10.0.0.0", false},
+    {"10.255.255.255", false},
+    {"11.0.0.0", true},
+    {"100.63.255.255", true},
+    {"100.64.0.0", false},
+    {"100.127.255.255", false},
+    {"100.128.0.0", true},
+    {"126.255.255.255", true},
+    {"127.0.0.1", false},
+    {"127.255.255.255", false},
+    {"128.0.0.0", true},
+    {"169.253.255.255", true},
+    {"169.254.0.0", false},
+    {"169.254.169.254", false},
+    {"169.254.255.255", false},
+    {"169.255.0.0", true},
+    {"172.15.255.255", true},
+    {"172.16.0.0", false},
+    {"172.31.255.255", false},
+    {"172.32.0.0", true},
+    {"191.255.255.255", true},
+    {"192.0.0.0", false},
+    {"192.0.0.255", false},
+    {"192.0.1.0", true},
+    {"192.0.2.0", false},
+    {"192.0.2.255", false},
+    {"192.0.3.0", true},
+    {"192.88.98.255", true},
+    {"192.88.99.0", false},
+    {"192.88.99.255", false},
+    {"192.88.100.0", true},
+    {"192.167.255.255", true},
+    {"192.168.0.0", false},
+    {"192.168.255.255", false},
+    {"192.169.0.0", true},
+    {"198.17.255.255", true},
+    {"198.18.0.0", false},
+    {"198.19.255.255", false},
+    {"198.20.0.0", true},
+    {"198.51.99.255", true},
+    {"198.51.100.0", false},
+    {"198.51.100.255", false},
+    {"198.51.101.0", true},
+    {"203.0.112.255", true},
+    {"203.0.113.0", false},
+    {"203.0.113.255", false},
+    {"203.0.114.0", true},
+    {"223.255.255.255", true},
+    {"224.0.0.0", false},
+    {"239.255.255.255", false},
+    {"240.0.0.0", false},
+    {"255.255.255.255", false},
+    {"8.8.8.8", true},
+    {"::", false},
+    {"::1", false},
+    {"::2", false},
+    {"::8.8.8.8", false},
+    {"::ffff:8.8.8.8", false},
+    {"::ffff:127.0.0.1", false},
+    {"::ffff:0:8.8.8.8", false},
+    {"64:ff9b::8.8.8.8", true},
+    {"64:ff9b::10.0.0.1", false},
+    {"64:ff9b::127.0.0.1", false},
+    {"64:ff9b::a9fe:a9fe", false},
+    {"64:ff9b::1:0:8.8.8.8", false},
+    {"64:ff9b:1::8.8.8.8", false},
+    {"100::", false},
+    {"100:0:0:1::", false},
+    {"1fff:ffff::", false},
+    {"2000::", true},
+    {"2001::", false},
+    {"2001:0:808:808::1", false},
+    {"2001:1::1", false},
+    {"2001:20::", false},
+    {"2001:1ff:ffff::", false},
+    {"2001:200::", true},
+    {"2001:db7:ffff::", true},
+    {"2001:db8::", false},
+    {"2001:db8:ffff:ffff::1", false},
+    {"2001:db9::", true},
+    {"2001:ffff::", true},
+    {"2002::", false},
+    {"2002:808:808::1", false},
+    {"2002:7f00:1::", false},
+    {"2003::", true},
+    {"2606:4700::1111", true},
+    {"2620:4f:8000::", true},
+    {"3ffe:ffff::", true},
+    {"3fff::", false},
+    {"3fff:fff:ffff::", false},
+    {"3fff:1000::", true},
+    {"4000::", false},
+    {"5f00::", false},
+    {"fbff::", false},
+    {"fc00::", false},
+    {"fdff:ffff::1", false},
+    {"fe80::1", false},
+    {"febf::1", false},
+    {"fec0::1", false},
+    {"ff02::1", false},
+    {"ffff::", false},
 };
 
 static void make_sockaddr(const char *text, struct sockaddr_storage *ret)
@@ -84,8 +154,9 @@ static void test_loopback(void **state)
     static const struct {
         const char *addr;
         bool loopback;
-    } rows[] = {{"127.0.0.1", true}, {"127.9.9.9", true}, {"128.0.0.1", false}, {"::1", true},
-                {"::2", false}, {"::ffff:127.0.0.1", true}, {"::ffff:10.0.0.1", false}, {"::", false}};
+    } rows[] = {
+        {"127.0.0.1", true}, {"127.9.9.9", true},        {"128.0.0.1", false},       {"::1", true},
+        {"::2", false},      {"::ffff:127.0.0.1", true}, {"::ffff:10.0.0.1", false}, {"::", false}};
     struct sockaddr_storage addr;
     for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++) {
         make_sockaddr(rows[i].addr, &addr);
@@ -121,9 +192,11 @@ static void test_parse_addr(void **state)
     static const struct {
         const char *text;
         bool ok;
-    } rows[] = {{"1.2.3.4", true}, {"[::1]", true}, {"::1", true}, {"[1.2.3.4]", false}, {"", false},
-                {"[]", false}, {"1.2.3", false}, {"01.2.3.4", false}, {"0x7f.1", false},
-                {"fe80::1%eth0", false}, {"1.2.3.4 ", false}, {"[::1", false}, {"::1]", false}};
+    } rows[] = {{"1.2.3.4", true},       {"[::1]", true},     {"::1", true},
+                {"[1.2.3.4]", false},    {"", false},         {"[]", false},
+                {"1.2.3", false},        {"01.2.3.4", false}, {"0x7f.1", false},
+                {"fe80::1%eth0", false}, {"1.2.3.4 ", false}, {"[::1", false},
+                {"::1]", false}};
     struct net_addr addr;
     for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++)
         if ((net_addr_parse(ms_span_str(rows[i].text), &addr) == MS_OK) != rows[i].ok)
@@ -134,16 +207,17 @@ static void test_parse_addr(void **state)
 static void test_permits(void **state)
 {
     (void)state;
-    static const char *const items[] = {"10.1.0.0/16", "fd00::/9", "Host.Test", "192.168.1.1", "64:ff9b::/96"};
+    static const char *const items[] = {"10.1.0.0/16", "fd00::/9", "Host.Test", "192.168.1.1",
+                                        "64:ff9b::/96"};
     static const struct {
         const char *host, *addr;
         bool permitted;
     } rows[] = {
-        {"x.test", "10.1.255.255", true},   {"x.test", "10.2.0.0", false},
-        {"x.test", "::ffff:10.1.0.1", true}, {"x.test", "fd7f::1", true},
-        {"x.test", "fd80::1", false},       {"hOST.tEST", "127.0.0.1", true},
-        {"a.host.test", "127.0.0.1", false}, {"x.test", "192.168.1.1", true},
-        {"x.test", "192.168.1.2", false},   {"x.test", "a01::", false},
+        {"x.test", "10.1.255.255", true},      {"x.test", "10.2.0.0", false},
+        {"x.test", "::ffff:10.1.0.1", true},   {"x.test", "fd7f::1", true},
+        {"x.test", "fd80::1", false},          {"hOST.tEST", "127.0.0.1", true},
+        {"a.host.test", "127.0.0.1", false},   {"x.test", "192.168.1.1", true},
+        {"x.test", "192.168.1.2", false},      {"x.test", "a01::", false},
         {"x.test", "64:ff9b::10.9.9.9", true},
     };
     struct ms_arena arena = MS_ARENA_INIT(4096);
@@ -213,8 +287,7 @@ static void test_rpc_url(void **state)
         struct net_url url;
         enum ms_err err = net_rpc_url_parse(ms_span_str(rows[i].url), &url, NULL);
         if (err != rows[i].want ||
-            (err == MS_OK &&
-             (!ms_span_eq_str(url.host, rows[i].host) || url.port != rows[i].port)))
+            (err == MS_OK && (!ms_span_eq_str(url.host, rows[i].host) || url.port != rows[i].port)))
             fail_msg("%s: %s", rows[i].url, ms_err_name(err));
     }
 }

@@ -1,5 +1,5 @@
-/* The fetcher against a scripted server on 127.0.0.1: a thread of this process with its own CA, made in
- * memory. Names come from `resolve`, so nothing leaves the machine. */
+/* The fetcher against a scripted server on 127.0.0.1: a thread of this process with its own CA,
+ * made in memory. Names come from `resolve`, so nothing leaves the machine. */
 #define _GNU_SOURCE
 #include "resolver/daemon/fetch.h"
 
@@ -192,10 +192,11 @@ static bool answer(struct conn *c, const char *path, const char *request)
     bool keep = false;
 
     if (strcmp(path, "/ok") == 0) {
-        keep = reply(c, 200,
-                     "ETag: \"e1\"\r\ncache-control: max-age=60\r\nCache-Control:  must-revalidate \r\n"
-                     "Content-Type: application/json\r\nX-Other: 1\r\n",
-                     ms_span_str("hello"));
+        keep = reply(
+            c, 200,
+            "ETag: \"e1\"\r\ncache-control: max-age=60\r\nCache-Control:  must-revalidate \r\n"
+            "Content-Type: application/json\r\nX-Other: 1\r\n",
+            ms_span_str("hello"));
     } else if (strcmp(path, "/echo") == 0) {
         keep = reply(c, 200, "", ms_span_str(request));
     } else if (strncmp(path, "/status/", 8) == 0) {
@@ -260,7 +261,8 @@ static bool answer(struct conn *c, const char *path, const char *request)
     } else if (strcmp(path, "/short") == 0) {
         (void)say(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789");
     } else if (strcmp(path, "/cut") == 0) {
-        /* No length, and the connection goes down without TLS's close_notify: an attacker's truncation. */
+        /* No length, and the connection goes down without TLS's close_notify: an attacker's
+         * truncation. */
         (void)say(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n0123456789");
         if (c->ssl != NULL)
             SSL_set_quiet_shutdown(c->ssl, 1);
@@ -440,9 +442,9 @@ static void rig_pin(struct rig *rig, const char *host, uint16_t port)
 {
     char text[100];
     (void)snprintf(text, sizeof(text), "%s:%u:127.0.0.1", host, port);
-    assert_int_equal(net_pin_parse(ms_span_str(text), &rig->arena, &rig->pins[rig->config.n_pins++],
-                                   NULL),
-                     MS_OK);
+    assert_int_equal(
+        net_pin_parse(ms_span_str(text), &rig->arena, &rig->pins[rig->config.n_pins++], NULL),
+        MS_OK);
 }
 
 static struct rig *rig_new(bool tls)
@@ -579,8 +581,8 @@ static const struct {
     {"/big", MS_ERR_TOO_LARGE, 0, NULL, "the answer exceeds 1000 bytes"},
     {"/big-chunked", MS_ERR_TOO_LARGE, 0, NULL, "the answer exceeds 1000 bytes"},
     {"/short", MS_ERR_TRUNCATED, 0, NULL, "ended before the answer did"},
-    /* libcurl 7.88 cannot tell a missing close_notify from the end of a body without a length. What is cut
-     * short that way is no complete JSON, so the document's parser refuses it. */
+    /* libcurl 7.88 cannot tell a missing close_notify from the end of a body without a length. What
+     * is cut short that way is no complete JSON, so the document's parser refuses it. */
     {"/cut", MS_OK, 200, "0123456789", ""},
     {"/empty", MS_ERR_TRUNCATED, 0, NULL, "ended before the answer did"},
     {"/garbage", MS_ERR_HTTP, 0, NULL, "not an HTTP answer"},
@@ -735,7 +737,8 @@ static void test_guard(void **state)
 
     rig->config.permits = &permit;
     rig->config.n_permits = 1;
-    assert_int_equal(net_permit_parse(ms_span_str("127.0.0.0/8"), &rig->arena, &permit, NULL), MS_OK);
+    assert_int_equal(net_permit_parse(ms_span_str("127.0.0.0/8"), &rig->arena, &permit, NULL),
+                     MS_OK);
     assert_int_equal(fetch_configure(rig->fetch, &rig->config, NULL), MS_OK);
     get_url(rig, url_of(rig, "127.0.0.1", "/ok"), &r);
     expect("block permitted", &r, MS_OK, 200, "hello");
@@ -756,8 +759,10 @@ static void test_guard_and_kept_connections(void **state)
     (void)state;
     struct rig *rig = rig_new(true);
     struct result r;
-    struct fetch_request request = {.kind = FETCH_RPC, .url = url_of(rig, "127.0.0.1", "/echo"),
-                                    .body = ms_span_str("{}"), .max_bytes = 1000};
+    struct fetch_request request = {.kind = FETCH_RPC,
+                                    .url = url_of(rig, "127.0.0.1", "/echo"),
+                                    .body = ms_span_str("{}"),
+                                    .max_bytes = 1000};
     rig_start(rig);
     (void)start(rig, &request, &r);
     run_until(rig, &r.done);
@@ -854,8 +859,8 @@ static void test_deadline(void **state)
     rig->config.timeout_ms = 2500;
     rig->config.low_speed_s = 1;
     rig_start(rig);
-    struct fetch_request request = {.kind = FETCH_RPC, .url = url_of(rig, "b.test", "/drip"),
-                                    .max_bytes = 200000};
+    struct fetch_request request = {
+        .kind = FETCH_RPC, .url = url_of(rig, "b.test", "/drip"), .max_bytes = 200000};
     (void)start(rig, &request, &rpc);
     request.kind = FETCH_GUARDED;
     request.url = url_of(rig, "a.test", "/drip");
@@ -889,8 +894,8 @@ static void test_rpc(void **state)
     (void)state;
     struct rig *rig = rig_new(true);
     struct result r;
-    struct fetch_request request = {.kind = FETCH_RPC, .id = 9, .max_bytes = 100000,
-                                    .url = url_of(rig, "a.test", "/echo")};
+    struct fetch_request request = {
+        .kind = FETCH_RPC, .id = 9, .max_bytes = 100000, .url = url_of(rig, "a.test", "/echo")};
     struct ms_buf body = MS_BUF_INIT(20000);
     repeat(&body, "{}", 9000);
     request.body = ms_buf_span(&body);
@@ -919,8 +924,8 @@ static void test_rpc(void **state)
 
     rig = rig_new(false);
     rig_start(rig);
-    request = (struct fetch_request){.kind = FETCH_RPC, .max_bytes = 1000,
-                                     .url = url_of(rig, "127.0.0.1", "/ok")};
+    request = (struct fetch_request){
+        .kind = FETCH_RPC, .max_bytes = 1000, .url = url_of(rig, "127.0.0.1", "/ok")};
     (void)start(rig, &request, &r);
     run_until(rig, &r.done);
     expect("plain http to this machine", &r, MS_OK, 200, "hello");
@@ -975,8 +980,8 @@ static void test_overload(void **state)
     rig->config.max_queued = 2;
     rig->config.timeout_ms = 400;
     rig_start(rig);
-    struct fetch_request request = {.kind = FETCH_GUARDED, .max_bytes = 100,
-                                    .url = url_of(rig, "a.test", "/stall")};
+    struct fetch_request request = {
+        .kind = FETCH_GUARDED, .max_bytes = 100, .url = url_of(rig, "a.test", "/stall")};
     for (size_t i = 0; i < 4; i++)
         (void)start(rig, &request, &results[i]);
     run_until(rig, &results[3].done);
@@ -1003,8 +1008,8 @@ static void test_cancel(void **state)
     struct result gone, queued, told, ok, other;
     rig->config.max_per_host = 1;
     rig_start(rig);
-    struct fetch_request request = {.kind = FETCH_GUARDED, .max_bytes = 100,
-                                    .url = url_of(rig, "a.test", "/stall")};
+    struct fetch_request request = {
+        .kind = FETCH_GUARDED, .max_bytes = 100, .url = url_of(rig, "a.test", "/stall")};
     uint64_t id = start(rig, &request, &gone);
     request.url = url_of(rig, "a.test", "/ok");
     uint64_t queued_id = start(rig, &request, &queued);
@@ -1037,7 +1042,8 @@ static void test_cancel(void **state)
     rig_free(rig);
 }
 
-/* With transfers in every phase: DNS, connecting, stalled, queued, refused. ASan and uv_loop_close watch. */
+/* With transfers in every phase: DNS, connecting, stalled, queued, refused. ASan and uv_loop_close
+ * watch. */
 static void test_free_in_flight(void **state)
 {
     (void)state;
@@ -1047,9 +1053,10 @@ static void test_free_in_flight(void **state)
         rig_start(rig);
         for (size_t i = 0; i < MS_ARRAY_LEN(results); i++) {
             struct fetch_request request = {.kind = FETCH_GUARDED, .max_bytes = 1000};
-            request.url = i == 10 ? "https://no-such-host.invalid/"
-                          : i == 11 ? "gopher://x.test/"
-                                    : url_of(rig, i % 2 ? "a.test" : "b.test", i % 3 ? "/drip" : "/stall");
+            request.url =
+                i == 10   ? "https://no-such-host.invalid/"
+                : i == 11 ? "gopher://x.test/"
+                          : url_of(rig, i % 2 ? "a.test" : "b.test", i % 3 ? "/drip" : "/stall");
             (void)start(rig, &request, &results[i]);
         }
         for (int i = 0; i < turns; i++)

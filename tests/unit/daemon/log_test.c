@@ -188,7 +188,8 @@ static void test_threads(void **state)
     size_t lines = 0;
     char *save = NULL;
     (void)output();
-    for (char *line = strtok_r(seen, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+    for (char *line = strtok_r(seen, "\n", &save); line != NULL;
+         line = strtok_r(NULL, "\n", &save)) {
         assert_memory_equal(line, "info ", 5);
         assert_string_equal(line + 6, ": tick pad=\"0123456789 0123456789\"");
         lines++;
@@ -200,8 +201,8 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),  cmocka_unit_test(test_form),
-        cmocka_unit_test(test_long),    cmocka_unit_test(test_repeats),
+        cmocka_unit_test(test_values),      cmocka_unit_test(test_form),
+        cmocka_unit_test(test_long),        cmocka_unit_test(test_repeats),
         cmocka_unit_test(test_many_events), cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -291,8 +291,9 @@ static void test_unchanged(void **state)
         MS_OK);
     assert_int_equal(bundle_transcript_new(&t), MS_OK);
     assert_int_equal(bundle_transcript_add(t, &r), MS_OK);
-    assert_int_equal(bundle_write(&spec, &policy, &previous, (struct ms_now){.wall_s = NOW_S, .boot_ms = 0}, t, &result,
-                                  MS_OK, &text),
+    assert_int_equal(bundle_write(&spec, &policy, &previous,
+                                  (struct ms_now){.wall_s = NOW_S, .boot_ms = 0}, t, &result, MS_OK,
+                                  &text),
                      MS_OK);
     assert_int_equal(verify(ms_buf_span(&text), &read, &got), MS_ERR_EVIDENCE);
     ms_buf_done(&text);

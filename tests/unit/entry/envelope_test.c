@@ -107,8 +107,9 @@ static void test_in_force(void **state)
     size_t index[SOURCE_RELEASES_MAX];
     int64_t next_s = -1;
 
-    assert_int_equal(
-        envelope_in_force(play.result, (struct ms_now){.wall_s = NOW_S, .boot_ms = 0}, sets, index, &next_s), 1);
+    assert_int_equal(envelope_in_force(play.result, (struct ms_now){.wall_s = NOW_S, .boot_ms = 0},
+                                       sets, index, &next_s),
+                     1);
     assert_int_equal(index[0], 0);
     assert_int_equal(next_s, NOW_S + 500);
     struct ms_now end = {.wall_s = NOW_S + 500, .boot_ms = 0};
