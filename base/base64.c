@@ -111,8 +111,8 @@ static enum ms_err encode(struct ms_span in, struct ms_buf *out, const char *dig
         *to++ = (uint8_t)digits[v & 63];
     }
     if (rest > 0) {
-        uint32_t v = (uint32_t)in.ptr[whole] << 16 |
-                     (rest > 1 ? (uint32_t)in.ptr[whole + 1] << 8 : 0);
+        uint32_t v =
+            (uint32_t)in.ptr[whole] << 16 | (rest > 1 ? (uint32_t)in.ptr[whole + 1] << 8 : 0);
         *to++ = (uint8_t)digits[v >> 18];
         *to++ = (uint8_t)digits[v >> 12 & 63];
         if (rest > 1 || padded)

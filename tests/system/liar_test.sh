@@ -136,9 +136,10 @@ other=0x00000000000000000000000000000000000000aa # a contract that answers every
 
 # Release 1 is finalized; six blocks below the finalized one there was none.
 build_chain() {
-    registry_deploy 0
     anvil_rpc anvil_setCode "[\"$other\",\"0x00\"]" >/dev/null
     anvil_rpc anvil_setStorageAt "[\"$other\",\"$slot0\",\"$slot1\"]" >/dev/null
+    anvil_mine 1 # the block before has this state and not its root
+    registry_deploy 0
     anvil_mine 4
     registry_approve 1 "$1"
     registry_finalize
