@@ -38,19 +38,25 @@ key=sEcReT0KeY9 # in the URL of each endpoint
 #   name            | lies                         | l1 | l1n | l2 | l3
 table() {
     cat <<TABLE
+# At l1 nothing is verified that could contradict: one endpoint should not be able to end an entry for good
+# (conflict), nor to raise its floor (rollback). These rows would then read:
+#header-rehashed  | rehash stateRoot $ones | proof! | conflict/good/good/good | - | -
+#ancient          | rehash timestamp 0x5f5e100 | conflict/good/stale/good | conflict/good/stale/good | - | -
+#call-rogue       | call-from $rogue | - | conflict/good/evil/good | - | -
+#call-sequence    | call-patch $(seq_hex 2) $(seq_hex 9) | - | good | - | -
+#fork             | upstream $rogue | conflict/good/evil/good | conflict/good/evil/good | - | -
+#fork-one-height  | upstream-at $height $rogue | rpc | - | - | -
 wrong-chain       | chain-id 0x2 | wrong-chain | - | good | good
 chain-id-empty    | chain-id 0x | rpc-shape | - | - | -
 header-field      | header stateRoot $ones | header | - | good | good
-header-rehashed   | rehash stateRoot $ones | proof! | good | dissent | dissent
+header-rehashed   | rehash stateRoot $ones | */*/proof/* | */*/good/* | dissent | dissent
 header-extra      | header blobScheduleHash 0x01 | good | - | good | good
 header-hash       | header hash $ones | header | - | - | good
 header-gap        | header withdrawalsRoot null | rpc-shape | - | - | -
 final-old         | finalized-back 6 | rollback/good/none/good | - | good | good
 final-early       | finalized-ahead 2 | good+soon/good+soon/good+soon/rollback | - | good | good
 future            | shift 3600 | header | - | good | good
-# An older block of the same state turns the chain's time back, and what is in force becomes pending: [] is served.
-#ancient          | rehash timestamp 0x5f5e100 | good/good/stale/good | good/good/stale/good | - | -
-ancient           | rehash timestamp 0x5f5e100 | good/*/stale/good | good/*/stale/good | dissent | dissent
+ancient           | rehash timestamp 0x5f5e100 | */*/stale/* | */*/stale/* | dissent | dissent
 heads-swapped     | swap-heads | header | - | good | good
 block-null        | null eth_getBlockByNumber | rpc | - | - | -
 proof-account     | proof-address $ANVIL_GUARDIAN | proof! | - | good! | good!
@@ -71,9 +77,7 @@ proof-old         | proof-back 6 | proof! | - | - | good!
 proof-null        | null eth_getProof | rpc-shape | - | good | good
 proof-none        | error eth_getProof -32601 no_such_method | good | - | good | good
 proof-too-old     | error eth_getProof -32602 distance_exceeds_maximum_proof_window | good | - | good | good
-# At l3 the unproven 0x of one endpoint is remembered as a definite no, and the next one is not asked.
-#call-empty       | call 0x | - | - | - | good
-call-empty        | call 0x | kind | no-code | dissent | -
+call-empty        | call 0x | commitment! | no-code | dissent | good!
 call-garbage      | call 0x00000000 | abi | abi | dissent | good
 call-null         | null eth_call | rpc-shape | - | good | good
 call-revert       | error eth_call 3 execution_reverted | kind | kind | good | good
@@ -81,15 +85,11 @@ call-added        | call-from $chain | commitment! | good+soon/good/good/rollbac
 call-omitted      | call-back 6 | commitment! | rollback/good/none/good | dissent | good!
 call-old-proven   | call-back 6; proof-back 6 | proof! | - | good! | good!
 call-payload      | call-patch $good_hex $evil_hex | hash-mismatch | hash-mismatch | dissent | good
-# At l1 nothing is verified that could contradict: no endpoint may end an entry for good, nor raise its floor.
-#call-rogue       | call-from $rogue | - | conflict/good/evil/good | - | -
-#call-sequence    | call-patch $(seq_hex 2) $(seq_hex 9) | - | good | - | -
-#fork             | upstream $rogue | conflict/good/evil/good | conflict/good/evil/good | - | -
 call-rogue        | call-from $rogue | commitment! | */*/evil/* | dissent | good!
 call-rogue-proven | call-from $rogue; proof-from $rogue | proof! | - | good! | good!
 call-sequence     | call-patch $(seq_hex 2) $(seq_hex 9) | commitment! | good/good/good/* | dissent | good!
 fork              | upstream $rogue | */*/evil/* | */*/evil/* | dissent | dissent
-fork-one-height   | upstream-at $height $rogue | rpc | - | dissent | dissent
+fork-one-height   | upstream-at $height $rogue | */*/rpc/* | - | dissent | dissent
 batch-reversed    | batch reverse | good | - | good | good
 batch-partial     | batch partial | rpc-shape | - | - | -
 batch-repeated    | batch repeat | rpc-shape | - | - | -
@@ -130,10 +130,15 @@ document evil 3
 good_hex=$(hex_of '"good"')
 evil_hex=$(hex_of '"evil"')
 ones=0x$(printf '1%.0s' {1..64})
+slot0=0x$(printf '%064x' 0)
 slot1=0x$(printf '%064x' 1)
+other=0x00000000000000000000000000000000000000aa # a contract that answers everything with nothing
 
 # Release 1 is finalized; six blocks below the finalized one there was none.
 build_chain() {
+    anvil_rpc anvil_setCode "[\"$other\",\"0x00\"]" >/dev/null
+    anvil_rpc anvil_setStorageAt "[\"$other\",\"$slot0\",\"$slot1\"]" >/dev/null
+    anvil_mine 1 # the block before has this state and not its root
     registry_deploy 0
     anvil_mine 4
     registry_approve 1 "$1"
@@ -366,7 +371,21 @@ only_prover_lies() {
     [ "$breaker" = benched ] || fail "l3, the liar is $breaker"
 }
 
+# Whoever may name a contract must not get honest endpoints benched by it.
+another_contract() {
+    honest
+    daemon_fresh < <(config_of "$1")
+    REGISTRY=$other served
+    expect "$1, no registry" kind
+    breaker_of liar
+    [ "$breaker" = closed ] || fail "$1, no registry: the endpoint is $breaker"
+    served
+    expect "$1, a registry after it" good
+}
+
 groups() {
+    another_contract l2
+    another_contract l3
     same_group l2
     same_group l3
     two_liars l2
