@@ -10,13 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CORE_BUCKETS 4096u      /* a power of two; keys are hashes */
-#define CORE_DOCUMENTS_MAX 8u   /* of one entry, kept by hash; 256 KiB each at most */
-#define CORE_WATCH_MIN_MS 60000 /* watchers alone do not ask the source of a good set more often \
-                                 */
-#define CORE_CLOCK_STEP_MS 2000 /* wall against boot clock: more than rounding, the clock was set \
-                                 */
-#define CORE_LEAD_MIN_MS 3000   /* before its end a watched set is confirmed */
+#define CORE_BUCKETS 4096u    /* a power of two; keys are hashes */
+#define CORE_DOCUMENTS_MAX 8u /* of one entry, kept by hash; 256 KiB each at most */
+#define CORE_WATCH_MIN_MS                                                  \
+    60000 /* watchers alone do not ask the source of a good set more often \
+           */
+#define CORE_CLOCK_STEP_MS                                                                      \
+    2000                      /* wall against boot clock: more than rounding, the clock was set \
+                               */
+#define CORE_LEAD_MIN_MS 3000 /* before its end a watched set is confirmed */
 
 /* One attempt of one entry. */
 struct flight {
@@ -494,7 +496,8 @@ static void flight_failed(struct core *core, struct core_entry *e, enum ms_err e
 /* The finalized block of an accepted answer is what the next one must still contain. */
 static void remember_final(struct core_entry *e, const struct source_block *block)
 {
-    if (block->chain == 0 || (e->has_final && block->number < e->final_number))
+    bool word = e->id.level <= SPEC_LEVEL_L1; /* may have been a lie: the newest word counts */
+    if (block->chain == 0 || (e->has_final && block->number < e->final_number && !word))
         return;
     e->has_final = true;
     e->final_number = block->number;
@@ -633,7 +636,7 @@ static void flight_done(struct core *core, struct core_entry *e)
         e->facts.conflict = false;
         memset(&e->facts.commitment, 0, sizeof(e->facts.commitment));
     }
-    f->verdict = entry_judge(&e->facts, f->result, &why);
+    f->verdict = entry_judge(&e->facts, f->result, now_of(core), &why);
     switch (f->verdict) {
     case ENTRY_REFUSED:
         flight_refused(core, e, why);
@@ -659,9 +662,11 @@ static void flight_advance(struct core *core, struct core_entry *e, enum source_
 {
     struct flight *f = e->flight;
 
-    for (uint32_t p = 0; state != SOURCE_WANTS && p < f->policy.n_providers; p++)
-        if (source_lied(f->source, p))
-            core->env.bench(core->env.arg, p);
+    for (uint32_t p = 0; state != SOURCE_WANTS && p < f->policy.n_providers; p++) {
+        enum source_conduct conduct = source_conduct(f->source, p);
+        if (conduct != SOURCE_CONDUCT_NOT_ASKED)
+            core->env.conduct(core->env.arg, p, conduct);
+    }
 
     switch (state) {
     case SOURCE_WANTS:
@@ -704,10 +709,12 @@ static void start_flight(struct core *core, struct core_entry *e)
     core->env.mark_benched(core->env.arg, &f->policy);
     f->policy.level = e->id.level != SPEC_LEVEL_NONE ? e->id.level : f->policy.level;
     f->started = now_of(core);
-    f->previous.floor_sequence = e->facts.floor_sequence;
     f->accept = wants_accept(e);
     e->n_flights++;
-    f->previous.has_final = e->has_final && !f->accept && e->id.level != SPEC_LEVEL_L0;
+    f->previous.floor_sequence = f->accept ? 0 : entry_floor(&e->facts, e->id.level, f->started);
+    bool lapsed =
+        f->previous.floor_sequence < e->facts.floor_sequence; /* nothing is held against it */
+    f->previous.has_final = e->has_final && !lapsed && e->id.level != SPEC_LEVEL_L0;
     f->previous.final_number = e->final_number;
     f->previous.final_hash = e->final_hash;
     if (e->good != NULL) {

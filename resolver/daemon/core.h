@@ -100,9 +100,8 @@ struct core_env {
     void (*store)(void *arg, struct core_change *change);
     /* Look an id up on disk and verify it; exactly one core_loaded_entry follows. */
     void (*load)(void *arg, const struct answer_id *id);
-    /* An attempt found a provider lying (a proof, or the reference registry's commitment): bench
-     * it. */
-    void (*bench)(void *arg, uint32_t provider);
+    /* How a provider behaved in an attempt that ended: for its breaker, and to bench liars. */
+    void (*conduct)(void *arg, uint32_t provider, enum source_conduct conduct);
     /* Mark the providers that are not to be asked now (breaker open, benched). */
     void (*mark_benched)(void *arg, struct source_policy *policy);
     void (*log)(void *arg, int level, const char *event, const struct answer_id *id,

@@ -81,9 +81,9 @@ static void env_load(void *arg, const struct answer_id *id)
     store_load(((struct daemon *)arg)->store, id);
 }
 
-static void env_bench(void *arg, uint32_t provider)
+static void env_conduct(void *arg, uint32_t provider, enum source_conduct conduct)
 {
-    upstream_bench(((struct daemon *)arg)->upstream, provider);
+    upstream_conduct(((struct daemon *)arg)->upstream, provider, conduct);
 }
 
 static void env_mark_benched(void *arg, struct source_policy *policy)
@@ -297,7 +297,7 @@ static enum ms_err open_parts(struct daemon *d, struct ms_diag *diag)
                            .cancel = env_cancel,
                            .store = env_store,
                            .load = env_load,
-                           .bench = env_bench,
+                           .conduct = env_conduct,
                            .mark_benched = env_mark_benched,
                            .log = env_log};
     struct core_options options = core_options_of(d->config);

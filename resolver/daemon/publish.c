@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define PUBLISH_FOR_EVER_S 31536000 /* Expires of what never ages: a year, RFC 2616 14.21's most \
-                                     */
+#define PUBLISH_FOR_EVER_S                                                \
+    31536000 /* Expires of what never ages: a year, RFC 2616 14.21's most \
+              */
 
 static void free_text(void *text)
 {

@@ -55,6 +55,12 @@ static int64_t boot_of(const struct store *store, const struct cache_time *t, st
     return now.boot_ms - age_s * 1000;
 }
 
+/* What rests on one endpoint's word binds nobody for ever: it leaves no floor in the database. */
+static bool one_word(enum spec_level level)
+{
+    return level != SPEC_LEVEL_NONE && level <= SPEC_LEVEL_L1;
+}
+
 static struct cache_entry row_of(const struct store *store, const struct core_change *change)
 {
     const struct entry *e = &change->entry;
@@ -73,7 +79,7 @@ static struct cache_entry row_of(const struct store *store, const struct core_ch
         .sequence = e->has_sequence ? e->floor_sequence : 0,
         .commitment = e->commitment,
         .set_hash = change->set_hash,
-        .floor_sequence = e->floor_sequence,
+        .floor_sequence = one_word(change->id.level) ? 0 : e->floor_sequence,
         .fetched = stamp(store, change->now.boot_ms, change->now),
         .checked = stamp(store, e->checked_boot_ms, change->now),
         .evidence_time_s = e->evidence_time_s,
@@ -93,7 +99,7 @@ static struct entry entry_of(const struct store *store, const struct cache_entry
         .life = row->life,
         .valid_until_s = row->valid_until_s,
         .has_sequence = row->has_sequence,
-        .floor_sequence = row->floor_sequence,
+        .floor_sequence = one_word(row->level) ? row->sequence : row->floor_sequence,
         .commitment = row->commitment,
         .conflict = row->status == CACHE_CONFLICT,
         .conflict_err = row->status == CACHE_CONFLICT ? MS_ERR_CONFLICT : MS_OK,

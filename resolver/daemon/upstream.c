@@ -94,18 +94,6 @@ static void forget(struct upstream *up, struct op *op)
     free(op);
 }
 
-/* HTTP 429 and 5xx are faults of an endpoint; what its JSON says is the source's to judge. */
-static void judge(struct upstream *up, const struct op *op, const struct source_response *response)
-{
-    if (op->provider == NO_PROVIDER)
-        return;
-    struct breaker *breaker = &up->breakers[op->provider];
-    if (response->err == MS_OK && response->status != 429 && response->status < 500)
-        breaker_ok(breaker);
-    else
-        breaker_fault(breaker, loop_now(up->loop).boot_ms);
-}
-
 static void on_answer(void *arg, const struct source_response *response)
 {
     struct op *op = arg;
@@ -113,7 +101,6 @@ static void on_answer(void *arg, const struct source_response *response)
     uint64_t tag = op->tag;
 
     loop_turn(up->loop);
-    judge(up, op, response);
     forget(up, op);
     up->answer(up->arg, tag, response);
 }
@@ -195,13 +182,29 @@ void upstream_cancel(struct upstream *up, uint64_t tag)
     }
 }
 
-void upstream_bench(struct upstream *up, uint32_t provider)
+void upstream_conduct(struct upstream *up, uint32_t provider, enum source_conduct conduct)
 {
     if (provider >= SOURCE_PROVIDERS_MAX || provider >= up->config->n_rpcs)
         return;
-    breaker_bench(&up->breakers[provider], loop_now(up->loop).boot_ms);
-    log_line(LOG_LEVEL_ERROR, "rpc", "benched", log_str("name", up->config->rpcs[provider].name),
-             log_str("cause", "an answer did not verify"));
+    struct breaker *breaker = &up->breakers[provider];
+    int64_t now_ms = loop_now(up->loop).boot_ms;
+
+    switch (conduct) {
+    case SOURCE_CONDUCT_NOT_ASKED:
+        return;
+    case SOURCE_CONDUCT_GOOD:
+        breaker_ok(breaker);
+        return;
+    case SOURCE_CONDUCT_FAULT:
+        breaker_fault(breaker, now_ms);
+        return;
+    case SOURCE_CONDUCT_LIED:
+        breaker_bench(breaker, now_ms);
+        log_line(LOG_LEVEL_ERROR, "rpc", "benched",
+                 log_str("name", up->config->rpcs[provider].name),
+                 log_str("cause", "an answer did not verify"));
+        return;
+    }
 }
 
 void upstream_mark_benched(const struct upstream *up, struct source_policy *policy)

@@ -18,7 +18,9 @@ MS_MUST_USE enum ms_err upstream_configure(struct upstream *up, const struct con
                                            struct ms_diag *diag);
 void upstream_send(struct upstream *up, uint64_t tag, const struct source_request *request);
 void upstream_cancel(struct upstream *up, uint64_t tag);
-void upstream_bench(struct upstream *up, uint32_t provider);
+/* What the core says of a provider after an attempt: good closes its breaker, faults open it, a lie
+ * benches it. */
+void upstream_conduct(struct upstream *up, uint32_t provider, enum source_conduct conduct);
 void upstream_mark_benched(const struct upstream *up, struct source_policy *policy);
 /* Providers with the state of their breaker, and the fetcher's counters (new references). */
 json_t *upstream_providers_json(const struct upstream *up);

@@ -207,6 +207,17 @@ static bool has_overlay(const struct entry *e)
     return e->good && !ms_sha256_eq(&e->overlay, &nothing);
 }
 
+/* One endpoint's word: it stands against another one only while it may be served. */
+static bool word_lapsed(const struct entry *e, enum spec_level level, struct ms_now now)
+{
+    return level != SPEC_LEVEL_NONE && level <= SPEC_LEVEL_L1 && !entry_view(e, now).serve;
+}
+
+uint64_t entry_floor(const struct entry *e, enum spec_level level, struct ms_now now)
+{
+    return word_lapsed(e, level, now) ? 0 : e->floor_sequence;
+}
+
 static enum entry_verdict judge_sequenced(const struct entry *e, const struct source_result *result,
                                           enum ms_err *ret_why)
 {
@@ -222,14 +233,14 @@ static enum entry_verdict judge_sequenced(const struct entry *e, const struct so
     if (e->conflict && (result->sequence == e->floor_sequence || result->level < SPEC_LEVEL_L3))
         return ENTRY_REFUSED;
     if (result->sequence == e->floor_sequence && known && !same_state)
-        return ENTRY_CONTRADICTS;
+        return result->level <= SPEC_LEVEL_L1 ? ENTRY_REFUSED : ENTRY_CONTRADICTS;
     bool same = e->good && same_state && result->sequence == e->floor_sequence &&
                 ms_sha256_eq(&e->overlay, &result->overlay);
     return same ? ENTRY_SAME : ENTRY_CHANGED;
 }
 
 enum entry_verdict entry_judge(const struct entry *e, const struct source_result *result,
-                               enum ms_err *ret_why)
+                               struct ms_now now, enum ms_err *ret_why)
 {
     *ret_why = MS_ERR_UNAVAILABLE;
     if (result->unchanged)
@@ -239,6 +250,8 @@ enum entry_verdict entry_judge(const struct entry *e, const struct source_result
     if (e->good && e->has_identity && result->has_identity &&
         !ms_sha256_eq(&e->identity, &result->identity))
         return ENTRY_HELD;
+    if (result->has_sequence && word_lapsed(e, result->level, now))
+        return ENTRY_CHANGED;
     if (result->has_sequence && e->has_sequence)
         return judge_sequenced(e, result, ret_why);
     return e->good && ms_sha256_eq(&e->commitment, &result->commitment) ? ENTRY_SAME
@@ -250,9 +263,10 @@ static void take_change(struct entry *e, const struct source_result *result)
     e->commitment = result->commitment;
     e->overlay = result->overlay;
     e->has_sequence = result->has_sequence;
+    bool word = result->level != SPEC_LEVEL_NONE && result->level <= SPEC_LEVEL_L1;
     if (!result->has_sequence)
         e->floor_sequence++;
-    else if (result->sequence > e->floor_sequence)
+    else if (result->sequence > e->floor_sequence || word)
         e->floor_sequence = result->sequence;
     e->valid_until_s = result->valid_until_s;
     e->conflict = false;

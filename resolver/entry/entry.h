@@ -96,12 +96,17 @@ enum entry_verdict {
     ENTRY_HELD,        /* other code behind the contract: HOLD, the old set ages to its ceiling */
 };
 
-/* What a verified result would mean; changes nothing.
- *   ret_why  set when REFUSED: MS_ERR_ROLLBACK, MS_ERR_CONFLICT (it does not clear one), or
- *            MS_ERR_UNAVAILABLE (a revocation seen in the newest state stands, and that state was
- * not read this time) */
+/* What a verified result would mean; changes nothing. At L0 and L1 nothing is verified that could
+ * contradict, so one endpoint's word ends no entry for good and binds nobody for ever: what
+ * contradicts is refused while the old set may be served, and taken afterwards. ret_why  set when
+ * REFUSED: MS_ERR_ROLLBACK, MS_ERR_CONFLICT (it does not clear one), or MS_ERR_UNAVAILABLE (a
+ * revocation seen in the newest state stands, and that state was not read this time) */
 enum entry_verdict entry_judge(const struct entry *entry, const struct source_result *result,
-                               enum ms_err *ret_why);
+                               struct ms_now now, enum ms_err *ret_why);
+/* The floor that an attempt may be held to: 0 at L0 and L1 when the old set may not be served any
+ * more. */
+uint64_t entry_floor(const struct entry *entry, enum spec_level level, struct ms_now now);
+
 /* Take it (after it is durable): times, floor, lifetime; clears failures. `now` is when the answer
  * was complete. A contradiction sets `conflict`. */
 void entry_accept(struct entry *entry, const struct source_result *result,

@@ -144,6 +144,24 @@ static enum source_state data_failed(struct source *s)
     return source_fail(s, err, &diag);
 }
 
+/* Answers of other contracts may contradict themselves (see reject), so only the registry's own
+ * count. */
+static bool agrees(struct reading *r, const struct reading_peer *peer)
+{
+    static const struct eth_hash known = REGISTRY_CODE_HASH;
+    struct source *s = r->trusted->set->s;
+    struct ms_arena scratch = MS_ARENA_INIT(s->arena.max);
+    struct registry_snapshot ignored;
+
+    if (!eth_hash_eq(&known, &peer->account.code_hash))
+        return true;
+    enum ms_err err = registry_verify(&peer->slot0, peer->call, &scratch, &ignored, NULL);
+    ms_arena_done(&scratch);
+    if (err == MS_ERR_COMMITMENT || err == MS_ERR_ABI)
+        s->lied[peer - r->peers] = true;
+    return err != MS_ERR_COMMITMENT && err != MS_ERR_ABI;
+}
+
 /* The finalized state: it must be had, or the attempt fails. */
 static enum source_state judge_final(struct source *s)
 {
@@ -223,6 +241,7 @@ static enum source_state start_data(struct source *s)
                  data);
     reading_init(&c->head, &c->trusted, &t->head, true, CONTRACT_WHAT_HEAD, &s->spec->address,
                  data);
+    c->final.agrees = c->head.agrees = agrees;
     c->reads_head = t->head.how != TRUSTED_NOT && t->head.header.number > t->final.header.number;
     if (!reading_ask(&c->final))
         return data_failed(s);

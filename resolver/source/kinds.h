@@ -10,9 +10,11 @@ struct source {
     const struct spec *spec;
     struct source_policy policy;
     struct source_previous previous;
-    bool lied[SOURCE_PROVIDERS_MAX]; /* gave something that does not verify */
-    int64_t started_s;               /* wall clock of source_new */
-    struct ms_arena arena;           /* request bodies, copies of strings */
+    bool asked[SOURCE_PROVIDERS_MAX];
+    bool faulted[SOURCE_PROVIDERS_MAX]; /* no usable answer: the provider's own failing */
+    bool lied[SOURCE_PROVIDERS_MAX];    /* gave something that does not verify */
+    int64_t started_s;                  /* wall clock of source_new */
+    struct ms_arena arena;              /* request bodies, copies of strings */
     enum source_state state;
     enum ms_err err;
     struct ms_diag diag;

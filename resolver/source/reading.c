@@ -121,6 +121,11 @@ static void fail_peer(struct reading *r, uint32_t p, enum ms_err err, const stru
         peer->err = err;
         (void)ms_diag_set(&peer->diag, err, "%s: %s", rpcset_provider(set_of(r), p)->name,
                           ms_diag_text(diag, err));
+        /* what the contract says, and the newest state, which may be gone by now, are not its
+         * failing */
+        if (!r->head && err != MS_ERR_REVERT && err != MS_ERR_KIND && err != MS_ERR_COMMITMENT &&
+            err != MS_ERR_ABI && err != MS_ERR_LEVEL)
+            source_of(r)->faulted[p] = true;
     }
     if (err == MS_ERR_PROOF)
         rpcset_kill(set_of(r), p, err, diag); /* a lie ends it everywhere */
@@ -196,6 +201,21 @@ bool reading_failed(struct reading *r, uint32_t p, const struct rpc_call *call, 
 
 /* ---- judging ---- */
 
+/* An answer that its own proof refutes counts for nothing, so that one such endpoint makes no
+ * dissent. */
+static void drop_refuted(struct reading *r)
+{
+    for (uint32_t p = 0; p < rpcset_n(set_of(r)); p++) {
+        struct reading_peer *peer = &r->peers[p];
+        struct ms_diag diag = {0};
+        if (!good(r, p) || !peer->has_call || !peer->has_proof || r->agrees == NULL ||
+            r->agrees(r, peer))
+            continue;
+        fail_peer(r, p, ms_diag_set(&diag, MS_ERR_COMMITMENT, "its own proof refutes its answer"),
+                  &diag);
+    }
+}
+
 /* The answers taken are equal byte for byte; the one with a proof is preferred. -1 none, -2 they
  * differ. */
 static int agreeing(const struct reading *r)
@@ -221,6 +241,11 @@ enum reading_state reading_judge(struct reading *r)
             return READING_FAILED;
         if (set_of(r)->out > 0)
             return READING_MORE;
+        if (r->trusted->level == SPEC_LEVEL_L2) {
+            drop_refuted(r);
+            if (groups_asked(r) < need_of(r))
+                continue; /* somebody else is asked */
+        }
         int first = agreeing(r);
         if (first == -2)
             return READING_DIFFER;

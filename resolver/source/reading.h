@@ -32,6 +32,9 @@ struct reading {
     uint32_t what_base; /* rpc_call.what of READING_CALL; the other parts follow */
     struct eth_addr address;
     struct ms_span data; /* of the eth_call */
+    /* Whether an answer agrees with the slot 0 proven beside it; asked before answers are compared.
+     */
+    bool (*agrees)(struct reading *r, const struct reading_peer *peer);
     struct reading_peer peers[SOURCE_PROVIDERS_MAX];
     /* when it is done: */
     uint32_t from; /* the peer whose answer is taken */

@@ -96,6 +96,7 @@ bool rpcset_send(struct rpcset *set, uint32_t peer, const struct rpc_call *calls
     *ask = (struct rpc_ask){.used = true, .batch = batch, .bare = bare, .peer = peer, .n = n};
     memcpy(ask->calls, calls, n * sizeof(calls[0]));
     set->peers[peer].waiting += n;
+    s->asked[peer] = true;
     set->out++;
     return true;
 }
@@ -112,8 +113,8 @@ void rpcset_kill(struct rpcset *set, uint32_t peer, enum ms_err err, const struc
     p->err = err;
     (void)ms_diag_set(&p->diag, err, "%s: %s", rpcset_provider(set, peer)->name,
                       ms_diag_text(diag, err));
-    if (err == MS_ERR_PROOF)
-        set->s->lied[peer] = true;
+    set->s->lied[peer] = set->s->lied[peer] || err == MS_ERR_PROOF;
+    set->s->faulted[peer] = true;
 }
 
 void rpcset_killf(struct rpcset *set, uint32_t peer, enum ms_err err, const char *fmt, ...)

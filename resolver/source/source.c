@@ -330,9 +330,13 @@ int64_t source_negative_s(const struct source *s)
     return s->state == SOURCE_FAILED ? s->negative_s : 0;
 }
 
-bool source_lied(const struct source *s, uint32_t provider)
+enum source_conduct source_conduct(const struct source *s, uint32_t provider)
 {
-    return provider < SOURCE_PROVIDERS_MAX && s->lied[provider];
+    if (provider >= SOURCE_PROVIDERS_MAX || !s->asked[provider])
+        return SOURCE_CONDUCT_NOT_ASKED;
+    if (s->lied[provider])
+        return SOURCE_CONDUCT_LIED;
+    return s->faulted[provider] ? SOURCE_CONDUCT_FAULT : SOURCE_CONDUCT_GOOD;
 }
 
 bool source_wants_hash(const struct source *s, uint32_t id, struct ms_sha256 *ret_hash)

@@ -190,8 +190,15 @@ struct source_result *source_take_result(struct source *source);
 enum ms_err source_error(const struct source *source, struct ms_diag *ret_diag);
 /* Whether the request with this id is for a document of one hash only. */
 bool source_wants_hash(const struct source *source, uint32_t id, struct ms_sha256 *ret_hash);
-/* Whether this provider of the policy gave something that does not verify; also after success. */
-bool source_lied(const struct source *source, uint32_t provider);
+/* How a provider of the policy behaved; when the attempt has ended. */
+enum source_conduct {
+    SOURCE_CONDUCT_NOT_ASKED = 0,
+    SOURCE_CONDUCT_GOOD,
+    SOURCE_CONDUCT_FAULT, /* nothing usable: no answer, an error of its own, another chain, not
+                             JSON-RPC */
+    SOURCE_CONDUCT_LIED,  /* something that does not verify */
+};
+enum source_conduct source_conduct(const struct source *source, uint32_t provider);
 /* Whether the failure is a definite "there is no such thing" (404, no code, revert) and for how
  * long it may be remembered; 0 when it is not. */
 int64_t source_negative_s(const struct source *source);

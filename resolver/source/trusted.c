@@ -364,7 +364,18 @@ static enum source_state decide_one(struct trusted *t)
     /* L0 reads the head as it is; there is nothing else to be had from such an endpoint */
     t->final = (struct trusted_hash){how, 1, t->level == SPEC_LEVEL_L0 ? v->head : v->final};
     t->head = (struct trusted_hash){how, 1, v->head};
-    return t->level == SPEC_LEVEL_L0 ? SOURCE_DONE : judge_continuity(t);
+    if (t->level == SPEC_LEVEL_L0)
+        return SOURCE_DONE;
+    /* One provider's word proves no reorganisation of finalized blocks: it is the one that is
+     * wrong. */
+    if (how == TRUSTED_SINGLE && t->has_previous && v->has_previous &&
+        !eth_hash_eq(&v->previous.hash, &t->previous_hash)) {
+        rpcset_killf(t->set, p, MS_ERR_ROLLBACK,
+                     "says that finalized block %llu, seen before, is another one",
+                     (unsigned long long)t->previous_number);
+        return trusted_ask(t);
+    }
+    return judge_continuity(t);
 }
 
 enum source_state trusted_next(struct trusted *t)

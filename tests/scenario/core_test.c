@@ -102,8 +102,10 @@ static void env_load(void *arg, const struct answer_id *id)
     w.n_loads_ever++;
 }
 
-static void env_bench(void *arg, uint32_t provider)
+static void env_conduct(void *arg, uint32_t provider, enum source_conduct conduct)
 {
+    if (conduct != SOURCE_CONDUCT_LIED)
+        return;
     (void)arg;
     w.n_benched++;
     w.benched[provider] = true;
@@ -379,7 +381,7 @@ static void start(void)
                            .cancel = env_cancel,
                            .store = env_store,
                            .load = env_load,
-                           .bench = env_bench,
+                           .conduct = env_conduct,
                            .mark_benched = env_mark_benched,
                            .log = env_log};
     w.table = table_new();
@@ -533,6 +535,10 @@ static void test_deadlines(void **state)
     tick_at(CORE_REFRESH_WAIT_MS - 1);
     assert_false(d->done);
     assert_int_equal(w.n_fetches, 1);
+    reply(document_a); /* it was asked for before the refresh, which waits for one of its own */
+    assert_false(d->done);
+    tick_at(0);
+    assert_int_equal(w.n_fetches, 2);
     reply(document_a);
     expect_served(d, ENTRY_FRESH);
 }

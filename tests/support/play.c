@@ -181,7 +181,7 @@ void play_run(struct play *p)
         state = answer(p, source, &request, transcript);
     }
     for (uint32_t i = 0; i < SOURCE_PROVIDERS_MAX; i++)
-        p->lied[i] = source_lied(source, i);
+        p->lied[i] = source_conduct(source, i) == SOURCE_CONDUCT_LIED;
     if (state == SOURCE_FAILED) {
         p->err = source_error(source, &p->diag);
         p->negative_s = source_negative_s(source);

@@ -182,14 +182,14 @@ static void test_judge(void **state)
                           .floor_sequence = rows[i].floor};
         struct source_result r = result(rows[i].sequence, rows[i].commitment, rows[i].level);
         memset(e.commitment.b, 1, sizeof(e.commitment.b));
-        if (entry_judge(&e, &r, &why) != rows[i].want)
-            fail_msg("%s: %d", rows[i].name, (int)entry_judge(&e, &r, &why));
+        if (entry_judge(&e, &r, at(0), &why) != rows[i].want)
+            fail_msg("%s: %d", rows[i].name, (int)entry_judge(&e, &r, at(0), &why));
     }
     struct source_result unchanged = {.unchanged = true};
     struct entry e = good();
-    assert_int_equal(entry_judge(&e, &unchanged, &why), ENTRY_SAME);
+    assert_int_equal(entry_judge(&e, &unchanged, at(0), &why), ENTRY_SAME);
     e.good = false;
-    assert_int_equal(entry_judge(&e, &unchanged, &why), ENTRY_REFUSED);
+    assert_int_equal(entry_judge(&e, &unchanged, at(0), &why), ENTRY_REFUSED);
 }
 
 static void test_accept(void **state)
