@@ -678,6 +678,10 @@ static void flight_advance(struct core *core, struct core_entry *e, enum source_
     case SOURCE_FAILED: {
         struct ms_diag diag = {0};
         enum ms_err err = source_error(f->source, &diag);
+        if (err == MS_ERR_CONFLICT) { /* the finalized chain lost a block: never clears by itself */
+            e->facts.conflict = true;
+            e->facts.conflict_err = err;
+        }
         flight_failed(core, e, err, &diag, source_negative_s(f->source));
         return;
     }

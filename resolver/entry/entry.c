@@ -317,10 +317,6 @@ void entry_fail(struct entry *e, enum ms_err err, const struct ms_diag *diag, in
 {
     e->last_err = err;
     e->dissent = err == MS_ERR_DISSENT;
-    if (err == MS_ERR_CONFLICT) { /* the finalized chain lost a block: never clears by itself */
-        e->conflict = true;
-        e->conflict_err = err;
-    }
     e->last_diag = diag == NULL ? (struct ms_diag){0} : *diag;
     if (negative_s > 0) {
         e->negative_until_ms = after(now.boot_ms, negative_s);

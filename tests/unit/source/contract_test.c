@@ -96,7 +96,7 @@ static const struct row rows[] = {
     {"L2: none proves", L2, TWO(NODE_NO_PROOF, NODE_NO_PROOF), MS_OK, "", 0, "no-proof", NULL},
     {"L2: one proves", L2, TWO(NODE_NO_PROOF, H), MS_OK, "", 0, NULL, NULL},
     {"L2: bare hashes", L2, TWO(NODE_NO_EIP1898, NODE_NO_EIP1898), MS_OK, "", 0, NULL, NULL},
-    {"L2: both give another state", L2, TWO(NODE_SNAPSHOT, NODE_SNAPSHOT), MS_ERR_COMMITMENT, "", 0,
+    {"L2: both give another state", L2, TWO(NODE_SNAPSHOT, NODE_SNAPSHOT), MS_ERR_COMMITMENT, "ab", 0,
      NULL, NULL},
 
     {"L3", L3, TWO(H, H), MS_OK, "", 0, NULL, NULL},
