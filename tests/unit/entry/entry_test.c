@@ -322,13 +322,63 @@ static void test_views_hold(void **state)
     }
 }
 
+/* One endpoint's word is held against another one only while it may be served; a revocation seen in
+ * the newest state stands until that state has been read again; other code holds. */
+static void test_judge_contracts(void **state)
+{
+    (void)state;
+    enum ms_err why = MS_OK;
+    struct entry e = good();
+    e.has_sequence = true;
+    e.floor_sequence = 9;
+    memset(e.commitment.b, 1, sizeof(e.commitment.b));
+
+    struct source_result r = result(5, 2, SPEC_LEVEL_L1);
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_REFUSED);
+    assert_int_equal(why, MS_ERR_ROLLBACK);
+    assert_int_equal(entry_floor(&e, SPEC_LEVEL_L1, at(0)), 9);
+    int64_t end = entry_view(&e, at(0)).serve_until_ms - T0;
+    assert_int_equal(entry_judge(&e, &r, at(end), &why), ENTRY_CHANGED);
+    assert_int_equal(entry_floor(&e, SPEC_LEVEL_L1, at(end)), 0);
+    r.level = SPEC_LEVEL_L2;
+    assert_int_equal(entry_judge(&e, &r, at(end), &why), ENTRY_REFUSED);
+    assert_int_equal(entry_floor(&e, SPEC_LEVEL_L2, at(end)), 9);
+    r = result(9, 2, SPEC_LEVEL_L1);
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_REFUSED);
+    assert_int_equal(why, MS_ERR_CONFLICT);
+
+    e.overlay.b[0] = 1;
+    r = result(10, 2, SPEC_LEVEL_L3);
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_REFUSED);
+    assert_int_equal(why, MS_ERR_UNAVAILABLE);
+    r.has_head = true;
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_CHANGED);
+    r = result(9, 1, SPEC_LEVEL_L3); /* the same state, the revocation undone */
+    r.has_head = true;
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_CHANGED);
+    r.overlay = e.overlay;
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_SAME);
+
+    e.has_identity = r.has_identity = true;
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_SAME);
+    r.identity.b[0] = 1;
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_HELD);
+    entry_accept(&e, &r, ENTRY_HELD, at(0));
+    assert_int_equal(entry_view(&e, at(0)).state, ENTRY_HOLD);
+    r.identity = e.identity; /* it is the old code again */
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_SAME);
+    entry_accept(&e, &r, ENTRY_SAME, at(0));
+    assert_int_equal(entry_view(&e, at(0)).state, ENTRY_FRESH);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_boundaries), cmocka_unit_test(test_ceilings),
         cmocka_unit_test(test_states),     cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_judge),      cmocka_unit_test(test_accept),
-        cmocka_unit_test(test_windows),    cmocka_unit_test(test_views_hold),
+        cmocka_unit_test(test_judge),      cmocka_unit_test(test_judge_contracts),
+        cmocka_unit_test(test_accept),     cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_views_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,8 +96,8 @@ static const struct row rows[] = {
     {"L2: none proves", L2, TWO(NODE_NO_PROOF, NODE_NO_PROOF), MS_OK, "", 0, "no-proof", NULL},
     {"L2: one proves", L2, TWO(NODE_NO_PROOF, H), MS_OK, "", 0, NULL, NULL},
     {"L2: bare hashes", L2, TWO(NODE_NO_EIP1898, NODE_NO_EIP1898), MS_OK, "", 0, NULL, NULL},
-    {"L2: both give another state", L2, TWO(NODE_SNAPSHOT, NODE_SNAPSHOT), MS_ERR_COMMITMENT, "ab", 0,
-     NULL, NULL},
+    {"L2: both give another state", L2, TWO(NODE_SNAPSHOT, NODE_SNAPSHOT), MS_ERR_COMMITMENT, "ab",
+     0, NULL, NULL},
 
     {"L3", L3, TWO(H, H), MS_OK, "", 0, NULL, NULL},
     {"L3: quorum about the hash", L3, TWO(H, NODE_DEAD), MS_ERR_QUORUM, "", 0, NULL, NULL},
@@ -345,6 +345,31 @@ static void test_no_code(void **state)
         play_run(&p);
         assert_int_equal(p.err, MS_ERR_NO_CODE);
         assert_int_equal(p.negative_s, 300);
+        play_done(&p);
+    }
+}
+
+/* One key can point its account at any code (EIP-7702): such an address is no registry, however
+ * well it answers; and what a proxy stands for is part of its identity. */
+static void test_code(void **state)
+{
+    (void)state;
+    struct chain other = honest;
+    struct ms_sha256 identity = {0};
+    other.strange_code = true;
+    for (int delegated = 0; delegated < 3; delegated++) {
+        struct node nodes[NODES];
+        struct play p;
+        other.delegated = delegated == 1;
+        other.implementation.b[31] = delegated == 2;
+        play(&p, nodes, &other, L3, 2);
+        play_run(&p);
+        assert_int_equal(p.err, delegated == 1 ? MS_ERR_KIND : MS_OK);
+        if (delegated != 1) {
+            assert_true(p.result->has_identity);
+            assert_false(ms_sha256_eq(&p.result->identity, &identity));
+            identity = p.result->identity;
+        }
         play_done(&p);
     }
 }
@@ -727,14 +752,23 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),           cmocka_unit_test(test_trust),
-        cmocka_unit_test(test_same_group),     cmocka_unit_test(test_heights),
-        cmocka_unit_test(test_floor),          cmocka_unit_test(test_policy),
-        cmocka_unit_test(test_no_code),        cmocka_unit_test(test_strange_contract),
-        cmocka_unit_test(test_empty_slot),     cmocka_unit_test(test_payloads),
-        cmocka_unit_test(test_payload_limits), cmocka_unit_test(test_many),
-        cmocka_unit_test(test_extremes),       cmocka_unit_test(test_old_finality),
-        cmocka_unit_test(test_vector),         cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_same_group),
+        cmocka_unit_test(test_heights),
+        cmocka_unit_test(test_floor),
+        cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_no_code),
+        cmocka_unit_test(test_code),
+        cmocka_unit_test(test_strange_contract),
+        cmocka_unit_test(test_empty_slot),
+        cmocka_unit_test(test_payloads),
+        cmocka_unit_test(test_payload_limits),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_old_finality),
+        cmocka_unit_test(test_vector),
+        cmocka_unit_test(test_ids),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
