@@ -6,6 +6,8 @@
 #define _GNU_SOURCE
 #include "resolver/daemon/config.h"
 
+#include "base/hex.h"
+
 #include "base/buf.h"
 
 #include <assert.h>
@@ -22,18 +24,19 @@
 
 enum type {
     TYPE_NONE = 0,
-    TYPE_PATH,      /* const char *, NULL when empty */
-    TYPE_NAME,      /* const char *, NULL when empty; CONFIG_NAME_MAX */
-    TYPE_U32,       /* uint32_t */
-    TYPE_U64,       /* uint64_t */
-    TYPE_DURATION,  /* int64_t seconds */
-    TYPE_CHOICE,    /* an enum; row.choices[value] */
-    TYPE_BOOL,      /* bool */
-    TYPE_LISTEN,    /* struct net_addr http_listen, http_enabled */
-    TYPE_PERMITS,   /* config.permits */
-    TYPE_PINS,      /* config.pins */
-    TYPE_RPC_URL,   /* const char * */
-    TYPE_SPECIFIER, /* const char * */
+    TYPE_PATH,       /* const char *, NULL when empty */
+    TYPE_NAME,       /* const char *, NULL when empty; CONFIG_NAME_MAX */
+    TYPE_U32,        /* uint32_t */
+    TYPE_U64,        /* uint64_t */
+    TYPE_DURATION,   /* int64_t seconds */
+    TYPE_CHOICE,     /* an enum; row.choices[value] */
+    TYPE_BOOL,       /* bool */
+    TYPE_LISTEN,     /* struct net_addr http_listen, http_enabled */
+    TYPE_PERMITS,    /* config.permits */
+    TYPE_PINS,       /* config.pins */
+    TYPE_RPC_URL,    /* const char * */
+    TYPE_SPECIFIER,  /* const char * */
+    TYPE_CHECKPOINT, /* struct config_checkpoint */
 };
 
 static const char *const level_names[] = {[SPEC_LEVEL_L0] = "l0",
@@ -88,6 +91,9 @@ static const struct row rows[] = {
            "what a wrong mixed-case address gets: a warning or a refusal"),
     POLICY("audit", TYPE_CHOICE, audit, 0, 0, audit_names, "require", "require | best-effort",
            "whether an answer needs its evidence stored first"),
+
+    POLICY("checkpoint", TYPE_CHECKPOINT, checkpoint, 0, 0, NULL, "", "CHAIN:0xHASH",
+           "block that stands for the quorum of a chain at l3; empty for none"),
 
     FETCH("ca-file", TYPE_PATH, ca_file, "path",
           "PEM file of trust anchors beside the system's, for https locations"),
@@ -380,6 +386,21 @@ static enum ms_err set_specifier(struct parser *p, const struct row *row, struct
     return set_text(p, row, value);
 }
 
+static enum ms_err set_checkpoint(struct parser *p, const struct row *row, struct ms_span value)
+{
+    struct config_checkpoint checkpoint = {.set = value.len > 0};
+    struct ms_span chain, hash;
+
+    if (checkpoint.set &&
+        (!ms_span_cut(value, ':', &chain, &hash) || !ms_span_u64(chain, &checkpoint.chain) ||
+         checkpoint.chain == 0 || checkpoint.chain > INT64_MAX || !ms_span_starts(hash, "0x") ||
+         ms_hex_decode(ms_span_sub(hash, 2, hash.len), checkpoint.hash.b, ETH_HASH_BYTES) != MS_OK))
+        return fail(p, p->line, "%s must be CHAIN:0x and 64 hex digits, not '%.*s'", row->key.key,
+                    SHOWN(value));
+    memcpy((char *)p->target + row->offset, &checkpoint, sizeof(checkpoint));
+    return MS_OK;
+}
+
 static enum ms_err set_name(struct parser *p, const struct row *row, struct ms_span value)
 {
     if (value.len > 0 && !is_name(value))
@@ -413,6 +434,8 @@ static enum ms_err set_value(struct parser *p, const struct row *row, struct ms_
         return set_rpc_url(p, row, value);
     case TYPE_SPECIFIER:
         return set_specifier(p, row, value);
+    case TYPE_CHECKPOINT:
+        return set_checkpoint(p, row, value);
     case TYPE_NONE:
         break;
     }
@@ -780,6 +803,9 @@ void config_policy(const struct config *config, struct source_policy *ret_policy
         .max_evidence_age_s = config->max_evidence_age_s,
         .poll_s = config->poll_s,
         .head_poll_s = config->head_poll_s,
+        .has_checkpoint = config->checkpoint.set,
+        .checkpoint_chain = config->checkpoint.chain,
+        .checkpoint = config->checkpoint.hash,
         .n_providers = config->n_rpcs,
     };
     for (size_t i = 0; i < config->n_rpcs; i++)

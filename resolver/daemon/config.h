@@ -22,6 +22,12 @@
 enum config_eip55 { CONFIG_EIP55_WARN = 0, CONFIG_EIP55_STRICT };
 enum config_audit { CONFIG_AUDIT_REQUIRE = 0, CONFIG_AUDIT_BEST_EFFORT };
 
+struct config_checkpoint { /* a block the operator vouches for */
+    bool set;
+    uint64_t chain;
+    struct eth_hash hash;
+};
+
 struct config_rpc {
     const char *name;
     const char *url; /* may hold a key: never printed, logged nor stored */
@@ -50,6 +56,7 @@ struct config { /* strings and arrays live as long as the config */
     int64_t poll_s, head_poll_s, max_evidence_age_s;
     enum config_eip55 eip55;
     enum config_audit audit;
+    struct config_checkpoint checkpoint;
     /* [fetch] */
     const char *ca_file; /* NULL: none */
     size_t n_permits;

@@ -138,10 +138,11 @@ static json_t *source_json(const struct source_result *result)
 {
     if (result->level == SPEC_LEVEL_NONE)
         return json_object();
-    return json_pack("{s:I, s:I, s:o, s:I, s:s}", "chain", (json_int_t)result->block.chain, "block",
-                     (json_int_t)result->block.number, "block_hash",
+    return json_pack("{s:I, s:I, s:o, s:I, s:s, s:s}", "chain", (json_int_t)result->block.chain,
+                     "block", (json_int_t)result->block.number, "block_hash",
                      prefixed("0x", result->block.hash.b, ETH_HASH_BYTES), "block_time",
-                     (json_int_t)result->block.time_s, "level", spec_level_name(result->level));
+                     (json_int_t)result->block.time_s, "level", spec_level_name(result->level),
+                     "hash_by", result->hash_by);
 }
 
 static int add_warning(json_t *list, const char *code, const char *text)

@@ -611,6 +611,7 @@ static void set_facts(const struct source *s, const struct contract *c, struct s
                                      .number = pin->number,
                                      .hash = pin->hash,
                                      .time_s = (int64_t)pin->timestamp_s};
+    r->hash_by = trusted_how_name(c->trusted.final.how);
     r->has_sequence = true;
     r->sequence = c->snapshot.state.sequence;
     memcpy(r->commitment.b, commitment.b, MS_SHA256_BYTES);

@@ -128,6 +128,7 @@ struct source_result {
     uint32_t trust_k, trust_n; /* QUORUM, SIGNERS: k of n */
     enum spec_level level;     /* contracts */
     struct source_block block; /* contracts */
+    const char *hash_by;       /* contracts: "single", "quorum", "endpoint", "checkpoint"; static */
     bool has_sequence;
     uint64_t sequence;           /* governance's own counter */
     struct ms_sha256 commitment; /* what makes two results of one sequence equal */

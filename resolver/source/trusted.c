@@ -1,6 +1,23 @@
 /* resolver/source/trusted.c - a quorum about block hashes. */
 #include "resolver/source/trusted.h"
 
+const char *trusted_how_name(enum trusted_how how)
+{
+    switch (how) {
+    case TRUSTED_NOT:
+        return "nobody";
+    case TRUSTED_SINGLE:
+        return "single";
+    case TRUSTED_QUORUM:
+        return "quorum";
+    case TRUSTED_ENDPOINT:
+        return "endpoint";
+    case TRUSTED_CHECKPOINT:
+        return "checkpoint";
+    }
+    return "nobody";
+}
+
 static bool is_trusted_endpoint(const struct trusted *t, uint32_t p)
 {
     return rpcset_alive(t->set, p) && rpcset_provider(t->set, p)->trusted;

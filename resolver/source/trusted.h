@@ -21,6 +21,9 @@ enum trusted_how {
     TRUSTED_CHECKPOINT, /* a hash in the configuration */
 };
 
+/* "quorum" and the like; static storage. */
+const char *trusted_how_name(enum trusted_how how);
+
 struct trusted_hash {
     enum trusted_how how; /* TRUSTED_NOT: there is none */
     uint32_t groups;      /* that agree */

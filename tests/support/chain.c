@@ -427,6 +427,17 @@ static json_t *answer_block(const struct node *node, const struct state *s, cons
     return result_json(block);
 }
 
+static json_t *block_by_hash(const struct node *node, const char *hash)
+{
+    const char *number;
+    json_t *block;
+
+    json_object_foreach(node->chain->told, number,
+                        block) if (strcmp(json_string_value(json_object_get(block, "hash")),
+                                          hash) == 0) return json_incref(block);
+    return json_null();
+}
+
 static json_t *answer_call(const struct node *node, const struct state *s, const json_t *call)
 {
     const char *method = json_string_value(json_object_get(call, "method"));
@@ -438,6 +449,8 @@ static json_t *answer_call(const struct node *node, const struct state *s, const
         return result_json(json_string(node->lie == NODE_WRONG_CHAIN ? "0x5" : "0x1"));
     if (strcmp(method, "eth_getBlockByNumber") == 0)
         return answer_block(node, s, json_string_value(json_array_get(params, 0)));
+    if (strcmp(method, "eth_getBlockByHash") == 0)
+        return result_json(block_by_hash(node, json_string_value(json_array_get(params, 0))));
     if (strcmp(method, "eth_getCode") == 0)
         return result_json(hex_json(s->code));
     bool is_call = strcmp(method, "eth_call") == 0;

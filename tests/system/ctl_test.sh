@@ -251,7 +251,7 @@ stop_watch() {
 }
 # Background jobs of a shell ignore SIGINT; watch has to take it all the same.
 start_watch "$inline"
-wait_for 'the first line' grep -q 'fresh: .*added dcap-tdx-example-02' "$work/w.out"
+wait_for 'the first line' grep -q 'fresh, sequence 1: .*added dcap-tdx-example-02' "$work/w.out"
 stop_watch INT
 
 mkdir -p "$work/o"
@@ -287,7 +287,7 @@ echo '[]' >"$work/tls/www/m.json"
 follow nothing
 wait_for 'nothing approved' grep -qx '\[\]' "$work/o/list.json"
 wait_for 'the command' grep -q '^revoked|' "$work/hook"
-wait_for 'the line' grep -q 'revoked: nothing is approved; removed three' "$work/w.out"
+wait_for 'the line' grep -q 'revoked, sequence [0-9]*: nothing is approved; removed three' "$work/w.out"
 
 # The daemon goes and comes back: said once, no command for nothing.
 approve four

@@ -331,6 +331,49 @@ static void test_policy(void **state)
     play_done(&p);
 }
 
+/* What stands for a quorum: a checkpoint or an endpoint of the operator. Data are proven all the
+ * same. */
+static void test_trusted(void **state)
+{
+    (void)state;
+    struct node nodes[NODES];
+    struct play p;
+
+    play(&p, nodes, &honest, L3, 2);
+    play_run(&p);
+    assert_int_equal(p.err, MS_OK);
+    struct eth_hash hash = p.result->block.hash;
+    for (int wrong = 0; wrong < 2; wrong++) {
+        play(&p, nodes, &honest, L3, 2);
+        p.policy.quorum = 3; /* out of reach */
+        p.policy.has_checkpoint = true;
+        p.policy.checkpoint_chain = 1;
+        p.policy.checkpoint = hash;
+        p.policy.checkpoint.b[7] ^= (uint8_t)wrong;
+        nodes[0].lie = NODE_SNAPSHOT;
+        play_run(&p);
+        assert_int_equal(p.err, wrong ? MS_ERR_RPC : MS_OK);
+        assert_true(wrong || eth_hash_eq(&p.result->block.hash, &hash));
+    }
+    play(&p, nodes, &honest, L3, 3);
+    p.policy.quorum = 4;
+    p.policy.providers[1].trusted = true;
+    nodes[0].lie = NODE_FORK; /* nobody asks it about blocks */
+    play_run(&p);
+    assert_int_equal(p.err, MS_OK);
+    assert_true(eth_hash_eq(&p.result->block.hash, &hash));
+    play(&p, nodes, &honest, SPEC_LEVEL_L0, 2);
+    play_run(&p);
+    assert_int_equal(p.err, MS_ERR_LEVEL);
+    play(&p, nodes, &honest, SPEC_LEVEL_L0, 2);
+    p.policy.providers[1].trusted = true;
+    play_run(&p);
+    assert_int_equal(p.err, MS_OK);
+    assert_true(p.result->block.number == nodes[1].head);
+    assert_int_equal(nodes[0].asked, 0);
+    play_done(&p);
+}
+
 /* ---- other contracts ---- */
 
 static void test_no_code(void **state)
@@ -752,23 +795,15 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_trust),
-        cmocka_unit_test(test_same_group),
-        cmocka_unit_test(test_heights),
-        cmocka_unit_test(test_floor),
-        cmocka_unit_test(test_policy),
-        cmocka_unit_test(test_no_code),
-        cmocka_unit_test(test_code),
-        cmocka_unit_test(test_strange_contract),
-        cmocka_unit_test(test_empty_slot),
-        cmocka_unit_test(test_payloads),
-        cmocka_unit_test(test_payload_limits),
-        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_old_finality),
-        cmocka_unit_test(test_vector),
-        cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_rows),           cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_same_group),     cmocka_unit_test(test_heights),
+        cmocka_unit_test(test_floor),          cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_trusted),        cmocka_unit_test(test_no_code),
+        cmocka_unit_test(test_code),           cmocka_unit_test(test_strange_contract),
+        cmocka_unit_test(test_empty_slot),     cmocka_unit_test(test_payloads),
+        cmocka_unit_test(test_payload_limits), cmocka_unit_test(test_many),
+        cmocka_unit_test(test_extremes),       cmocka_unit_test(test_old_finality),
+        cmocka_unit_test(test_vector),         cmocka_unit_test(test_ids),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
