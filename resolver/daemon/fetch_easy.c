@@ -7,19 +7,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-/* Lower case, as in source_header_name. */
-static const char *const field_names[SOURCE_HEADER_COUNT] = {
-    [SOURCE_HEADER_CACHE_CONTROL] = "cache-control",
-    [SOURCE_HEADER_EXPIRES] = "expires",
-    [SOURCE_HEADER_DATE] = "date",
-    [SOURCE_HEADER_AGE] = "age",
-    [SOURCE_HEADER_ETAG] = "etag",
-    [SOURCE_HEADER_LAST_MODIFIED] = "last-modified",
-    [SOURCE_HEADER_VARY] = "vary",
-    [SOURCE_HEADER_CONTENT_TYPE] = "content-type",
-    [SOURCE_HEADER_RETRY_AFTER] = "retry-after",
-};
-
 static void reset_answer(struct transfer *t)
 {
     ms_buf_reset(&t->body);
@@ -62,7 +49,7 @@ static void keep_field(struct transfer *t, struct ms_span name, struct ms_span v
     if (ms_span_eq_str_nocase(name, "location") && t->location.len == 0)
         (void)ms_buf_add(&t->location, value);
     for (size_t i = 0; i < SOURCE_HEADER_COUNT; i++) {
-        if (!ms_span_eq_str_nocase(name, field_names[i]))
+        if (!ms_span_eq_str_nocase(name, source_header_name((enum source_header)i)))
             continue;
         if (t->fields[i].len > 0)
             (void)ms_buf_add_str(&t->fields[i], ", "); /* RFC 9110 5.3 */
