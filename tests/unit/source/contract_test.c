@@ -343,6 +343,7 @@ static void test_trusted(void **state)
     play_run(&p);
     assert_int_equal(p.err, MS_OK);
     struct eth_hash hash = p.result->block.hash;
+    play_done(&p);
     for (int wrong = 0; wrong < 2; wrong++) {
         play(&p, nodes, &honest, L3, 2);
         p.policy.quorum = 3; /* out of reach */
@@ -354,6 +355,7 @@ static void test_trusted(void **state)
         play_run(&p);
         assert_int_equal(p.err, wrong ? MS_ERR_RPC : MS_OK);
         assert_true(wrong || eth_hash_eq(&p.result->block.hash, &hash));
+        play_done(&p);
     }
     play(&p, nodes, &honest, L3, 3);
     p.policy.quorum = 4;
@@ -362,9 +364,11 @@ static void test_trusted(void **state)
     play_run(&p);
     assert_int_equal(p.err, MS_OK);
     assert_true(eth_hash_eq(&p.result->block.hash, &hash));
+    play_done(&p);
     play(&p, nodes, &honest, SPEC_LEVEL_L0, 2);
     play_run(&p);
     assert_int_equal(p.err, MS_ERR_LEVEL);
+    play_done(&p);
     play(&p, nodes, &honest, SPEC_LEVEL_L0, 2);
     p.policy.providers[1].trusted = true;
     play_run(&p);
