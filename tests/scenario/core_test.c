@@ -407,7 +407,7 @@ static int setup(void **state)
     (void)state;
     w = (struct world){
         .options = {.policy = play_policy(SPEC_LEVEL_L3, 2, 2), .audit_require = true},
-        .now = {CHAIN_GENESIS_S + 12 * 180, BOOT_MS},
+        .now = {CHAIN_GENESIS_S + 12 * 180, BOOT_MS, 0},
         .last_bundle = MS_BUF_INIT(BUNDLE_MAX_BYTES)};
     start();
     return 0;

@@ -57,7 +57,7 @@ static void run(const struct kind *kind, struct play *p, struct node nodes[3])
     *p = (struct play){.spec = kind->spec,
                        .policy = play_policy(kind->level, kind->level == SPEC_LEVEL_L1 ? 1 : 2, 3),
                        .previous = {.etag = "\"v0\"", .floor_sequence = 1},
-                       .now = {NOW_S, 77},
+                       .now = {NOW_S, 77, 0},
                        .nodes = nodes,
                        .http = serve,
                        .arg = document};

@@ -27,7 +27,7 @@ static json_t *render(struct entry_view view, const struct entry *entry, bool wi
                                 .view = view,
                                 .entry = entry,
                                 .evidence = &evidence,
-                                .now = {NOW_S, 1000000}};
+                                .now = {NOW_S, 1000000, 0}};
     json_t *root = NULL;
 
     assert_int_equal(envelope_render(&in, &text), MS_OK);
@@ -191,7 +191,7 @@ static int setup(void **state)
         nodes[i] = (struct node){.chain = &chain, .final = 100, .head = 170};
     play = (struct play){.spec = CHAIN_SPEC,
                          .policy = play_policy(SPEC_LEVEL_L3, 2, 2),
-                         .now = {NOW_S, 5},
+                         .now = {NOW_S, 5, 0},
                          .nodes = nodes};
     play_run(&play);
     spec_init(&spec);

@@ -44,7 +44,7 @@ static void run(struct play *p, struct origin *o, const char *spec)
     *p = (struct play){.spec = spec,
                        .previous = p->previous,
                        .policy = play_policy(SPEC_LEVEL_L1, 1, 1),
-                       .now = {NOW_S, 5},
+                       .now = {NOW_S, 5, 0},
                        .http = serve,
                        .arg = o};
     play_run(p);
