@@ -162,6 +162,21 @@ static bool agrees(struct reading *r, const struct reading_peer *peer)
     return err != MS_ERR_COMMITMENT && err != MS_ERR_ABI;
 }
 
+/* Documents are not part of the commitment: who leaves out one that can be had nowhere else is of
+ * no use. */
+static enum ms_err check_documents(const struct source *s, const struct registry_snapshot *snapshot,
+                                   struct ms_diag *diag)
+{
+    for (size_t i = 0; i < snapshot->n_releases; i++) {
+        const struct registry_release *release = &snapshot->releases[i];
+        bool over = release->not_after_s != 0 && release->not_after_s <= (uint64_t)s->started_s;
+        if (release->payload.len == 0 && release->uri.len == 0 && !over)
+            return ms_diag_set(diag, MS_ERR_HASH, "gives no document for release %llu",
+                               (unsigned long long)release->id);
+    }
+    return MS_OK;
+}
+
 /* The finalized state: it must be had, or the attempt fails. */
 static enum source_state judge_final(struct source *s)
 {
@@ -181,6 +196,8 @@ static enum source_state judge_final(struct source *s)
             break;
         }
         enum ms_err err = read_snapshot(s, &c->final, &c->snapshot, &diag);
+        if (err == MS_OK)
+            err = check_documents(s, &c->snapshot, &diag);
         if (err == MS_OK)
             return SOURCE_DONE;
         if (err == MS_ERR_NO_CODE)
@@ -441,7 +458,8 @@ static enum ms_err read_payload(const struct registry_release *release, struct m
 
 static int64_t clamp_time(uint64_t unix_s)
 {
-    return unix_s > INT64_MAX ? INT64_MAX : (int64_t)unix_s;
+    const int64_t far = INT64_MAX / 8; /* within what the database takes; "no end" means as much */
+    return unix_s > (uint64_t)far ? far : (int64_t)unix_s;
 }
 
 /* Records and warnings of one release that counts. */
@@ -615,7 +633,11 @@ static void set_facts(const struct source *s, const struct contract *c, struct s
     r->has_sequence = true;
     r->sequence = c->snapshot.state.sequence;
     memcpy(r->commitment.b, commitment.b, MS_SHA256_BYTES);
-    r->has_head = c->has_head || !c->reads_head;
+    /* the newest block was read, or it is the finalized one; no agreement about it is neither */
+    const struct trusted_hash *head = &c->trusted.head;
+    bool is_final = head->how != TRUSTED_NOT && head->header.number <= pin->number;
+    r->has_head = c->has_head || is_final;
+    r->head_number = r->has_head ? head->header.number : 0;
     r->valid_until_s = clamp_time(c->snapshot.state.valid_until_s);
     r->evidence_time_s = (int64_t)pin->timestamp_s;
     r->life = (struct source_lifetime){.fresh_s = CONTRACT_FRESH_S,

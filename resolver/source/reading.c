@@ -93,9 +93,12 @@ static bool ask_peer(struct reading *r, uint32_t p)
 
 bool reading_ask(struct reading *r)
 {
-    for (uint32_t p = 0; p < rpcset_n(set_of(r)) && groups_asked(r) < need_of(r); p++)
-        if (may_give(r, p) && !group_asked(r, p) && !ask_peer(r, p))
-            return false;
+    /* those that prove first: the code behind the address is known only by a proof */
+    for (int prove = 1; prove >= 0; prove--)
+        for (uint32_t p = 0; p < rpcset_n(set_of(r)) && groups_asked(r) < need_of(r); p++)
+            if (can_prove(r, p) == (prove == 1) && may_give(r, p) && !group_asked(r, p) &&
+                !ask_peer(r, p))
+                return false;
     return groups_asked(r) >= need_of(r);
 }
 

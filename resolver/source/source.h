@@ -132,6 +132,7 @@ struct source_result {
     bool has_sequence;
     uint64_t sequence;           /* governance's own counter */
     struct ms_sha256 commitment; /* what makes two results of one sequence equal */
+    uint64_t head_number;        /* of the newest state read */
     bool has_head; /* contracts: the newest state was read as well, or is the finalized one */
     struct ms_sha256
         overlay;       /* what the newest state takes away from the finalized one; zero: nothing */

@@ -38,13 +38,11 @@ static bool has_checkpoint(const struct trusted *t)
            policy->checkpoint_chain == t->set->chain;
 }
 
-/* Who may say which block it is: at L0 and for an L3 that has one, the operator's own endpoints
- * alone. */
+/* Decided once: when the operator's own endpoint fails, nobody else's single word takes its place.
+ */
 static bool may_vote(const struct trusted *t, uint32_t p)
 {
-    bool own_only =
-        t->level == SPEC_LEVEL_L0 || (t->level >= SPEC_LEVEL_L3 && has_trusted_endpoint(t));
-    return rpcset_alive(t->set, p) && (!own_only || rpcset_provider(t->set, p)->trusted);
+    return rpcset_alive(t->set, p) && (!t->own_only || rpcset_provider(t->set, p)->trusted);
 }
 
 enum ms_err trusted_init(struct trusted *t, struct rpcset *set, enum spec_level level,
@@ -59,6 +57,7 @@ enum ms_err trusted_init(struct trusted *t, struct rpcset *set, enum spec_level 
         return ms_diag_set(diag, MS_ERR_LEVEL,
                            "level l0 needs an [rpc] section with trusted = yes for chain %llu",
                            (unsigned long long)set->chain);
+    t->own_only = level == SPEC_LEVEL_L0 || (level >= SPEC_LEVEL_L3 && own && !has_checkpoint(t));
     t->one_by_one =
         level <= SPEC_LEVEL_L1 || (level >= SPEC_LEVEL_L3 && (own || has_checkpoint(t)));
     t->need = t->one_by_one ? 1 : set->s->policy.quorum;

@@ -52,6 +52,7 @@ struct trusted {
     struct rpcset *set;
     enum spec_level level;
     uint32_t need;     /* groups that must agree */
+    bool own_only;     /* only endpoints with trusted = yes may say which block it is */
     bool one_by_one;   /* L0, L1: ask the next peer only when this one failed */
     uint32_t current;  /* of one_by_one */
     bool has_previous; /* the last finalized block believed before: the chain must still hold it */

@@ -147,7 +147,7 @@ static void check_row(const struct row *row, enum play_order order, uint32_t see
     struct node nodes[NODES];
     struct play p = {.spec = row->spec == NULL ? CHAIN_SPEC : row->spec,
                      .policy = play_policy(row->level, row->level == L1 ? 1 : 2, row->n),
-                     .now = {NOW_S, 1000},
+                     .now = {NOW_S, 1000, 0},
                      .nodes = nodes,
                      .order = order,
                      .seed = seed,
@@ -196,7 +196,7 @@ static void play(struct play *p, struct node *nodes, const struct chain *chain,
     fill_nodes(nodes, chain, none, n);
     *p = (struct play){.spec = CHAIN_SPEC,
                        .policy = play_policy(level, level == L1 ? 1 : 2, n),
-                       .now = {NOW_S, 1000},
+                       .now = {NOW_S, 1000, 0},
                        .nodes = nodes};
 }
 
@@ -364,6 +364,13 @@ static void test_trusted(void **state)
     play_run(&p);
     assert_int_equal(p.err, MS_OK);
     assert_true(eth_hash_eq(&p.result->block.hash, &hash));
+    play_done(&p);
+    play(&p, nodes, &honest, L3, 3); /* it fails: nobody's single word takes its place */
+    p.policy.providers[1].trusted = true;
+    nodes[1].lie = NODE_500;
+    play_run(&p);
+    assert_int_equal(p.err, MS_ERR_RPC);
+    assert_int_equal(nodes[0].asked + nodes[2].asked, 0);
     play_done(&p);
     play(&p, nodes, &honest, SPEC_LEVEL_L0, 2);
     play_run(&p);
@@ -586,7 +593,7 @@ static void test_many(void **state)
         (void)chain_approve(&chain, document, "https://a.example/x");
     struct play p = {.spec = CHAIN_SPEC,
                      .policy = play_policy(L3, 2, SOURCE_PROVIDERS_MAX),
-                     .now = {NOW_S, 1000},
+                     .now = {NOW_S, 1000, 0},
                      .nodes = nodes,
                      .http = serve_document,
                      .arg = &origin};
@@ -621,8 +628,8 @@ static void test_extremes(void **state)
     play(&p, nodes, &chain, L3, 2);
     play_run(&p);
     assert_int_equal(p.err, MS_OK);
-    assert_int_equal(p.result->valid_until_s, INT64_MAX);
-    assert_int_equal(p.result->releases[0].not_after_s, INT64_MAX);
+    assert_int_equal(p.result->valid_until_s, INT64_MAX / 8); /* room to add to it */
+    assert_int_equal(p.result->releases[0].not_after_s, INT64_MAX / 8);
     assert_true(p.result->sequence == UINT64_MAX);
     play_done(&p);
     chain_done(&chain);
