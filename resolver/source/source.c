@@ -232,6 +232,38 @@ bool source_read_document(struct source *s, struct ms_span body, enum rec_mode m
 
 /* ---- the machine ---- */
 
+/* Options only tighten. One that a kind cannot obey yet is refused: ignored, it would loosen. */
+static enum ms_err check_options(const struct spec *spec, struct ms_diag *diag)
+{
+    static const struct {
+        enum spec_kind kind;
+        const char *name; /* part of the identity, and obeyed */
+    } obeyed[] = {
+        {SPEC_CONTRACT, "kind"},
+        {SPEC_CONTRACT, "code"},
+        {SPEC_LOCATION, "sha256"},
+        {SPEC_SHA256, "at"},
+    };
+    /* about the query, and app: a name that signers sign for, nothing without keys= */
+    static const char *const always[] = {"level", "max-age", "seq", "tag", "from", "app"};
+
+    for (size_t i = 0; i < spec->n_options; i++) {
+        const char *name = spec->options[i].name;
+        bool ok = strncmp(name, "x-", 2) == 0;
+        for (size_t k = 0; !ok && k < MS_ARRAY_LEN(always); k++)
+            ok = strcmp(name, always[k]) == 0;
+        for (size_t k = 0; !ok && k < MS_ARRAY_LEN(obeyed); k++)
+            ok = obeyed[k].kind == spec->kind && strcmp(name, obeyed[k].name) == 0;
+        if (!ok)
+            return ms_diag_set(
+                diag, MS_ERR_UNSUPPORTED,
+                "the option %s= is understood but not yet obeyed for this kind, so the "
+                "specifier is not resolved",
+                name);
+    }
+    return MS_OK;
+}
+
 enum ms_err source_new(const struct spec *spec, const struct source_policy *policy,
                        const struct source_previous *previous, struct ms_now now,
                        struct source **ret_source, struct ms_diag *diag)
@@ -254,7 +286,12 @@ enum ms_err source_new(const struct spec *spec, const struct source_policy *poli
                 ms_arena_strdup(&s->arena, ms_span_str(previous->last_modified));
     }
 
-    enum ms_err err = MS_ERR_UNSUPPORTED;
+    enum ms_err err = check_options(spec, diag);
+    if (err != MS_OK) {
+        source_free(s);
+        return err;
+    }
+    err = MS_ERR_UNSUPPORTED;
     switch (spec->kind) {
     case SPEC_INLINE:
         err = source_inline_init(s, now, diag);
