@@ -30,7 +30,8 @@ struct flight {
     size_t out;                   /* requests without an answer */
     struct source_result *result; /* while it is being stored */
     enum entry_verdict verdict;
-    bool accept; /* an operator says that what it finds is fine */
+    bool accept;       /* an operator says that what it finds is fine */
+    struct entry base; /* what the result is judged against, and changes */
 };
 
 struct document { /* one that governance names by its hash and keeps elsewhere */
@@ -509,6 +510,7 @@ static void take_result(struct core_entry *e)
 {
     struct flight *f = e->flight;
 
+    e->has_final = e->has_final && !f->accept;
     remember_final(e, &f->result->block);
 
     if (e->good != NULL) {
@@ -586,6 +588,7 @@ static void flight_changed(struct core *core, struct core_entry *e)
         flight_failed(core, e, err, NULL, 0);
         return;
     }
+    change->entry = f->base;
     entry_accept(&change->entry, f->result, f->verdict, now);
     change->bundle_hash = ms_sha256(ms_buf_span(&change->bundle));
     change->found_set = f->result->set_hash;
@@ -618,6 +621,9 @@ static void flight_refused(struct core *core, struct core_entry *e, enum ms_err 
             &diag, why,
             "a revocation seen in the newest state stands, and that state could not be "
             "read this time");
+    else if (why == MS_ERR_CODE_IDENTITY)
+        (void)ms_diag_set(
+            &diag, why, "governance moved on, but no endpoint proved the code behind the contract");
     else
         (void)ms_diag_set(&diag, why, "%s (sequence %llu, already verified %llu)", ms_err_text(why),
                           (unsigned long long)e->flight->result->sequence,
@@ -631,12 +637,13 @@ static void flight_done(struct core *core, struct core_entry *e)
     enum ms_err why = MS_OK;
 
     f->result = source_take_result(f->source);
-    if (f->accept) {
-        e->facts.has_identity = false; /* whatever code it is now is accepted */
-        e->facts.conflict = false;
-        memset(&e->facts.commitment, 0, sizeof(e->facts.commitment));
+    f->base = e->facts;
+    if (f->accept) { /* whatever code, whatever branch it is now; the entry learns it when it is
+                        stored */
+        f->base.has_identity = f->base.hold = f->base.conflict = false;
+        f->base.overlay = f->base.commitment = (struct ms_sha256){0};
     }
-    f->verdict = entry_judge(&e->facts, f->result, now_of(core), &why);
+    f->verdict = entry_judge(&f->base, f->result, now_of(core), &why);
     switch (f->verdict) {
     case ENTRY_REFUSED:
         flight_refused(core, e, why);
@@ -681,6 +688,7 @@ static void flight_advance(struct core *core, struct core_entry *e, enum source_
         if (err == MS_ERR_CONFLICT) { /* the finalized chain lost a block: never clears by itself */
             e->facts.conflict = true;
             e->facts.conflict_err = err;
+            e->dissent_kept = false; /* this one is kept whatever came before */
         }
         flight_failed(core, e, err, &diag, source_negative_s(f->source));
         return;
@@ -784,6 +792,7 @@ void core_stored(struct core *core, struct core_change *change, enum ms_err err,
     enum ms_err outcome = MS_OK;
     if (e->flight->verdict == ENTRY_CHANGED) {
         METRIC_INC(changes);
+        e->dissent_kept = false;
         e->evidence = change->evidence;
         e->has_evidence = true;
         take_result(e);
@@ -959,6 +968,7 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
         if (e->good != NULL) {
             const struct source_result *good = e->good->result;
             e->facts.overlay = good->overlay;
+            e->facts.overlay_head = good->head_number;
             e->facts.has_identity = good->has_identity;
             e->facts.identity = good->identity;
             remember_final(e, &good->block);

@@ -239,17 +239,9 @@ static enum entry_verdict judge_sequenced(const struct entry *e, const struct so
     return same ? ENTRY_SAME : ENTRY_CHANGED;
 }
 
-enum entry_verdict entry_judge(const struct entry *e, const struct source_result *result,
-                               struct ms_now now, enum ms_err *ret_why)
+static enum entry_verdict judge_set(const struct entry *e, const struct source_result *result,
+                                    struct ms_now now, enum ms_err *ret_why)
 {
-    *ret_why = MS_ERR_UNAVAILABLE;
-    if (result->unchanged)
-        return e->good ? ENTRY_SAME : ENTRY_REFUSED;
-    if (has_overlay(e) && !result->has_head)
-        return ENTRY_REFUSED;
-    if (e->good && e->has_identity && result->has_identity &&
-        !ms_sha256_eq(&e->identity, &result->identity))
-        return ENTRY_HELD;
     if (result->has_sequence && word_lapsed(e, result->level, now))
         return ENTRY_CHANGED;
     if (result->has_sequence && e->has_sequence)
@@ -258,10 +250,32 @@ enum entry_verdict entry_judge(const struct entry *e, const struct source_result
                                                                         : ENTRY_CHANGED;
 }
 
+enum entry_verdict entry_judge(const struct entry *e, const struct source_result *result,
+                               struct ms_now now, enum ms_err *ret_why)
+{
+    *ret_why = MS_ERR_UNAVAILABLE;
+    if (result->unchanged)
+        return e->good ? ENTRY_SAME : ENTRY_REFUSED;
+    /* what a block took away only a block as new gives back */
+    if (has_overlay(e) && (!result->has_head || result->head_number < e->overlay_head))
+        return ENTRY_REFUSED;
+    bool identified = e->good && e->has_identity;
+    if (identified && result->has_identity && !ms_sha256_eq(&e->identity, &result->identity))
+        return ENTRY_HELD;
+    enum entry_verdict verdict = judge_set(e, result, now, ret_why);
+    if (identified && !result->has_identity && (verdict == ENTRY_CHANGED || e->hold)) {
+        *ret_why = MS_ERR_CODE_IDENTITY; /* new releases of unknown code are none */
+        return ENTRY_REFUSED;
+    }
+    /* the end of a hold is a change: it is to be on disk, and in history */
+    return verdict == ENTRY_SAME && e->hold ? ENTRY_CHANGED : verdict;
+}
+
 static void take_change(struct entry *e, const struct source_result *result)
 {
     e->commitment = result->commitment;
     e->overlay = result->overlay;
+    e->overlay_head = result->head_number;
     e->has_sequence = result->has_sequence;
     bool word = result->level != SPEC_LEVEL_NONE && result->level <= SPEC_LEVEL_L1;
     if (!result->has_sequence)

@@ -42,6 +42,7 @@ struct entry {
     struct ms_sha256 commitment;
     bool recheck; /* from disk after a reboot: FRESH is shown as SWR until confirmed */
 
+    uint64_t overlay_head;    /* the block that said so */
     struct ms_sha256 overlay; /* what the newest chain state takes away; zero: nothing */
     bool has_identity;        /* the code behind a contract, as accepted */
     struct ms_sha256 identity;
@@ -100,7 +101,8 @@ enum entry_verdict {
  * contradict, so one endpoint's word ends no entry for good and binds nobody for ever: what
  * contradicts is refused while the old set may be served, and taken afterwards. ret_why  set when
  * REFUSED: MS_ERR_ROLLBACK, MS_ERR_CONFLICT (it does not clear one), or MS_ERR_UNAVAILABLE (a
- * revocation seen in the newest state stands, and that state was not read this time) */
+ * revocation seen in the newest state stands, and that state was not read this time), or
+ * MS_ERR_CODE_IDENTITY (something new, and no endpoint proved whose code says it) */
 enum entry_verdict entry_judge(const struct entry *entry, const struct source_result *result,
                                struct ms_now now, enum ms_err *ret_why);
 /* The floor that an attempt may be held to: 0 at L0 and L1 when the old set may not be served any

@@ -352,7 +352,12 @@ static void test_judge_contracts(void **state)
     assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_REFUSED);
     assert_int_equal(why, MS_ERR_UNAVAILABLE);
     r.has_head = true;
+    e.overlay_head = 100;
+    r.head_number = 99; /* an older head than the one that revoked */
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_REFUSED);
+    r.head_number = 100;
     assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_CHANGED);
+    e.overlay_head = 0;
     r = result(9, 1, SPEC_LEVEL_L3); /* the same state, the revocation undone */
     r.has_head = true;
     assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_CHANGED);
@@ -365,9 +370,13 @@ static void test_judge_contracts(void **state)
     assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_HELD);
     entry_accept(&e, &r, ENTRY_HELD, at(0));
     assert_int_equal(entry_view(&e, at(0)).state, ENTRY_HOLD);
-    r.identity = e.identity; /* it is the old code again */
-    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_SAME);
-    entry_accept(&e, &r, ENTRY_SAME, at(0));
+    r.has_identity = false; /* nobody proves that it is the old code again */
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_REFUSED);
+    assert_int_equal(why, MS_ERR_CODE_IDENTITY);
+    r.has_identity = true;
+    r.identity = e.identity;
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_CHANGED); /* to be stored */
+    entry_accept(&e, &r, ENTRY_CHANGED, at(0));
     assert_int_equal(entry_view(&e, at(0)).state, ENTRY_FRESH);
 }
 
