@@ -217,8 +217,8 @@ static void reload(struct daemon *d)
     struct core_options options = core_options_of(fresh);
     core_set_options(d->core, &options);
     http_set_config(d->http, fresh);
-    if (fresh->level != d->config->level)
-        http_end_streams(d->http); /* watchers come back and follow the entries of the new level */
+    http_end_streams(
+        d->http); /* watchers come back, to the new level, and to what an alias means now */
     old->config = d->config;
     old->next = d->retired;
     d->retired = old;

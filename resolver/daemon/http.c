@@ -217,7 +217,8 @@ static enum ms_err query_floor(const struct http_request *r, const struct answer
         return ms_diag_set(diag, MS_ERR_ROLLBACK,
                            "the specifier asks for sequence %llu or later, the source has %llu",
                            (unsigned long long)r->seq, (unsigned long long)result->sequence);
-    if (r->max_age_s > 0 && now_ms - a->checked_boot_ms > (r->max_age_s + 5) * 1000)
+    if (r->max_age_s > 0 &&
+        now_ms - a->checked_boot_ms > r->max_age_s * 1000 + (r->asked ? 1000 : 0))
         return ms_diag_set(diag, MS_ERR_STALE,
                            "the newest answer is older than the max-age of the specifier");
     return MS_OK;

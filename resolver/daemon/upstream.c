@@ -135,7 +135,10 @@ static enum ms_err start(struct op *op, const struct source_request *request)
         if (request->provider >= up->config->n_rpcs || request->provider >= SOURCE_PROVIDERS_MAX)
             return ms_diag_set(&op->diag, MS_ERR_NO_RPC, "the RPC endpoint is configured no more");
         op->provider = request->provider;
-        if (!breaker_allow(&up->breakers[op->provider], loop_now(up->loop).boot_ms))
+        /* while it is being probed only the probing attempt asks it: others see it as benched */
+        struct breaker *breaker = &up->breakers[op->provider];
+        int64_t now_ms = loop_now(up->loop).boot_ms;
+        if (breaker_state(breaker, now_ms) != BREAKER_PROBING && !breaker_allow(breaker, now_ms))
             return ms_diag_set(&op->diag, MS_ERR_UNAVAILABLE,
                                "the RPC endpoint %s is not asked for a while after its failures",
                                up->config->rpcs[op->provider].name);
