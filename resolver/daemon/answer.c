@@ -119,15 +119,18 @@ struct table *table_new(void)
 void table_free(struct table *table)
 {
     struct cds_lfht_iter iter;
-    struct answer *answer;
+    struct cds_lfht_node *node;
 
     if (table == NULL)
         return;
     ensure_registered();
     urcu_memb_read_lock();
-    cds_lfht_for_each_entry(table->map, &iter, answer,
-                            node) if (cds_lfht_del(table->map, &answer->node) == 0)
-        urcu_memb_call_rcu(&answer->rcu, free_rcu);
+    /* not by entry: that macro goes on from NULL at the end, which is undefined */
+    cds_lfht_for_each(table->map, &iter, node)
+    {
+        if (cds_lfht_del(table->map, node) == 0)
+            urcu_memb_call_rcu(&caa_container_of(node, struct answer, node)->rcu, free_rcu);
+    }
     urcu_memb_read_unlock();
     urcu_memb_barrier();
     (void)cds_lfht_destroy(table->map, NULL);
