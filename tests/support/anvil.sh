@@ -23,6 +23,7 @@ anvil_program() {
 # Wait up to 10 s for `Listening on 127.0.0.1:PORT` in a file while the process lives; print the port.
 rig_port_of() {
     local log=$1 pid=$2 port
+    : >>"$log" # the process opens it in a moment
     for _ in $(seq 200); do
         port=$(sed -n 's/^Listening on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$log" | head -n 1)
         if [ -n "$port" ]; then
