@@ -574,6 +574,12 @@ static void test_payload_limits(void **state)
     play_run(&p);
     assert_int_equal(p.err, MS_ERR_SCHEME);
     play_done(&p);
+
+    r->uri = (struct ms_span){0}; /* neither here nor elsewhere */
+    play(&p, nodes, &chain, L1, 1);
+    play_run(&p);
+    assert_int_equal(p.err, MS_ERR_HASH);
+    play_done(&p);
     chain_done(&chain);
 }
 
