@@ -41,7 +41,7 @@ struct file {         /* of --write */
     struct ms_buf want;  /* what it has to hold */
     bool any, dirty;     /* want is set; it is not yet on disk */
     bool failed;         /* the last write did, which was said */
-    bool lapsed;         /* denied by the deadline, not by the daemon, who may tell no more */
+    bool lapsed;         /* denied by us, not by the daemon, who may tell no more: we ask again */
     int64_t again_ms;    /* when dirty */
     int64_t deadline_ms; /* from here on an approval must not stand in it; NEVER_MS for none */
     int64_t asked_ms;
@@ -253,9 +253,12 @@ static bool file_follow(struct watch *w, const struct view *event)
         w->file.lapsed = false;
         set_deadline(w, event);
     } else {
-        cli_say(w->cli, "--write: the list cannot be had, so nothing is approved in %s: %s",
-                w->file.path, ms_diag_text(&diag, err));
+        bool known = w->file.lapsed;
         other = file_deny(w);
+        w->file.lapsed = true; /* no event may come that says it can be had again */
+        if (other || !known)
+            cli_say(w->cli, "--write: the list cannot be had, so nothing is approved in %s: %s",
+                    w->file.path, ms_diag_text(&diag, err));
     }
     client_reply_done(&reply);
     return other;
