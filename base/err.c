@@ -70,17 +70,24 @@ static void escape(const char *in, char *out, size_t out_size)
     out[n] = '\0';
 }
 
-enum ms_err ms_diag_set(struct ms_diag *diag, enum ms_err err, const char *fmt, ...)
+enum ms_err ms_diag_setv(struct ms_diag *diag, enum ms_err err, const char *fmt, va_list args)
 {
     if (diag == NULL || diag->text[0] != '\0')
         return err;
 
     char raw[MS_DIAG_TEXT_MAX];
-    va_list args;
-    va_start(args, fmt);
     (void)vsnprintf(raw, sizeof(raw), fmt, args);
-    va_end(args);
     escape(raw, diag->text, sizeof(diag->text));
+    return err;
+}
+
+enum ms_err ms_diag_set(struct ms_diag *diag, enum ms_err err, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    (void)ms_diag_setv(diag, err, fmt, args);
+    va_end(args);
     return err;
 }
 

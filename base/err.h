@@ -7,6 +7,7 @@
 #ifndef MS_BASE_ERR_H
 #define MS_BASE_ERR_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 #define MS_MUST_USE __attribute__((warn_unused_result))
@@ -124,6 +125,9 @@ enum ms_err ms_err_from_code(const char *code);
  * `return ms_diag_set(diag, MS_ERR_URL, "...")`. Bytes outside 0x20..0x7e become \xNN. */
 enum ms_err ms_diag_set(struct ms_diag *diag, enum ms_err err, const char *fmt, ...)
     MS_PRINTF(3, 4);
+/* The same for a function that takes a format itself. */
+enum ms_err ms_diag_setv(struct ms_diag *diag, enum ms_err err, const char *fmt, va_list args)
+    MS_PRINTF(3, 0);
 /* diag's text, or the default sentence of err when it has none. */
 const char *ms_diag_text(const struct ms_diag *diag, enum ms_err err);
 

@@ -146,15 +146,14 @@ struct parser {
 static enum ms_err fail(struct parser *p, size_t line, const char *fmt, ...) MS_PRINTF(3, 4);
 static enum ms_err fail(struct parser *p, size_t line, const char *fmt, ...)
 {
-    char text[MS_DIAG_TEXT_MAX];
     va_list args;
 
     va_start(args, fmt);
-    (void)vsnprintf(text, sizeof(text), fmt, args);
+    (void)ms_diag_setv(p->diag, MS_ERR_CONFIG, fmt, args);
     va_end(args);
     if (p->diag != NULL)
         p->diag->line = line;
-    return ms_diag_set(p->diag, MS_ERR_CONFIG, "%s", text);
+    return MS_ERR_CONFIG;
 }
 
 /* For messages: a value cut to what fits a line. */

@@ -2,7 +2,6 @@
 #include "resolver/source/rpcset.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 #define RPCSET_MESSAGE_MAX_BYTES 16384u
 
@@ -120,13 +119,11 @@ void rpcset_kill(struct rpcset *set, uint32_t peer, enum ms_err err, const struc
 void rpcset_killf(struct rpcset *set, uint32_t peer, enum ms_err err, const char *fmt, ...)
 {
     struct ms_diag diag = {0};
-    char text[MS_DIAG_TEXT_MAX];
     va_list args;
 
     va_start(args, fmt);
-    (void)vsnprintf(text, sizeof(text), fmt, args);
+    (void)ms_diag_setv(&diag, err, fmt, args);
     va_end(args);
-    (void)ms_diag_set(&diag, err, "%s", text);
     rpcset_kill(set, peer, err, &diag);
 }
 

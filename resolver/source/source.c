@@ -5,7 +5,6 @@
 #include "resolver/source/kinds.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define SOURCE_RESULT_ARENA_MAX ((size_t)4 << 20)
@@ -42,13 +41,11 @@ enum source_state source_fail(struct source *s, enum ms_err err, const struct ms
 enum source_state source_failf(struct source *s, enum ms_err err, const char *fmt, ...)
 {
     struct ms_diag diag = {0};
-    char text[MS_DIAG_TEXT_MAX];
     va_list args;
 
     va_start(args, fmt);
-    (void)vsnprintf(text, sizeof(text), fmt, args);
+    (void)ms_diag_setv(&diag, err, fmt, args);
     va_end(args);
-    (void)ms_diag_set(&diag, err, "%s", text);
     return source_fail(s, err, &diag);
 }
 
@@ -56,13 +53,11 @@ enum source_state source_fail_negative(struct source *s, enum ms_err err, int64_
                                        const char *fmt, ...)
 {
     struct ms_diag diag = {0};
-    char text[MS_DIAG_TEXT_MAX];
     va_list args;
 
     va_start(args, fmt);
-    (void)vsnprintf(text, sizeof(text), fmt, args);
+    (void)ms_diag_setv(&diag, err, fmt, args);
     va_end(args);
-    (void)ms_diag_set(&diag, err, "%s", text);
     if (s->err == MS_OK)
         s->negative_s = negative_s;
     return source_fail(s, err, &diag);
@@ -137,15 +132,13 @@ struct source_release *source_result_add_release(struct source_result *result)
 void source_result_warn(struct source_result *result, const char *code, const char *fmt, ...)
 {
     struct ms_diag text = {0};
-    char raw[MS_DIAG_TEXT_MAX];
     va_list args;
 
     if (result->n_warnings == MS_ARRAY_LEN(result->warnings))
         return;
     va_start(args, fmt);
-    (void)vsnprintf(raw, sizeof(raw), fmt, args);
+    (void)ms_diag_setv(&text, MS_OK, fmt, args);
     va_end(args);
-    (void)ms_diag_set(&text, MS_OK, "%s", raw);
     const char *copy = ms_arena_strdup(&result->arena, ms_span_str(text.text));
     const char *code_copy = ms_arena_strdup(&result->arena, ms_span_str(code));
     if (copy != NULL && code_copy != NULL)

@@ -2,7 +2,6 @@
 #include "resolver/spec/internal.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 static const char *const kind_names[] = {
     [SPEC_NONE] = "none",         [SPEC_INLINE] = "inline",   [SPEC_SHA256] = "sha256",
@@ -70,7 +69,6 @@ enum ms_err spec_keep(struct spec_builder *b, struct ms_span text, const char **
 
 enum ms_err spec_warn(struct spec_builder *b, const char *code, const char *fmt, ...)
 {
-    char raw[MS_DIAG_TEXT_MAX];
     struct ms_diag escaped = {0};
     struct rec_warning *warning = &b->warnings[b->n_warnings];
     va_list args;
@@ -78,9 +76,8 @@ enum ms_err spec_warn(struct spec_builder *b, const char *code, const char *fmt,
     if (b->n_warnings == SPEC_WARNINGS_MAX)
         return MS_OK;
     va_start(args, fmt);
-    (void)vsnprintf(raw, sizeof(raw), fmt, args);
+    (void)ms_diag_setv(&escaped, MS_OK, fmt, args);
     va_end(args);
-    (void)ms_diag_set(&escaped, MS_OK, "%s", raw);
     enum ms_err err = spec_keep(b, ms_span_str(code), &warning->code);
     if (err == MS_OK)
         err = spec_keep(b, ms_span_str(escaped.text), &warning->text);
