@@ -167,3 +167,18 @@ size_t vec_each_file(const char *topic, const char *folder,
     }
     return n;
 }
+
+bool vec_run(const char *topic, const char *file,
+             void (*run)(struct vec_count *count, const json_t *c))
+{
+    struct vec_count count;
+    json_t *root = vec_load(&count, topic, file);
+    size_t i;
+    const json_t *c;
+
+    if (root == NULL)
+        return count.failed == 0;
+    json_array_foreach(vec_cases(root), i, c) run(&count, c);
+    json_decref(root);
+    return vec_end(&count);
+}

@@ -29,6 +29,10 @@ json_t *vec_load(struct vec_count *count, const char *topic, const char *file);
 /* The array of cases: root itself or its member "cases". Borrowed. */
 const json_t *vec_cases(const json_t *root);
 
+/* One case a call, for every case of TOPIC/FILE, with the closing line; whether nothing failed. */
+bool vec_run(const char *topic, const char *file,
+             void (*run)(struct vec_count *count, const json_t *c));
+
 /* Count one case; on failure print its id and what went wrong. */
 void vec_check(struct vec_count *count, bool ok, const char *id, const char *fmt, ...)
     MS_PRINTF(4, 5);

@@ -74,24 +74,10 @@ static void run_key(struct vec_count *count, const json_t *c)
     ms_buf_done(&text);
 }
 
-static bool run_file(const char *file, void (*run)(struct vec_count *count, const json_t *c))
-{
-    struct vec_count count;
-    json_t *root = vec_load(&count, "address", file);
-    size_t i;
-    const json_t *c;
-
-    if (root == NULL)
-        return count.failed == 0;
-    json_array_foreach(vec_cases(root), i, c) run(&count, c);
-    json_decref(root);
-    return vec_end(&count);
-}
-
 int main(void)
 {
-    bool ok = run_file("eip55_generated.json", run_address);
+    bool ok = vec_run("address", "eip55_generated.json", run_address);
 
-    ok = run_file("erc55_examples.json", run_address) && ok;
-    return !(run_file("pubkeys.json", run_key) && ok);
+    ok = vec_run("address", "erc55_examples.json", run_address) && ok;
+    return !(vec_run("address", "pubkeys.json", run_key) && ok);
 }

@@ -113,14 +113,5 @@ static void run_case(struct vec_count *count, const json_t *c)
 
 int main(void)
 {
-    struct vec_count count;
-    json_t *root = vec_load(&count, "specifiers", "specifiers.json");
-    size_t i;
-    const json_t *c;
-
-    if (root == NULL)
-        return count.failed != 0;
-    json_array_foreach(vec_cases(root), i, c) run_case(&count, c);
-    json_decref(root);
-    return !vec_end(&count);
+    return !vec_run("specifiers", "specifiers.json", run_case);
 }

@@ -33,31 +33,28 @@ static bool same_fields(const json_t *fields, const struct workload_input *in)
            same(fields, "tdAttributes", in->td_attributes, 8);
 }
 
+static void parse_case(struct vec_count *count, const json_t *c)
+{
+    struct ms_buf quote = MS_BUF_INIT(QUOTE_MAX + 65536);
+    struct workload_input in;
+    const char *id = vec_str(c, "id"), *file = vec_str(c, "file");
+
+    if (file == NULL || !vec_read(vec_path("tdx", file), &quote)) {
+        vec_check(count, false, id, "cannot read %s", file == NULL ? "?" : file);
+        ms_buf_done(&quote);
+        return;
+    }
+    enum ms_err err = workload_from_quote(ms_buf_span(&quote), &in);
+    const json_t *fields = json_object_get(json_object_get(c, "parsed"), "fields");
+    bool ok = err == MS_OK && same_fields(fields, &in);
+    vec_check(count, ok, id, "%s: %s", file, ms_err_name(err));
+    ms_buf_done(&quote);
+}
+
 static void test_parse(void **state)
 {
     (void)state;
-    struct vec_count count;
-    json_t *root = vec_load(&count, "tdx", "parse.json");
-    if (root == NULL)
-        return;
-    for (size_t i = 0; i < json_array_size(vec_cases(root)); i++) {
-        const json_t *c = json_array_get(vec_cases(root), i);
-        struct ms_buf quote = MS_BUF_INIT(QUOTE_MAX + 65536);
-        struct workload_input in;
-        const char *id = vec_str(c, "id"), *file = vec_str(c, "file");
-        if (file == NULL || !vec_read(vec_path("tdx", file), &quote)) {
-            vec_check(&count, false, id, "cannot read %s", file == NULL ? "?" : file);
-            ms_buf_done(&quote);
-            continue;
-        }
-        enum ms_err err = workload_from_quote(ms_buf_span(&quote), &in);
-        const json_t *fields = json_object_get(json_object_get(c, "parsed"), "fields");
-        bool ok = err == MS_OK && same_fields(fields, &in);
-        vec_check(&count, ok, id, "%s: %s", file, ms_err_name(err));
-        ms_buf_done(&quote);
-    }
-    json_decref(root);
-    assert_true(vec_end(&count));
+    assert_true(vec_run("tdx", "parse.json", parse_case));
 }
 
 static void assert_id(struct eth_hash got, const char *want)

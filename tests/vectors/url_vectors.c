@@ -257,25 +257,11 @@ static void run_percent(struct vec_count *count, const json_t *c)
     ms_buf_done(&text);
 }
 
-static bool run_file(const char *file, void (*run)(struct vec_count *count, const json_t *c))
-{
-    struct vec_count count;
-    json_t *root = vec_load(&count, "url", file);
-    size_t i;
-    const json_t *c;
-
-    if (root == NULL)
-        return count.failed == 0;
-    json_array_foreach(vec_cases(root), i, c) run(&count, c);
-    json_decref(root);
-    return vec_end(&count);
-}
-
 int main(void)
 {
-    bool ok = run_file("specifier_urls.json", run_specifier_url);
+    bool ok = vec_run("url", "specifier_urls.json", run_specifier_url);
 
-    ok = run_file("urltestdata.json", run_standard_url) && ok;
-    ok = run_file("toascii.json", run_toascii) && ok;
-    return !(run_file("percent-encoding.json", run_percent) && ok);
+    ok = vec_run("url", "urltestdata.json", run_standard_url) && ok;
+    ok = vec_run("url", "toascii.json", run_toascii) && ok;
+    return !(vec_run("url", "percent-encoding.json", run_percent) && ok);
 }
