@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""contracts-abi/generate.py - writes registry_abi.h from MeasurementRegistry.json.
+"""contracts-abi/generate.py - writes the headers of constants from the ABI files beside it.
 
-usage: python3 contracts-abi/generate.py          write the header
-       python3 contracts-abi/generate.py --check  exit 1 when the header is not what would be written
+usage: python3 contracts-abi/generate.py          write the headers
+       python3 contracts-abi/generate.py --check  exit 1 when a header is not what would be written
 
-Needs nothing but Python's standard library, and only to generate again: the header is checked in. The
+MeasurementRegistry.json (from compile.mjs) becomes registry_abi.h; each NAME.json of OTHERS, written by
+hand, becomes NAME_abi.h. Such a file has three members: "abi", Solidity's ABI JSON of what we read and no
+more; "hashed", texts whose hash is a constant; "interfaces", ERC-165 ids by the functions they are made of.
+
+Needs nothing but Python's standard library, and only to generate again: the headers are checked in. The
 Keccak below is a third one beside js-sha3 (compile.mjs) and nettle (eth/keccak.c, with which
-tests/unit/source/registry_abi_test.c checks every constant).
+tests/unit/source/contracts_abi_test.c checks every constant).
 """
 import json
 import os
@@ -15,6 +19,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MASK = (1 << 64) - 1
+OTHERS = ("common", "dstack", "flashtestations", "safe", "timelock", "multicall")
 
 
 def rol(x, n):
@@ -70,7 +75,18 @@ def signature(entry):
 
 
 def macro(name):
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).upper()
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).upper()
+
+
+def names(entries):
+    """(macro name, entry), sorted; overloads are told apart by their parameter types."""
+    every = [e["name"] for e in entries]
+    for entry in sorted(entries, key=lambda e: e["name"]):
+        name = macro(entry["name"])
+        if every.count(entry["name"]) > 1:
+            types = [re.sub(r"\W+", "_", type_text(p)).strip("_").upper() for p in entry["inputs"]]
+            name = "_".join([name] + types)
+        yield name, entry
 
 
 def struct_text(p):
@@ -104,15 +120,75 @@ def string(text, width=84):
     return " \\\n    ".join('"%s"' % p for p in pieces)
 
 
+def params(entries):
+    return ",".join(map(type_text, entries))
+
+
+def all_of(prefix, rows):
+    return "#define %s_ALL(X) \\\n    %s" % (prefix, " \\\n    ".join("X(%s)" % name for name in rows))
+
+
 def section(title, prefix, entries, size):
     out = ["", "/* %s */" % title]
-    for entry in sorted(entries, key=lambda e: e["name"]):
-        text, name = signature(entry), macro(entry["name"])
+    for name, entry in names(entries):
+        text = signature(entry)
         out.append(define("%s_TEXT_%s" % (prefix, name), string(text)))
         out.append(define("%s_%s" % (prefix, name), initialiser(keccak256(text.encode())[:size], size == 32)))
-    rows = ["X(%s)" % macro(e["name"]) for e in sorted(entries, key=lambda e: e["name"])]
-    out.append("#define %s_ALL(X) \\\n    %s" % (prefix, " \\\n    ".join(rows)))
-    return out
+    return out + [all_of(prefix, [name for name, _ in names(entries)])]
+
+
+def hashed(prefix, texts):
+    out = ["", "/* keccak256 of the text */"]
+    for name, text in sorted(texts.items()):
+        out.append(define("%s_TEXT_%s" % (prefix, name), string(text)))
+        out.append(define("%s_%s" % (prefix, name), initialiser(keccak256(text.encode()), True)))
+    return out + [all_of(prefix, sorted(texts))]
+
+
+def interface_id(signatures):
+    value = 0
+    for text in signatures:
+        value ^= int.from_bytes(keccak256(text.encode())[:4], "big")
+    return value.to_bytes(4, "big")
+
+
+def interfaces(prefix, table):
+    out = ["", "/* ERC-165 ids: the selectors of the functions, xored */"]
+    for name, signatures in sorted(table.items()):
+        out.append(define("%s_TEXT_%s" % (prefix, name), string(" ".join(signatures))))
+        out.append(define("%s_%s" % (prefix, name), initialiser(interface_id(signatures), False)))
+    return out + [all_of(prefix, sorted(table))]
+
+
+def render_other(name, contract):
+    """The header of a contract that is not ours."""
+    prefix = name.upper()
+    kinds = lambda kind: [e for e in contract["abi"] if e["type"] == kind]
+    out = [
+        "/* contracts-abi/%s_abi.h - constants of contracts-abi/%s.json: %s." % (name, name, contract["about"]),
+        " * Made by contracts-abi/generate.py; do not edit. X_ALL(X) lists the names of a section. */",
+        "#ifndef MS_CONTRACTS_%s_ABI_H" % prefix,
+        "#define MS_CONTRACTS_%s_ABI_H" % prefix,
+        "",
+        "/* clang-format off */",
+    ]
+    out += section("selectors: first 4 bytes of keccak256 of the text", prefix + "_CALL", kinds("function"), 4)[1:]
+    if kinds("event"):
+        out += section("topic 0 of events", prefix + "_EVENT", kinds("event"), 32)
+    if "hashed" in contract:
+        out += hashed(prefix + "_HASH", contract["hashed"])
+    if "interfaces" in contract:
+        out += interfaces(prefix + "_INTERFACE", contract["interfaces"])
+    out += ["", "/* what calls take and return, and what is not indexed in an event, as ABI parameter lists */"]
+    for key, entry in names(kinds("function")):
+        if entry["inputs"]:
+            out.append(define("%s_ARGS_%s" % (prefix, key), string(params(entry["inputs"]))))
+        out.append(define("%s_RETURNS_%s" % (prefix, key), string(params(entry["outputs"]))))
+    for key, entry in names(kinds("event")):
+        data = [p for p in entry["inputs"] if not p["indexed"]]
+        if data:
+            out.append(define("%s_LOG_DATA_%s" % (prefix, key), string(params(data))))
+    return "\n".join(out + ["", "#endif", ""])
 
 
 def render(contract):
@@ -131,40 +207,54 @@ def render(contract):
         "/* keccak256 of the contract's code: %d bytes, the same on every chain */" % len(code),
         define("REGISTRY_CODE_HASH", initialiser(keccak256(code), True)),
     ]
+    own = [e for e in kinds("function") if e["name"] != "supportsInterface" and "TYPEHASH" not in e["name"]]
+    out += [
+        "/* ERC-165 id of IMeasurementRegistry */",
+        define("REGISTRY_INTERFACE_ID", initialiser(interface_id(map(signature, own)), False)),
+    ]
     out += section("selectors: first 4 bytes of keccak256 of the text", "REGISTRY_CALL", kinds("function"), 4)
     out += section("topic 0 of events", "REGISTRY_EVENT", kinds("event"), 32)
     out += section("selectors of errors", "REGISTRY_ERROR", kinds("error"), 4)
     out += ["", "/* EIP-712 types; frozen */"]
-    names = []
+    types = []
     for p in functions["snapshot"]["outputs"]:
         name, text = struct_text(p)
-        names.append(name.upper())
+        types.append(name.upper())
         out.append(define("REGISTRY_TYPE_TEXT_%s" % name.upper(), string(text)))
         out.append(define("REGISTRY_TYPE_%s" % name.upper(), initialiser(keccak256(text.encode()), True)))
-    out.append("#define REGISTRY_TYPE_ALL(X) \\\n    %s" % " \\\n    ".join("X(%s)" % n for n in names))
+    out.append(all_of("REGISTRY_TYPE", types))
     out += ["", "/* what calls return, and what is not indexed in an event, as ABI parameter lists */"]
     for name in ("snapshot", "snapshotWithPayloads"):
-        text = ",".join(map(type_text, functions[name]["outputs"]))
-        out.append(define("REGISTRY_RETURNS_%s" % macro(name), string(text)))
+        out.append(define("REGISTRY_RETURNS_%s" % macro(name), string(params(functions[name]["outputs"]))))
     for e in kinds("event"):
         if e["name"] == "HistoryAppended":
-            text = ",".join(type_text(p) for p in e["inputs"] if not p["indexed"])
+            text = params(p for p in e["inputs"] if not p["indexed"])
             out.append(define("REGISTRY_LOG_DATA_HISTORY_APPENDED", string(text)))
     out += ["", "#endif", ""]
     return "\n".join(out)
 
 
+def load(name):
+    with open(os.path.join(HERE, name), encoding="ascii") as f:
+        return json.load(f)
+
+
 def main():
-    with open(os.path.join(HERE, "MeasurementRegistry.json"), encoding="ascii") as f:
-        text = render(json.load(f))
-    path = os.path.join(HERE, "registry_abi.h")
-    if sys.argv[1:] == ["--check"]:
-        with open(path, encoding="ascii") as f:
-            if f.read() != text:
-                sys.exit("contracts-abi/registry_abi.h is stale: run contracts-abi/generate.py")
-        return
-    with open(path, "w", encoding="ascii") as f:
-        f.write(text)
+    headers = {"registry_abi.h": render(load("MeasurementRegistry.json"))}
+    for name in OTHERS:
+        headers[name + "_abi.h"] = render_other(name, load(name + ".json"))
+    stale = []
+    for name, text in headers.items():
+        path = os.path.join(HERE, name)
+        if sys.argv[1:] == ["--check"]:
+            with open(path, encoding="ascii") as f:
+                if f.read() != text:
+                    stale.append("contracts-abi/%s is stale: run contracts-abi/generate.py" % name)
+        else:
+            with open(path, "w", encoding="ascii") as f:
+                f.write(text)
+    if stale:
+        sys.exit("\n".join(stale))
 
 
 main()
