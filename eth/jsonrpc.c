@@ -183,6 +183,16 @@ static void add_range(struct ms_buf *out, const struct eth_log_filter *filter)
     add_tag_or_number(out, &filter->to);
 }
 
+static void add_hashes(struct ms_buf *out, const char *open, const struct eth_hash *hashes,
+                       size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        (void)ms_buf_add_str(out, i == 0 ? open : ",");
+        add_hex(out, eth_hash_span(&hashes[i]));
+    }
+    (void)ms_buf_add_byte(out, ']');
+}
+
 uint64_t eth_rpc_get_logs(struct eth_rpc_writer *w, const struct eth_log_filter *filter)
 {
     uint64_t id = call_begin(w, "eth_getLogs");
@@ -193,13 +203,16 @@ uint64_t eth_rpc_get_logs(struct eth_rpc_writer *w, const struct eth_log_filter 
         (void)ms_buf_add_byte(w->out, ',');
     }
     add_range(w->out, filter);
-    if (filter->n_topics > ETH_RPC_TOPICS_MAX)
+    if (filter->n_topics > ETH_RPC_TOPICS_MAX || filter->n_any > ETH_RPC_ANY_MAX ||
+        (filter->n_topics > 0 && filter->n_any > 0))
         misuse(w->out);
-    for (size_t i = 0; i < filter->n_topics; i++) {
-        (void)ms_buf_add_str(w->out, i == 0 ? ",\"topics\":[" : ",");
-        add_hex(w->out, eth_hash_span(&filter->topics[i]));
+    if (filter->n_topics > 0)
+        add_hashes(w->out, ",\"topics\":[", filter->topics, filter->n_topics);
+    if (filter->n_any > 0) {
+        add_hashes(w->out, ",\"topics\":[[", filter->any, filter->n_any);
+        (void)ms_buf_add_byte(w->out, ']');
     }
-    (void)ms_buf_add_str(w->out, filter->n_topics > 0 ? "]}" : "}");
+    (void)ms_buf_add_byte(w->out, '}');
     call_end(w);
     return id;
 }

@@ -17,6 +17,7 @@
 #define ETH_RPC_HEADERS_MAX_BYTES 262144 /* answers to batches that ask for headers only */
 #define ETH_RPC_LOGS_MAX 4096            /* logs of one answer */
 #define ETH_RPC_TOPICS_MAX 4
+#define ETH_RPC_ANY_MAX 8 /* alternatives for topic 0 */
 
 /* ---- requests ---- */
 enum eth_block_form {
@@ -43,6 +44,9 @@ struct eth_log_filter {
     struct eth_block_ref from, to;
     const struct eth_hash *topics; /* each position exactly this one */
     size_t n_topics;               /* at most ETH_RPC_TOPICS_MAX */
+    const struct eth_hash
+        *any;     /* instead of topics: topic 0 is one of these, the rest is anything */
+    size_t n_any; /* at most ETH_RPC_ANY_MAX */
 };
 
 /* Writes one call, or a batch of up to ETH_RPC_BATCH_MAX; ids are first_id, first_id + 1, ... */

@@ -64,7 +64,11 @@ struct core_entry {
     uint64_t final_number;
     struct eth_hash final_hash;
     uint64_t n_flights; /* begun so far */
-    bool dissent_kept;  /* the evidence of this dissent is stored */
+    int64_t flight_ms;  /* when the last one began */
+    uint64_t from;      /* from=: where a search of logs is to begin, 0 when nobody said */
+    size_t n_asked;     /* values to ask about next time */
+    struct source_candidate asked[CORE_ASKED_MAX];
+    bool dissent_kept; /* the evidence of this dissent is stored */
 };
 
 struct core {
@@ -214,6 +218,7 @@ static struct core_entry *add_entry(struct core *core, const struct answer_id *i
     e->serial = ++core->last_serial;
     e->spec = *spec;
     *spec = NULL;
+    e->from = e->spec->from;
     bundle_identity_only(e->spec);
     e->next_change_ms = ENTRY_NEVER;
     e->poll_ms = ENTRY_NEVER;
@@ -321,7 +326,7 @@ static void release_waiters(struct core_entry *e, enum ms_err err, const struct 
 
     while (*at != NULL) {
         struct core_request *r = *at;
-        if (r->force && e->n_flights < r->flight && err != MS_ERR_SHUTDOWN) {
+        if (e->n_flights < r->flight && err != MS_ERR_SHUTDOWN) {
             at = &r->next; /* the tick begins the attempt it waits for */
             continue;
         }
@@ -696,6 +701,26 @@ static void flight_advance(struct core *core, struct core_entry *e, enum source_
     }
 }
 
+/* What a contract with mappings is asked about: what it approves as far as known, and what somebody
+ * wants to know. Values found unapproved are not asked about for ever: they come back by a log or a
+ * question. */
+static void plan_candidates(struct core_entry *e, struct source_previous *previous)
+{
+    const struct source_result *good = e->good == NULL ? NULL : e->good->result;
+
+    for (size_t i = 0; i < e->n_asked; i++)
+        previous->candidates[previous->n_candidates++] = e->asked[i];
+    e->n_asked = 0;
+    for (size_t i = 0; good != NULL && i < good->n_candidates; i++)
+        if (good->candidates[i].approved && previous->n_candidates < SOURCE_CANDIDATES_MAX)
+            previous->candidates[previous->n_candidates++] = good->candidates[i];
+    if (good != NULL)
+        previous->scan = good->scan;
+    if (e->from > 0 && (!previous->scan.begun || e->from < previous->scan.from))
+        previous->scan = (struct source_scan){
+            .begun = true, .from = e->from, .next = e->from, .window = UINT64_MAX};
+}
+
 static bool wants_accept(const struct core_entry *e)
 {
     for (const struct core_request *r = e->waiters; r != NULL; r = r->next)
@@ -723,6 +748,8 @@ static void start_flight(struct core *core, struct core_entry *e)
     f->started = now_of(core);
     f->accept = wants_accept(e);
     e->n_flights++;
+    e->flight_ms = f->started.boot_ms;
+    plan_candidates(e, &f->previous);
     f->previous.floor_sequence = f->accept ? 0 : entry_floor(&e->facts, e->id.level, f->started);
     bool lapsed =
         f->previous.floor_sequence < e->facts.floor_sequence; /* nothing is held against it */
@@ -814,15 +841,16 @@ void core_stored(struct core *core, struct core_change *change, enum ms_err err,
 
 /* ---- questions ---- */
 
+/* `anew`: what is under way was begun before the question and is no answer to it. */
 static void enqueue(struct core *core, struct core_entry *e, struct core_request *r,
-                    int64_t wait_ms)
+                    int64_t wait_ms, bool anew)
 {
     if (e->n_waiters >= CORE_WAITERS_MAX) {
         finish_request(r, MS_ERR_OVERLOAD, NULL, 0);
         return;
     }
     r->deadline_ms = now_of(core).boot_ms + wait_ms;
-    r->flight = e->n_flights + 1; /* one that begins after the question */
+    r->flight = anew ? e->n_flights + 1 : 0;
     r->next = e->waiters;
     e->waiters = r;
     e->n_waiters++;
@@ -833,24 +861,62 @@ static bool too_old(const struct core_entry *e, const struct core_request *r, st
     return r->max_age_s > 0 && (now.boot_ms - e->facts.checked_boot_ms - 1) / 1000 >= r->max_age_s;
 }
 
+static bool knows(const struct core_entry *e, const struct source_candidate *candidate)
+{
+    const struct source_result *good = e->good == NULL ? NULL : e->good->result;
+
+    if (good == NULL)
+        return false;
+    if (!good->scan.begun)
+        return true; /* a contract that says everything by itself */
+    for (size_t i = 0; i < good->n_candidates; i++)
+        if (source_candidate_cmp(&good->candidates[i], candidate) == 0)
+            return true;
+    return false;
+}
+
+/* Whether somebody asks about a value that no answer knows of; it will be part of the next attempt.
+ */
+static bool note_candidates(struct core_entry *e, const struct core_request *r)
+{
+    bool news = false;
+
+    for (size_t i = 0; i < r->n_candidates; i++) {
+        bool noted = knows(e, &r->candidates[i]);
+        news = news || !noted;
+        for (size_t k = 0; !noted && k < e->n_asked; k++)
+            noted = source_candidate_cmp(&e->asked[k], &r->candidates[i]) == 0;
+        if (!noted && e->n_asked < CORE_ASKED_MAX)
+            e->asked[e->n_asked++] = r->candidates[i];
+    }
+    return news;
+}
+
 static void ask_entry(struct core *core, struct core_entry *e, struct core_request *r)
 {
     struct ms_now now = now_of(core);
     struct entry_view view = entry_view(&e->facts, now);
 
     e->used_ms = now.boot_ms;
+    bool news = note_candidates(e, r);
     if (e->loading) {
-        enqueue(core, e, r, r->force ? CORE_REFRESH_WAIT_MS : ENTRY_FIRST_WAIT_MS);
+        enqueue(core, e, r, r->force ? CORE_REFRESH_WAIT_MS : ENTRY_FIRST_WAIT_MS,
+                r->force || news);
         return;
     }
-    bool stale = view.serve && too_old(e, r, now) && now.boot_ms >= e->facts.next_try_ms;
+    bool stale = view.serve && (news || too_old(e, r, now)) && now.boot_ms >= e->facts.next_try_ms;
+    if (news && stale && !r->force && now.boot_ms - e->flight_ms < CORE_CANDIDATE_REST_MS) {
+        enqueue(core, e, r, ENTRY_FIRST_WAIT_MS, true); /* the tick begins the attempt */
+        return;
+    }
     if (r->force || stale || (view.wait_first && view.refresh) ||
         (!view.serve && e->flight != NULL)) {
         enqueue(core, e, r,
                 r->force       ? CORE_REFRESH_WAIT_MS
                 : stale        ? ENTRY_FIRST_WAIT_MS
                 : view.wait_ms ? view.wait_ms
-                               : ENTRY_FIRST_WAIT_MS);
+                               : ENTRY_FIRST_WAIT_MS,
+                r->force || news);
         start_flight(core, e);
         return;
     }
@@ -978,7 +1044,10 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
     struct entry_view view = entry_view(&e->facts, now_of(core));
     for (struct core_request *r = e->waiters; r != NULL; r = r->next) {
         int64_t enough_ms = now_of(core).boot_ms + view.wait_ms;
-        force = force || r->force || r->max_age_s > 0;
+        bool news = note_candidates(e, r);
+        if (!r->force && !news)
+            r->flight = 0;
+        force = force || r->force || r->max_age_s > 0 || news;
         if (view.serve && view.wait_first && !r->force && enough_ms < r->deadline_ms)
             r->deadline_ms =
                 enough_ms; /* the old set is there, no need to wait as long as without */
@@ -1055,7 +1124,8 @@ static void tick_entry(struct core *core, struct core_entry *e, struct ms_now no
     if (e->flight != NULL || core->draining)
         return;
     if (e->waiters != NULL) {
-        start_flight(core, e);
+        if (e->n_asked == 0 || now.boot_ms - e->flight_ms >= CORE_CANDIDATE_REST_MS)
+            start_flight(core, e);
         return;
     }
     bool wanted = e->watchers != NULL || now.boot_ms - last_used(e) < CORE_IDLE_MS;

@@ -12,9 +12,11 @@
 #include "resolver/entry/envelope.h"
 
 #define CORE_ENTRIES_MAX 10000u
-#define CORE_WAITERS_MAX 1024u     /* of one entry (ethereum.md 6.3) */
-#define CORE_IDLE_MS 86400000      /* an entry nobody asked for this long is not polled any more */
-#define CORE_REFRESH_WAIT_MS 30000 /* `refresh SPEC` (interface.md) */
+#define CORE_WAITERS_MAX 1024u      /* of one entry (ethereum.md 6.3) */
+#define CORE_IDLE_MS 86400000       /* an entry nobody asked for this long is not polled any more */
+#define CORE_REFRESH_WAIT_MS 30000  /* `refresh SPEC` (interface.md) */
+#define CORE_ASKED_MAX 64u          /* values to be asked about in the next attempt of one entry */
+#define CORE_CANDIDATE_REST_MS 1000 /* questions about new values begin no attempt more often */
 
 struct core;
 
@@ -27,6 +29,10 @@ struct core_request {
     bool force;        /* `refresh`: fetch now, whatever age, negative state or backoff */
     bool accept; /* an operator accepts what is found: other code, another branch of governance */
     int64_t max_age_s; /* 0: any */
+    /* a contract with mappings is to be asked about these values, unless its answer at hand knows
+     * of them */
+    size_t n_candidates;
+    struct source_candidate candidates[2];
     void (*done)(struct core_request *request);
     /* set before done: */
     enum ms_err err; /* MS_OK: look in the table; else why there is nothing to look at */

@@ -196,12 +196,21 @@ static void note_use(struct http_request *r, struct answer *answer, int64_t now_
     loop_post(r->http->env.loop, &note->job);
 }
 
+/* A contract with mappings says nothing of a value it was not asked about. */
+static bool knows_candidates(const struct http_request *r, const struct answer *a)
+{
+    for (size_t i = 0; i < r->core.n_candidates; i++)
+        if (!http_knows(a, &r->core.candidates[i]))
+            return false;
+    return true;
+}
+
 /* May this answer be given to this request now? */
 static bool usable(const struct http_request *r, const struct answer *a, int64_t now_ms)
 {
     if (r->asked)
         return r->core.generation != 0 && a->generation >= r->core.generation;
-    if (r->core.force || now_ms >= a->fast_until_ms)
+    if (r->core.force || now_ms >= a->fast_until_ms || (a->serve && !knows_candidates(r, a)))
         return false;
     return !a->serve || r->max_age_s == 0 || now_ms - a->checked_boot_ms <= r->max_age_s * 1000;
 }

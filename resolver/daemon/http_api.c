@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "resolver/daemon/http_internal.h"
 
+#include "base/base64.h"
 #include "base/hex.h"
 #include "resolver/daemon/metrics.h"
 #include "resolver/daemon/query.h"
@@ -114,6 +115,15 @@ static enum MHD_Result answer_resolve(struct http_request *r, const struct answe
 
 /* ---- check ---- */
 
+static void want_candidate(struct http_request *r, enum source_candidate_kind kind,
+                           const uint8_t value[32])
+{
+    struct source_candidate *candidate = &r->core.candidates[r->core.n_candidates++];
+
+    candidate->kind = kind;
+    memcpy(candidate->value, value, sizeof(candidate->value));
+}
+
 static enum ms_err check_predicate(struct http_request *r, const json_t *predicate,
                                    struct ms_diag *diag)
 {
@@ -139,13 +149,53 @@ static enum ms_err check_predicate(struct http_request *r, const json_t *predica
         value = ms_span_sub(value, 2, value.len);
     if (ms_hex_decode(value, r->predicate.value, sizeof(r->predicate.value)) != MS_OK)
         return ms_diag_set(diag, MS_ERR_ARGUMENT, "predicate.value is not 64 hex digits");
+    want_candidate(r, (enum source_candidate_kind)r->predicate.kind, r->predicate.value);
+    return MS_OK;
+}
+
+/* By which formula the contract computes ids is known when it has been read: both are asked about,
+ * one is looked at. */
+static void want_workload(struct http_request *r)
+{
+    struct eth_hash v1 = workload_id_v1(&r->workload), v2 = workload_id_v2(&r->workload);
+
+    want_candidate(r, SOURCE_CANDIDATE_WORKLOAD_ID, v1.b);
+    want_candidate(r, SOURCE_CANDIDATE_WORKLOAD_ID, v2.b);
+}
+
+/* A quote is evidence that somebody else verified: here only its measurements are read. */
+static enum ms_err check_quote(struct http_request *r, const json_t *quote, struct ms_diag *diag)
+{
+    struct ms_span text = ms_span_str(json_string_value(quote));
+    struct ms_buf bytes = MS_BUF_INIT(HTTP_BODY_MAX_BYTES);
+    enum ms_base64_alphabet alphabet;
+    bool padded;
+
+    enum ms_err err = json_is_string(quote)
+                          ? ms_base64_decode(text, &bytes, &alphabet, &padded, diag)
+                          : MS_ERR_BASE64;
+    if (err == MS_OK)
+        err = workload_from_quote(ms_buf_span(&bytes), &r->workload);
+    ms_buf_done(&bytes);
+    if (err != MS_OK)
+        return ms_diag_set(diag, MS_ERR_ARGUMENT,
+                           "quote is no base64 of a TDX quote, version 4 or 5");
+    r->has_workload = true;
+    r->type = REC_TYPE_DCAP_TDX;
+    for (uint32_t i = 0; i <= WORKLOAD_RTMRS; i++)
+        r->presented[i] = (struct rec_presented){
+            .index = i,
+            .value = ms_span_of(i == 0 ? r->workload.mr_td : r->workload.rtmr[i - 1],
+                                WORKLOAD_REGISTER_BYTES)};
+    r->n_presented = 1 + WORKLOAD_RTMRS;
+    want_workload(r);
     return MS_OK;
 }
 
 static enum ms_err check_registers(struct http_request *r, const json_t *root, struct ms_diag *diag)
 {
     struct ms_span type = ms_json_member_str(root, "attestation_type");
-    const json_t *measurements = json_object_get(root, "measurements");
+    json_t *measurements = json_object_get(root, "measurements");
 
     if (type.ptr == NULL)
         return ms_diag_set(diag, MS_ERR_ARGUMENT, "attestation_type is missing");
@@ -154,6 +204,14 @@ static enum ms_err check_registers(struct http_request *r, const json_t *root, s
     r->type = rec_type_parse(type);
     if (r->type == REC_TYPE_UNKNOWN)
         return MS_OK; /* a type nobody approves is refused, not malformed */
+    if (rec_type_comparable(r->type, REC_TYPE_DCAP_TDX)) {
+        enum ms_err err =
+            workload_from_registers(measurements, &r->has_workload, &r->workload, diag);
+        if (err != MS_OK)
+            return err;
+    }
+    if (r->has_workload)
+        want_workload(r);
     return rec_presented_parse(measurements, r->type, &r->arena, r->presented, &r->n_presented,
                                diag);
 }
@@ -163,14 +221,18 @@ static enum ms_err check_body(struct http_request *r, const json_t *root, struct
     struct ms_span text = ms_json_member_str(root, "specifier");
     struct ms_span url = ms_json_member_str(root, "url");
     const json_t *predicate = json_object_get(root, "predicate");
+    const json_t *quote = json_object_get(root, "quote");
+    int ways =
+        (predicate != NULL) + (quote != NULL) + (json_object_get(root, "measurements") != NULL);
 
     if ((text.ptr != NULL) == (url.ptr != NULL))
         return ms_diag_set(diag, MS_ERR_ARGUMENT, "exactly one of specifier and url is needed");
-    if ((predicate != NULL) == (json_object_get(root, "measurements") != NULL))
+    if (ways != 1)
         return ms_diag_set(diag, MS_ERR_ARGUMENT,
-                           "exactly one of measurements and predicate is needed");
-    enum ms_err err =
-        predicate != NULL ? check_predicate(r, predicate, diag) : check_registers(r, root, diag);
+                           "exactly one of measurements, quote and predicate is needed");
+    enum ms_err err = predicate != NULL ? check_predicate(r, predicate, diag)
+                      : quote != NULL   ? check_quote(r, quote, diag)
+                                        : check_registers(r, root, diag);
     if (err != MS_OK)
         return err;
     return http_take_spec(r, url.ptr != NULL ? url : text, url.ptr != NULL, diag);
@@ -199,6 +261,34 @@ static bool predicate_approved(const struct rec_set *set, const struct rec_predi
     return false;
 }
 
+/* Only the id by the contract's own formula counts: another formula makes the same id of another
+ * guest. */
+static bool workload_approved(const struct rec_set *set, const struct workload_input *workload)
+{
+    struct eth_hash v1 = workload_id_v1(workload), v2 = workload_id_v2(workload);
+
+    for (size_t i = 0; i < set->n_predicates; i++) {
+        const struct rec_predicate *p = &set->predicates[i];
+        const struct eth_hash *id = p->version == 1 ? &v1 : &v2;
+        if (p->kind == REC_PREDICATE_TDX_WORKLOAD_ID && p->version != 0 &&
+            memcmp(p->value, id->b, sizeof(p->value)) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool http_knows(const struct answer *answer, const struct source_candidate *candidate)
+{
+    const struct source_result *result = answer->shared->result;
+
+    if (!result->scan.begun)
+        return true;
+    for (size_t i = 0; i < result->n_candidates; i++)
+        if (source_candidate_cmp(&result->candidates[i], candidate) == 0)
+            return true;
+    return false;
+}
+
 struct check_outcome {
     bool approved;
     const char *measurement_id; /* "" for a predicate */
@@ -219,6 +309,8 @@ static struct check_outcome check_sets(const struct http_request *r, const struc
                 : rec_match(a->sets[i], r->type, r->presented, r->n_presented);
         if (match != NULL)
             return (struct check_outcome){true, match->id, i};
+        if (r->has_workload && workload_approved(a->sets[i], &r->workload))
+            return (struct check_outcome){true, "", i};
     }
     return (struct check_outcome){false, "", 0};
 }
@@ -253,12 +345,17 @@ static enum MHD_Result send_check(struct http_request *r, unsigned status, const
 
 static enum MHD_Result answer_check(struct http_request *r, const struct answer *a)
 {
+    static const struct ms_diag not_asked = {
+        .text = "the contract could not be asked about this value"};
     struct ms_diag reason = {0};
     struct ms_buf release = MS_BUF_INIT(1024);
 
     if (!a->serve)
         return http_fail(r, a->err, &a->diag);
     struct check_outcome outcome = check_sets(r, a);
+    for (size_t i = 0; !outcome.approved && i < r->core.n_candidates; i++)
+        if (!http_knows(a, &r->core.candidates[i]))
+            return http_fail(r, MS_ERR_UNAVAILABLE, &not_asked);
     if (!outcome.approved) {
         METRIC_INC(checks_refused);
         why_refused(r, a, &reason);

@@ -3,6 +3,7 @@
 #define MS_DAEMON_HTTP_INTERNAL_H
 
 #include "resolver/daemon/http.h"
+#include "resolver/source/workload.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -59,6 +60,8 @@ struct http_request {
     size_t n_presented;
     enum rec_type type;
     struct rec_predicate predicate;
+    bool has_workload; /* a quote, or registers enough for one: ids of workloads can be computed */
+    struct workload_input workload;
     struct ms_arena arena;
     /* waiting for the core */
     struct loop_job job;
@@ -110,6 +113,10 @@ enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_
  * id, max_age_s, seq and profile are set, spec is not. Remember only what had no warnings. */
 bool http_known_target(struct http_request *r);
 void http_remember_target(const struct http_request *r);
+
+/* Whether the answer tells if this value is approved: everything does but a contract with mappings
+ * that was not asked about it. */
+bool http_knows(const struct answer *answer, const struct source_candidate *candidate);
 
 /* http_watch.c */
 enum MHD_Result http_watch(struct http_request *r);

@@ -168,6 +168,29 @@ static json_t *policy_json(const struct source_policy *policy)
     return out;
 }
 
+static json_t *candidates_json(const struct source_previous *previous)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; out != NULL && i < previous->n_candidates; i++) {
+        const struct source_candidate *c = &previous->candidates[i];
+        json_t *one = json_pack("{s:i, s:o}", "kind", (int)c->kind, "value",
+                                hex_string(ms_span_of(c->value, sizeof(c->value))));
+        if (one == NULL || json_array_append_new(out, one) != 0) {
+            json_decref(out);
+            return NULL;
+        }
+    }
+    return out;
+}
+
+/* A window of all blocks does not fit an integer of JSON: 0 means that. */
+static json_t *scan_json(const struct source_scan *scan)
+{
+    bool all = scan->window > INT64_MAX;
+    return json_pack("{s:I, s:I, s:I}", "from", (json_int_t)scan->from, "next",
+                     (json_int_t)scan->next, "window", all ? 0 : (json_int_t)scan->window);
+}
+
 static json_t *previous_json(const struct source_previous *previous)
 {
     json_t *out = json_pack("{s:o*, s:o*, s:I}", "etag", bytes_json(previous->etag),
@@ -178,6 +201,10 @@ static json_t *previous_json(const struct source_previous *previous)
                                   json_pack("{s:I, s:o}", "number",
                                             (json_int_t)previous->final_number, "hash",
                                             hex_string(eth_hash_span(&previous->final_hash))));
+    if (out != NULL && previous->n_candidates > 0)
+        (void)json_object_set_new(out, "candidates", candidates_json(previous));
+    if (out != NULL && previous->scan.begun)
+        (void)json_object_set_new(out, "scan", scan_json(&previous->scan));
     return out;
 }
 
@@ -266,6 +293,38 @@ static bool read_policy(const json_t *json, struct source_policy *ret_policy)
 }
 
 /* What was known before the attempt. */
+static bool read_candidates(const json_t *json, struct source_previous *previous)
+{
+    previous->n_candidates = json_array_size(json);
+    if (previous->n_candidates > SOURCE_CANDIDATES_MAX)
+        return false;
+    for (size_t i = 0; i < previous->n_candidates; i++) {
+        const json_t *one = json_array_get(json, i);
+        struct source_candidate *c = &previous->candidates[i];
+        json_int_t kind = json_integer_value(json_object_get(one, "kind"));
+        if (kind <= SOURCE_CANDIDATE_NONE || kind > SOURCE_CANDIDATE_AGGREGATED_MR ||
+            ms_hex_decode(ms_json_member_str(one, "value"), c->value, sizeof(c->value)) != MS_OK)
+            return false;
+        c->kind = (enum source_candidate_kind)kind;
+    }
+    return true;
+}
+
+static bool read_scan(const json_t *json, struct source_scan *scan)
+{
+    json_int_t from = json_integer_value(json_object_get(json, "from"));
+    json_int_t next = json_integer_value(json_object_get(json, "next"));
+    json_int_t window = json_integer_value(json_object_get(json, "window"));
+
+    if (json == NULL)
+        return true;
+    scan->begun = true;
+    scan->from = (uint64_t)from;
+    scan->next = (uint64_t)next;
+    scan->window = window == 0 ? UINT64_MAX : (uint64_t)window;
+    return from >= 0 && next >= from && window >= 0;
+}
+
 static bool read_previous(const json_t *json, struct ms_arena *arena,
                           struct source_previous *ret_previous)
 {
@@ -279,6 +338,9 @@ static bool read_previous(const json_t *json, struct ms_arena *arena,
         !json_bytes(json_object_get(json, "last-modified"), arena, &previous.last_modified))
         return false;
     if (final != NULL && !read_hash(final, "hash", &previous.final_hash))
+        return false;
+    if (!read_candidates(json_object_get(json, "candidates"), &previous) ||
+        !read_scan(json_object_get(json, "scan"), &previous.scan))
         return false;
     *ret_previous = previous;
     return true;
@@ -391,6 +453,7 @@ void bundle_identity_only(struct spec *spec)
     spec->tag = SPEC_TAG_NONE;
     spec->max_age_s = 0;
     spec->seq = 0;
+    spec->from = 0;
 }
 
 static enum ms_err read_spec(const json_t *root, struct spec *spec, struct ms_diag *diag)

@@ -14,15 +14,10 @@ static struct rpcset *set_of(const struct reading *r)
 }
 
 void reading_init(struct reading *r, struct trusted *trusted, const struct trusted_hash *pin,
-                  bool head, uint32_t what_base, const struct eth_addr *address,
-                  struct ms_span data)
+                  bool head, uint32_t what_base, const struct reading_plan *plan)
 {
-    *r = (struct reading){.trusted = trusted,
-                          .pin = pin,
-                          .head = head,
-                          .what_base = what_base,
-                          .address = *address,
-                          .data = data};
+    *r = (struct reading){
+        .trusted = trusted, .pin = pin, .head = head, .what_base = what_base, .plan = *plan};
 }
 
 /* ---- asking ---- */
@@ -32,18 +27,26 @@ static bool good(const struct reading *r, uint32_t p)
     return rpcset_alive(set_of(r), p) && !r->peers[p].failed;
 }
 
+/* L3 takes a proof from anybody. */
+static bool by_proof(const struct reading *r)
+{
+    return r->trusted->level >= SPEC_LEVEL_L3 && !r->plan.quorum;
+}
+
 static bool can_prove(const struct reading *r, uint32_t p)
 {
+    if (r->plan.quorum)
+        return false;
     enum source_proofs proofs = rpcset_provider(set_of(r), p)->proofs;
     return proofs == SOURCE_PROOFS_FINALIZED || (r->head && proofs == SOURCE_PROOFS_HEAD);
 }
 
-/* L3 believes a proof from anybody; below it only those who vouch for the block may speak. */
+/* Without a proof only those who vouch for the block may speak. */
 static bool may_give(const struct reading *r, uint32_t p)
 {
     if (!good(r, p) || r->peers[p].asked)
         return false;
-    if (r->trusted->level >= SPEC_LEVEL_L3)
+    if (by_proof(r))
         return can_prove(r, p);
     return r->head ? trusted_voted_head(r->trusted, p) : trusted_voted_final(r->trusted, p);
 }
@@ -66,7 +69,7 @@ static uint32_t groups_asked(const struct reading *r)
 
 static uint32_t need_of(const struct reading *r)
 {
-    return r->trusted->level == SPEC_LEVEL_L2 ? r->trusted->need : 1;
+    return r->trusted->level == SPEC_LEVEL_L2 || r->plan.quorum ? r->trusted->need : 1;
 }
 
 static struct rpc_call call_at(const struct reading *r, enum rpc_method method,
@@ -76,19 +79,62 @@ static struct rpc_call call_at(const struct reading *r, enum rpc_method method,
         .method = method,
         .what = r->what_base + (uint32_t)part,
         .block = {.form = ETH_BLOCK_HASH_CANONICAL, .hash = r->pin->header.hash},
-        .to = r->address,
-        .data = r->data,
+        .to = r->plan.address,
     };
+}
+
+/* The i-th thing asked of a peer: the calls, then the proofs. */
+static struct rpc_call nth_call(const struct reading *r, size_t i)
+{
+    if (i < r->plan.n_calls) {
+        struct rpc_call call = call_at(r, RPC_CALL, READING_CALL);
+        call.index = (uint32_t)i;
+        call.data = r->plan.calls[i];
+        return call;
+    }
+    struct rpc_call proof = call_at(r, RPC_PROOF, READING_PROOF);
+    size_t first = (i - r->plan.n_calls) * RPCSET_KEYS_MAX, left = r->plan.n_keys - first;
+    proof.index = (uint32_t)first;
+    proof.keys = r->plan.keys + first;
+    proof.n_keys = left < RPCSET_KEYS_MAX ? left : RPCSET_KEYS_MAX;
+    return proof;
+}
+
+static size_t proofs_of(const struct reading *r)
+{
+    size_t n = (r->plan.n_keys + RPCSET_KEYS_MAX - 1) / RPCSET_KEYS_MAX;
+    return n == 0 ? 1 : n; /* the account is worth one */
+}
+
+static bool make_room(struct reading *r, struct reading_peer *peer)
+{
+    struct ms_arena *arena = &source_of(r)->arena;
+
+    peer->calls = ms_arena_alloc(arena, r->plan.n_calls + 1, sizeof(*peer->calls));
+    peer->reverted = ms_arena_alloc(arena, r->plan.n_calls + 1, sizeof(*peer->reverted));
+    peer->values = ms_arena_alloc(arena, r->plan.n_keys + 1, sizeof(*peer->values));
+    if (peer->calls != NULL && peer->reverted != NULL && peer->values != NULL)
+        return true;
+    (void)source_fail(source_of(r), MS_ERR_MEMORY, NULL);
+    return false;
 }
 
 static bool ask_peer(struct reading *r, uint32_t p)
 {
-    struct rpc_call calls[2] = {call_at(r, RPC_CALL, READING_CALL),
-                                call_at(r, RPC_PROOF, READING_PROOF)};
+    size_t n = r->plan.n_calls + (can_prove(r, p) ? proofs_of(r) : 0);
 
-    calls[1].n_keys = 1; /* keys[0] is zero: slot 0 */
     r->peers[p].asked = true;
-    return rpcset_send(set_of(r), p, calls, can_prove(r, p) ? 2 : 1);
+    if (!make_room(r, &r->peers[p]))
+        return false;
+    for (size_t i = 0; i < n;) {
+        struct rpc_call calls[RPCSET_CALLS_MAX];
+        size_t k = 0;
+        while (i < n && k < RPCSET_CALLS_MAX)
+            calls[k++] = nth_call(r, i++);
+        if (!rpcset_send(set_of(r), p, calls, k))
+            return false;
+    }
+    return true;
 }
 
 bool reading_ask(struct reading *r)
@@ -106,9 +152,15 @@ bool reading_ask_code(struct reading *r)
 {
     struct rpc_call calls[2] = {call_at(r, RPC_CODE, READING_CODE),
                                 call_at(r, RPC_PROOF, READING_IMPLEMENTATION)};
+    struct eth_word *key = ms_arena_alloc(&source_of(r)->arena, 1, sizeof(*key));
 
+    if (key == NULL) {
+        (void)source_fail(source_of(r), MS_ERR_MEMORY, NULL);
+        return false;
+    }
+    *key = eth_slot_eip1967("eip1967.proxy.implementation");
     calls[1].n_keys = 1;
-    calls[1].keys[0] = eth_slot_eip1967("eip1967.proxy.implementation");
+    calls[1].keys = key;
     return rpcset_send(set_of(r), r->from, calls, 2);
 }
 
@@ -126,16 +178,15 @@ static void fail_peer(struct reading *r, uint32_t p, enum ms_err err, const stru
                           ms_diag_text(diag, err));
         /* what the contract says, and the newest state, which may be gone by now, are not its
          * failing */
-        if (!r->head && err != MS_ERR_REVERT && err != MS_ERR_KIND && err != MS_ERR_COMMITMENT &&
-            err != MS_ERR_ABI && err != MS_ERR_LEVEL)
+        if (!r->head && !r->plan.soft && err != MS_ERR_REVERT && err != MS_ERR_KIND &&
+            err != MS_ERR_COMMITMENT && err != MS_ERR_ABI && err != MS_ERR_LEVEL)
             source_of(r)->faulted[p] = true;
     }
     if (err == MS_ERR_PROOF)
         rpcset_kill(set_of(r), p, err, diag); /* a lie ends it everywhere */
 }
 
-static void take_data(struct reading *r, uint32_t p, const json_t *result, struct ms_span *ret,
-                      bool *ret_has)
+static bool take_data(struct reading *r, uint32_t p, const json_t *result, struct ms_span *ret)
 {
     struct ms_buf data = MS_BUF_INIT(SOURCE_RPC_BODY_MAX_BYTES);
     struct ms_diag diag = {0};
@@ -143,29 +194,28 @@ static void take_data(struct reading *r, uint32_t p, const json_t *result, struc
     enum ms_err err = eth_rpc_result_data(result, &data, &diag);
     if (err == MS_OK) {
         const char *copy = ms_arena_strdup(&source_of(r)->arena, ms_buf_span(&data));
-        if (copy == NULL) {
+        if (copy == NULL)
             err = MS_ERR_MEMORY;
-        } else {
+        else
             *ret = ms_span_of(copy, data.len);
-            *ret_has = true;
-        }
     }
     ms_buf_done(&data);
     if (err != MS_OK)
         fail_peer(r, p, err, &diag);
+    return err == MS_OK;
 }
 
-static void take_proof(struct reading *r, uint32_t p, const struct rpc_call *call,
-                       const json_t *result, struct eth_word *ret_value, bool *ret_has)
+static bool take_proof(struct reading *r, uint32_t p, const struct rpc_call *call,
+                       const json_t *result, struct eth_word *ret_values)
 {
     struct ms_diag diag = {0};
 
-    enum ms_err err = eth_proof_verify(result, &r->pin->header.state_root, &r->address, call->keys,
-                                       call->n_keys, &r->peers[p].account, ret_value, &diag);
+    enum ms_err err =
+        eth_proof_verify(result, &r->pin->header.state_root, &r->plan.address, call->keys,
+                         call->n_keys, &r->peers[p].account, ret_values, &diag);
     if (err != MS_OK)
         fail_peer(r, p, err, &diag);
-    else
-        *ret_has = true;
+    return err == MS_OK;
 }
 
 void reading_result(struct reading *r, uint32_t p, const struct rpc_call *call,
@@ -175,16 +225,17 @@ void reading_result(struct reading *r, uint32_t p, const struct rpc_call *call,
 
     switch ((enum reading_part)(call->what - r->what_base)) {
     case READING_CALL:
-        take_data(r, p, result, &peer->call, &peer->has_call);
+        peer->calls_in += take_data(r, p, result, &peer->calls[call->index]);
         return;
     case READING_PROOF:
-        take_proof(r, p, call, result, &peer->slot0, &peer->has_proof);
+        if (take_proof(r, p, call, result, peer->values + call->index))
+            peer->keys_in += call->n_keys + (call->index == 0);
         return;
     case READING_IMPLEMENTATION:
-        take_proof(r, p, call, result, &peer->implementation, &peer->has_implementation);
+        peer->has_implementation = take_proof(r, p, call, result, &peer->implementation);
         return;
     case READING_CODE:
-        take_data(r, p, result, &peer->code, &peer->has_code);
+        peer->has_code = take_data(r, p, result, &peer->code);
         return;
     case READING_PARTS:
         return;
@@ -196,6 +247,11 @@ bool reading_failed(struct reading *r, uint32_t p, const struct rpc_call *call, 
 {
     enum reading_part part = (enum reading_part)(call->what - r->what_base);
 
+    if (part == READING_CALL && err == MS_ERR_REVERT && r->plan.soft) {
+        r->peers[p].reverted[call->index] = true;
+        r->peers[p].calls_in++;
+        return true;
+    }
     /* one that does not prove may still answer; below L3 that is enough */
     if (part != READING_PROOF || r->trusted->level >= SPEC_LEVEL_L3)
         fail_peer(r, p, err, diag);
@@ -211,12 +267,21 @@ static void drop_refuted(struct reading *r)
     for (uint32_t p = 0; p < rpcset_n(set_of(r)); p++) {
         struct reading_peer *peer = &r->peers[p];
         struct ms_diag diag = {0};
-        if (!good(r, p) || !peer->has_call || !peer->has_proof || r->agrees == NULL ||
-            r->agrees(r, peer))
+        if (!good(r, p) || !peer->asked || !reading_has_calls(r, peer) ||
+            !reading_has_proof(r, peer) || r->agrees == NULL || r->agrees(r, peer))
             continue;
         fail_peer(r, p, ms_diag_set(&diag, MS_ERR_COMMITMENT, "its own proof refutes its answer"),
                   &diag);
     }
+}
+
+static bool same_calls(const struct reading *r, const struct reading_peer *a,
+                       const struct reading_peer *b)
+{
+    for (size_t i = 0; i < r->plan.n_calls; i++)
+        if (a->reverted[i] != b->reverted[i] || !ms_span_eq(a->calls[i], b->calls[i]))
+            return false;
+    return true;
 }
 
 /* The answers taken are equal byte for byte; the one with a proof is preferred. -1 none, -2 they
@@ -227,11 +292,11 @@ static int agreeing(const struct reading *r)
 
     for (uint32_t p = 0; p < rpcset_n(set_of(r)); p++) {
         const struct reading_peer *peer = &r->peers[p];
-        if (!good(r, p) || !peer->asked || !peer->has_call)
+        if (!good(r, p) || !peer->asked || !reading_has_calls(r, peer))
             continue;
-        if (first >= 0 && !ms_span_eq(r->peers[first].call, peer->call))
+        if (first >= 0 && !same_calls(r, &r->peers[first], peer))
             return -2;
-        if (first < 0 || (!r->peers[first].has_proof && peer->has_proof))
+        if (first < 0 || (!reading_has_proof(r, &r->peers[first]) && reading_has_proof(r, peer)))
             first = (int)p;
     }
     return first;
@@ -244,7 +309,7 @@ enum reading_state reading_judge(struct reading *r)
             return READING_FAILED;
         if (set_of(r)->out > 0)
             return READING_MORE;
-        if (r->trusted->level == SPEC_LEVEL_L2) {
+        if (r->trusted->level == SPEC_LEVEL_L2 && !r->plan.quorum) {
             drop_refuted(r);
             if (groups_asked(r) < need_of(r))
                 continue; /* somebody else is asked */
@@ -255,8 +320,8 @@ enum reading_state reading_judge(struct reading *r)
         if (first < 0)
             return READING_FAILED;
         r->from = (uint32_t)first;
-        r->proven = r->peers[first].has_proof;
-        if (r->proven || r->trusted->level < SPEC_LEVEL_L3)
+        r->proven = reading_has_proof(r, &r->peers[first]);
+        if (r->proven || !by_proof(r))
             return READING_DONE;
         struct ms_diag diag = {0};
         fail_peer(r, r->from, ms_diag_set(&diag, MS_ERR_LEVEL, "gives no proof"), &diag);
@@ -277,7 +342,7 @@ enum ms_err reading_why(const struct reading *r, struct ms_diag *ret_diag)
         *ret_diag = r->peers[p].failed ? r->peers[p].diag : peer->diag;
         return r->peers[p].failed ? r->peers[p].err : peer->err;
     }
-    if (r->trusted->level >= SPEC_LEVEL_L3)
+    if (by_proof(r))
         return ms_diag_set(ret_diag, MS_ERR_LEVEL,
                            "level l3 needs an endpoint that proves finalized state (proofs = "
                            "finalized)");

@@ -9,20 +9,34 @@
 
 enum reading_part {
     READING_CALL = 0,
-    READING_PROOF,          /* account and slot 0 */
+    READING_PROOF,          /* account and storage keys */
     READING_CODE,           /* on request: the code itself */
     READING_IMPLEMENTATION, /* and the EIP-1967 slot, proven */
     READING_PARTS,
 };
 
+struct reading_plan { /* what is asked of the contract; the arrays live as long as the attempt */
+    struct eth_addr address;
+    size_t n_calls;
+    const struct ms_span *calls; /* data of each eth_call */
+    size_t n_keys;               /* 0: the account alone is proven */
+    const struct eth_word *keys;
+    bool soft;   /* a call that reverts is an answer: reading_answered says which */
+    bool quorum; /* what no proof can show, at L3 too: groups must agree, as at L2 */
+};
+
 struct reading_peer {
     bool asked, failed; /* failed: for this reading only, the peer may still be good elsewhere */
-    bool has_call, has_proof, has_code, has_implementation;
-    struct ms_span call, code; /* in the attempt's arena */
-    enum ms_err err;           /* why failed */
+    bool has_code, has_implementation;
+    size_t calls_in, keys_in; /* all of them: it has answered */
+    struct ms_span *calls;    /* by the plan's index, in the attempt's arena */
+    bool *reverted;
+    struct ms_span code;
+    enum ms_err err; /* why failed */
     struct ms_diag diag;
     struct eth_account account;
-    struct eth_word slot0, implementation;
+    struct eth_word *values; /* by the plan's index */
+    struct eth_word implementation;
 };
 
 struct reading {
@@ -30,10 +44,9 @@ struct reading {
     const struct trusted_hash *pin;
     bool head; /* the newest block and not the finalized one: failures are not the peer's end */
     uint32_t what_base; /* rpc_call.what of READING_CALL; the other parts follow */
-    struct eth_addr address;
-    struct ms_span data; /* of the eth_call */
-    /* Whether an answer agrees with the slot 0 proven beside it; asked before answers are compared.
-     */
+    struct reading_plan plan;
+    /* Whether the answers agree with what is proven beside them; asked before answers are compared.
+     * NULL: nothing to hold them against. */
     bool (*agrees)(struct reading *r, const struct reading_peer *peer);
     struct reading_peer peers[SOURCE_PROVIDERS_MAX];
     /* when it is done: */
@@ -42,8 +55,7 @@ struct reading {
 };
 
 void reading_init(struct reading *r, struct trusted *trusted, const struct trusted_hash *pin,
-                  bool head, uint32_t what_base, const struct eth_addr *address,
-                  struct ms_span data);
+                  bool head, uint32_t what_base, const struct reading_plan *plan);
 
 /* Ask as many as the level needs beyond those asked and not failed. false when nobody is left and
  * it is not enough (see reading_why), or the attempt has failed. */
@@ -81,6 +93,16 @@ bool reading_reverted(const struct reading *r);
 static inline const struct reading_peer *reading_answer(const struct reading *r)
 {
     return &r->peers[r->from];
+}
+
+static inline bool reading_has_calls(const struct reading *r, const struct reading_peer *peer)
+{
+    return peer->calls_in == r->plan.n_calls;
+}
+/* The account and every key of the plan are proven. */
+static inline bool reading_has_proof(const struct reading *r, const struct reading_peer *peer)
+{
+    return peer->keys_in == r->plan.n_keys + 1;
 }
 
 #endif

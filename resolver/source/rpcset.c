@@ -63,6 +63,9 @@ static void write_call(struct eth_rpc_writer *w, const struct rpc_call *call, bo
     case RPC_CODE:
         (void)eth_rpc_get_code(w, &call->to, &block);
         return;
+    case RPC_LOGS:
+        (void)eth_rpc_get_logs(w, call->logs);
+        return;
     }
 }
 
@@ -138,7 +141,11 @@ static void call_failed(struct rpcset *set, uint32_t peer, const struct rpc_call
 static void all_failed(struct rpcset *set, const struct rpc_ask *ask, enum ms_err err,
                        const struct ms_diag *diag)
 {
-    rpcset_kill(set, ask->peer, err, diag);
+    /* logs are only searched for hints: too many of them, or none, is no reason to lose a voter */
+    if (ask->n == 1 && ask->calls[0].method == RPC_LOGS)
+        call_failed(set, ask->peer, &ask->calls[0], err, diag);
+    else
+        rpcset_kill(set, ask->peer, err, diag);
 }
 
 /* ---- answers ---- */

@@ -10,8 +10,8 @@
 #include "eth/jsonrpc.h"
 #include "resolver/source/kinds.h"
 
-#define RPCSET_CALLS_MAX 4 /* in one message of ours; below ETH_RPC_BATCH_MAX */
-#define RPCSET_KEYS_MAX 4  /* storage keys of one eth_getProof */
+#define RPCSET_CALLS_MAX ETH_RPC_BATCH_MAX /* in one message of ours */
+#define RPCSET_KEYS_MAX 64                 /* storage keys of one eth_getProof */
 
 enum rpc_method {
     RPC_NONE = 0,
@@ -21,17 +21,19 @@ enum rpc_method {
     RPC_CALL,            /* eth_call of `data` at `block` */
     RPC_PROOF,           /* eth_getProof of `keys` at `block` */
     RPC_CODE,            /* eth_getCode at `block` */
+    RPC_LOGS,            /* eth_getLogs of `logs`, which lives as long as the attempt */
 };
 
 struct rpc_call {
     enum rpc_method method;
-    uint32_t what; /* the owner's: comes back with the result */
+    uint32_t what, index; /* the owner's: come back with the result */
     struct eth_block_ref
         block; /* a hash is sent as EIP-1898, or bare to peers that do not know it */
     struct eth_addr to;
     struct ms_span data; /* lives as long as the attempt */
     size_t n_keys;
-    struct eth_word keys[RPCSET_KEYS_MAX];
+    const struct eth_word *keys; /* live as long as the attempt */
+    const struct eth_log_filter *logs;
 };
 
 struct rpc_peer { /* one provider of the policy, by the same index */

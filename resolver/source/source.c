@@ -25,6 +25,13 @@ const char *source_header_name(enum source_header header)
     return header < SOURCE_HEADER_COUNT ? names[header] : "";
 }
 
+int source_candidate_cmp(const struct source_candidate *a, const struct source_candidate *b)
+{
+    if (a->kind != b->kind)
+        return a->kind < b->kind ? -1 : 1;
+    return memcmp(a->value, b->value, sizeof(a->value));
+}
+
 /* ---- failing ---- */
 
 enum source_state source_fail(struct source *s, enum ms_err err, const struct ms_diag *diag)
@@ -187,7 +194,8 @@ enum source_state source_finish(struct source *s)
     enum ms_err err = hash_releases(result);
     if (err != MS_OK)
         return source_fail(s, err, NULL);
-    if (!result->has_sequence)
+    static const struct ms_sha256 none;
+    if (!result->has_sequence && ms_sha256_eq(&result->commitment, &none))
         result->commitment = result->set_hash;
     if (result->has_sequence && result->sequence < s->previous.floor_sequence)
         return source_failf(

@@ -106,6 +106,31 @@ struct source_release {
     struct rec_set *set;               /* owned by the result */
 };
 
+/* A value that a contract with mappings may have approved: it cannot be listed by proof, only asked
+ * about (ethereum.md F3). Where candidates come from need not be trusted. */
+#define SOURCE_CANDIDATES_MAX 128u
+enum source_candidate_kind { /* the first are the predicates of records.h */
+                             SOURCE_CANDIDATE_NONE = REC_PREDICATE_NONE,
+                             SOURCE_CANDIDATE_COMPOSE_HASH = REC_PREDICATE_DSTACK_COMPOSE_HASH,
+                             SOURCE_CANDIDATE_OS_IMAGE = REC_PREDICATE_DSTACK_OS_IMAGE,
+                             SOURCE_CANDIDATE_WORKLOAD_ID = REC_PREDICATE_TDX_WORKLOAD_ID,
+                             SOURCE_CANDIDATE_DEVICE,
+                             SOURCE_CANDIDATE_AGGREGATED_MR,
+};
+struct source_candidate {
+    enum source_candidate_kind kind;
+    bool approved; /* in a result */
+    uint8_t value[32];
+};
+int source_candidate_cmp(const struct source_candidate *a, const struct source_candidate *b);
+
+/* How far the logs have been searched for candidates; zero: not begun. */
+struct source_scan {
+    bool begun;
+    uint64_t from, next; /* blocks from up to but without next were searched */
+    uint64_t window;     /* blocks a request: what the provider takes */
+};
+
 /* How long an answer may be used, in seconds from its fetch; ethereum.md 6.2. -1 means for ever. */
 struct source_lifetime {
     int64_t fresh_s;   /* F */
@@ -144,8 +169,13 @@ struct source_result {
     int64_t valid_until_s;   /* governance heartbeat, 0 none */
     int64_t evidence_time_s; /* chain time | Date - Age | now */
     struct source_lifetime life;
-    json_t *governance;               /* object or NULL */
-    const char *adapter;              /* "measurement-registry" or NULL */
+    json_t *governance;  /* object or NULL */
+    const char *adapter; /* contracts: the kind, "registry"; static storage; or NULL */
+    size_t n_candidates; /* contracts with mappings: all that were asked about */
+    struct source_candidate *candidates; /* sorted; in the arena */
+    struct source_scan scan;
+    uint32_t
+        workload_version; /* the formula of its workload ids (workload.h); 0: unknown, or none */
     const char *etag, *last_modified; /* validators of a location, NULL when none */
     size_t n_warnings;
     struct rec_warning warnings[32];
@@ -169,6 +199,9 @@ struct source_previous { /* what is known from the last good answer; zero when n
     bool has_final; /* contracts: the last finalized block believed must still be in the chain */
     uint64_t final_number;
     struct eth_hash final_hash;
+    size_t n_candidates; /* contracts with mappings: what to ask about */
+    struct source_candidate candidates[SOURCE_CANDIDATES_MAX];
+    struct source_scan scan;
 };
 
 struct source;

@@ -1,7 +1,10 @@
 /* resolver/source/workload.c - quotes to workload ids. */
 #include "resolver/source/workload.h"
 
+#include "base/hex.h"
 #include "base/reader.h"
+
+#include <strings.h>
 
 #define QUOTE_HEADER_BYTES 48
 #define QUOTE_V5_DESCRIPTOR_BYTES 6
@@ -54,6 +57,70 @@ enum ms_err workload_from_quote(struct ms_span quote, struct workload_input *ret
     memcpy(in.mr_td, body.ptr + BODY_MR_TD, sizeof(in.mr_td));
     memcpy(in.mr_config_id, body.ptr + BODY_MR_CONFIG_ID, sizeof(in.mr_config_id));
     memcpy(in.rtmr, body.ptr + BODY_RTMR0, sizeof(in.rtmr));
+    *ret_input = in;
+    return MS_OK;
+}
+
+/* The member of either name, whatever its case; NULL when there is none. */
+static const char *name_in(json_t *object, const char *name, const char *index)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(object, key, value)
+    {
+        if (strcasecmp(key, name) == 0 || (index != NULL && strcmp(key, index) == 0))
+            return key;
+    }
+    return NULL;
+}
+
+static bool bytes_at(const json_t *object, const char *key, uint8_t *out, size_t len)
+{
+    struct ms_span hex = ms_json_member_str(object, key);
+    if (ms_span_starts(hex, "0x"))
+        hex = ms_span_sub(hex, 2, hex.len);
+    return ms_hex_decode(hex, out, len) == MS_OK;
+}
+
+enum ms_err workload_from_registers(json_t *registers, bool *ret_whole,
+                                    struct workload_input *ret_input, struct ms_diag *diag)
+{
+    struct workload_input in = {0};
+    const struct {
+        const char *name, *index;
+        uint8_t *out;
+        size_t len;
+    } members[] = {
+        {"mrconfigid", NULL, in.mr_config_id, sizeof(in.mr_config_id)},
+        {"xfam", NULL, in.xfam, sizeof(in.xfam)},
+        {"tdattributes", NULL, in.td_attributes, sizeof(in.td_attributes)},
+        {"mrtd", "0", in.mr_td, sizeof(in.mr_td)},
+        {"rtmr0", "1", in.rtmr[0], WORKLOAD_REGISTER_BYTES},
+        {"rtmr1", "2", in.rtmr[1], WORKLOAD_REGISTER_BYTES},
+        {"rtmr2", "3", in.rtmr[2], WORKLOAD_REGISTER_BYTES},
+        {"rtmr3", "4", in.rtmr[3], WORKLOAD_REGISTER_BYTES},
+    };
+    bool whole = true;
+
+    for (size_t i = 0; i < MS_ARRAY_LEN(members); i++) {
+        bool ours = members[i].index == NULL; /* registers are judged by who reads registers */
+        const char *key = name_in(registers, members[i].name, members[i].index);
+        if (key == NULL) {
+            whole = false;
+            continue;
+        }
+        bool ok = bytes_at(registers, key, members[i].out, members[i].len);
+        whole = whole && ok;
+        if (ours && !ok)
+            return ms_diag_set(diag, MS_ERR_REGISTER, "%s is not %zu bytes in hex", members[i].name,
+                               members[i].len);
+        if (ours)
+            (void)json_object_del(registers, key);
+        if (ours && name_in(registers, members[i].name, NULL) != NULL)
+            return ms_diag_set(diag, MS_ERR_REGISTER, "%s stands there twice", members[i].name);
+    }
+    *ret_whole = whole;
     *ret_input = in;
     return MS_OK;
 }

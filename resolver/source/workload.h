@@ -5,6 +5,7 @@
 #define MS_SOURCE_WORKLOAD_H
 
 #include "base/err.h"
+#include "base/json.h"
 #include "eth/keccak.h"
 
 #define WORKLOAD_REGISTER_BYTES 48
@@ -24,6 +25,15 @@ struct workload_input {
  * them; body type 2 or 3), Intel TDX DCAP Quoting Library API, appendix 3. What follows the body is
  * not looked at. MS_ERR_LENGTH too short; MS_ERR_UNKNOWN another version, TEE or body. */
 MS_MUST_USE enum ms_err workload_from_quote(struct ms_span quote, struct workload_input *ret_input);
+
+/* The same from registers as people write them: {"0" or "mrtd": hex of MRTD, "1".."4" or
+ * "rtmr0".."rtmr3", "mrconfigid": 48 bytes, "xfam": 8 bytes, "tdattributes": 8 bytes}, names in any
+ * case, fields as they lie in the report. The last three, which are no registers, are taken out of
+ * the object; *ret_whole says whether all eight were there. MS_ERR_REGISTER one of the three is
+ * malformed, or stands there twice. */
+MS_MUST_USE enum ms_err workload_from_registers(json_t *registers, bool *ret_whole,
+                                                struct workload_input *ret_input,
+                                                struct ms_diag *diag);
 
 /* Current formula (BlockBuilderPolicy): keccak256 of the 304 bytes in the order of the struct. */
 struct eth_hash workload_id_v2(const struct workload_input *input);

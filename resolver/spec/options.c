@@ -207,6 +207,7 @@ static enum ms_err read_from(struct spec_builder *b, const char *value, struct m
 
     if (!ms_span_u64(ms_span_str(value), &block) || block > NUMBER_MAX)
         return bad(b, "from= takes a block number below 2^63");
+    b->spec->from = block;
     return ms_buf_err(out);
 }
 

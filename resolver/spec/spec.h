@@ -82,6 +82,7 @@ struct spec {
     enum spec_tag tag;           /* tag= */
     uint64_t max_age_s;          /* max-age=, 0 when absent */
     uint64_t seq;                /* seq= floor, 0 when absent */
+    uint64_t from;               /* from= block, 0 when absent: where a log scan begins */
     bool has_code;
     uint8_t code[32];        /* code= */
     const char *adapter;     /* kind=, NULL when absent */

@@ -1,0 +1,546 @@
+/* resolver/source/contract_mapping.c - adapters of contracts that keep what they approve in mappings:
+ * dstack's DstackApp and DstackKms, flashtestations' BlockBuilderPolicy (ethereum.md 3.8, 3.9).
+ *
+ * A mapping cannot be listed by proof; one storage proof answers whether one value is in it. So values to ask
+ * about are collected from logs and from whoever asks (candidates), each is asked about at the finalized and at
+ * the newest block, and what the storage says has to be what the contract says: a layout other than the one
+ * known here then fails instead of being misread. The list is never complete, and the envelope says so. */
+#include "base/hex.h"
+#include "contracts-abi/dstack_abi.h"
+#include "contracts-abi/flashtestations_abi.h"
+#include "eth/abi.h"
+#include "eth/slot.h"
+#include "resolver/source/kind.h"
+#include "resolver/source/scan.h"
+
+#include <stdlib.h>
+
+#define LISTS_MAX 3
+#define FLAGS_MAX 3
+#define CALL_BYTES (4 + ETH_WORD_BYTES)
+
+struct list { /* one mapping from bytes32 */
+    enum source_candidate_kind kind;
+    const char *name; /* in governance; NULL: its members are predicates of the release */
+    uint8_t getter[4];
+    uint8_t slot;
+    bool metadata; /* the value is (string, string[]), approved when the string is not empty; else bool */
+    struct eth_hash added; /* event; the value is its first indexed one, or its data */
+};
+
+struct flag { /* a bool in a slot of its own or packed; false where the contract has no such getter */
+    const char *name;
+    uint8_t getter[4];
+    uint8_t slot, byte; /* counted from the low end */
+    bool loosens;       /* true approves more: the newest state may only turn it off; others only on */
+};
+
+struct shape {
+    size_t n_lists, n_flags;
+    struct list lists[LISTS_MAX];
+    struct flag flags[FLAGS_MAX];
+};
+
+static const struct shape dstack_app = {
+    .n_lists = 2,
+    .lists = {{SOURCE_CANDIDATE_COMPOSE_HASH, NULL, DSTACK_CALL_ALLOWED_COMPOSE_HASHES, 0, false,
+               DSTACK_EVENT_COMPOSE_HASH_ADDED},
+              {SOURCE_CANDIDATE_DEVICE, "devices", DSTACK_CALL_ALLOWED_DEVICE_IDS, 2, false,
+               DSTACK_EVENT_DEVICE_ADDED}},
+    .n_flags = 2,
+    .flags = {{"allow_any_device", DSTACK_CALL_ALLOW_ANY_DEVICE, 1, 1, true},
+              {"require_tcb_up_to_date", DSTACK_CALL_REQUIRE_TCB_UP_TO_DATE, 3, 0, false}},
+};
+
+static const struct shape dstack_kms = {
+    .n_lists = 3,
+    .lists = {{SOURCE_CANDIDATE_OS_IMAGE, NULL, DSTACK_CALL_ALLOWED_OS_IMAGES, 8, false,
+               DSTACK_EVENT_OS_IMAGE_HASH_ADDED},
+              {SOURCE_CANDIDATE_AGGREGATED_MR, "aggregated_mrs",
+               DSTACK_CALL_KMS_ALLOWED_AGGREGATED_MRS, 6, false,
+               DSTACK_EVENT_KMS_AGGREGATED_MR_ADDED},
+              {SOURCE_CANDIDATE_DEVICE, "devices", DSTACK_CALL_KMS_ALLOWED_DEVICE_IDS, 7, false,
+               DSTACK_EVENT_KMS_DEVICE_ADDED}},
+};
+
+static const struct shape flashtestations = {
+    .n_lists = 1,
+    .lists = {{SOURCE_CANDIDATE_WORKLOAD_ID, NULL, FLASHTESTATIONS_CALL_GET_WORKLOAD_METADATA, 0,
+               true, FLASHTESTATIONS_EVENT_WORKLOAD_ADDED_TO_POLICY}},
+};
+
+struct state { /* at one block */
+    bool flags[FLAGS_MAX];
+    bool member[SOURCE_CANDIDATES_MAX];
+    struct ms_span commit[SOURCE_CANDIDATES_MAX]; /* flashtestations: what it was built from */
+};
+
+struct own {
+    const struct shape *shape;
+    struct scan scan;
+    struct eth_hash topics[LISTS_MAX];
+    size_t n_candidates; /* sorted, distinct */
+    struct source_candidate candidates[SOURCE_CANDIDATES_MAX];
+    size_t lost; /* candidates without room */
+    struct state final, head;
+};
+
+static const struct shape *shape_of(const struct contract_adapter *adapter)
+{
+    if (adapter == &contract_dstack_app)
+        return &dstack_app;
+    return adapter == &contract_dstack_kms ? &dstack_kms : &flashtestations;
+}
+
+static struct own *own_of(const struct source *s)
+{
+    return contract_of(s)->own;
+}
+
+static const struct list *list_of(const struct own *own, enum source_candidate_kind kind)
+{
+    for (size_t i = 0; i < own->shape->n_lists; i++)
+        if (own->shape->lists[i].kind == kind)
+            return &own->shape->lists[i];
+    return NULL;
+}
+
+/* ---- candidates ---- */
+
+static void add_candidate(struct own *own, const struct source_candidate *candidate)
+{
+    size_t at = 0;
+
+    if (list_of(own, candidate->kind) == NULL)
+        return;
+    while (at < own->n_candidates && source_candidate_cmp(&own->candidates[at], candidate) < 0)
+        at++;
+    if (at < own->n_candidates && source_candidate_cmp(&own->candidates[at], candidate) == 0)
+        return;
+    if (own->n_candidates == SOURCE_CANDIDATES_MAX) {
+        own->lost++;
+        return;
+    }
+    memmove(&own->candidates[at + 1], &own->candidates[at],
+            (own->n_candidates - at) * sizeof(own->candidates[0]));
+    own->candidates[at] = *candidate;
+    own->n_candidates++;
+}
+
+static void found_log(struct source *s, const struct eth_log *log)
+{
+    struct own *own = own_of(s);
+
+    for (size_t i = 0; i < own->shape->n_lists; i++) {
+        const struct list *list = &own->shape->lists[i];
+        struct source_candidate candidate = {.kind = list->kind};
+        if (log->n_topics == 0 || !eth_hash_eq(&log->topics[0], &list->added))
+            continue;
+        if (log->n_topics == 2)
+            memcpy(candidate.value, log->topics[1].b, ETH_WORD_BYTES);
+        else if (log->data.len == ETH_WORD_BYTES)
+            memcpy(candidate.value, log->data.ptr, ETH_WORD_BYTES);
+        else
+            continue;
+        add_candidate(own, &candidate);
+    }
+}
+
+static struct own *begin(struct source *s)
+{
+    bool first = contract_of(s)->own == NULL;
+    struct own *own = contract_own(s, sizeof(*own));
+
+    if (own == NULL || !first)
+        return own;
+    own->shape = shape_of(contract_of(s)->adapter);
+    for (size_t i = 0; i < own->shape->n_lists; i++)
+        own->topics[i] = own->shape->lists[i].added;
+    own->scan = (struct scan){.topics = own->topics,
+                              .n_topics = own->shape->n_lists,
+                              .found = found_log,
+                              .at = s->previous.scan};
+    for (size_t i = 0; i < s->previous.n_candidates; i++)
+        add_candidate(own, &s->previous.candidates[i]);
+    return own;
+}
+
+/* ---- what to read ---- */
+
+static struct eth_word slot_of(const struct own *own, const struct source_candidate *candidate)
+{
+    struct eth_word p = eth_word_u64(list_of(own, candidate->kind)->slot), key;
+    memcpy(key.b, candidate->value, ETH_WORD_BYTES);
+    return eth_slot_mapping(&key, &p);
+}
+
+/* Keys: the owner, the flags, the candidates. Calls: the flags, the candidates. */
+static bool plan(struct source *s, struct own *own)
+{
+    struct reading_plan *out = &contract_of(s)->plan;
+    size_t n_flags = own->shape->n_flags, n_calls = n_flags + own->n_candidates;
+    struct ms_span *calls = ms_arena_alloc(&s->arena, n_calls + 1, sizeof(*calls));
+    struct eth_word *keys = ms_arena_alloc(&s->arena, n_calls + 1, sizeof(*keys));
+    uint8_t *text = ms_arena_alloc(&s->arena, n_calls + 1, CALL_BYTES);
+
+    if (calls == NULL || keys == NULL || text == NULL) {
+        (void)source_fail(s, MS_ERR_MEMORY, NULL);
+        return false;
+    }
+    keys[0] = eth_slot_erc7201("openzeppelin.storage.Ownable");
+    for (size_t i = 0; i < n_flags; i++) {
+        calls[i] = ms_span_of(own->shape->flags[i].getter, 4);
+        keys[1 + i] = eth_word_u64(own->shape->flags[i].slot);
+    }
+    for (size_t i = 0; i < own->n_candidates; i++) {
+        uint8_t *data = text + i * CALL_BYTES;
+        memcpy(data, list_of(own, own->candidates[i].kind)->getter, 4);
+        memcpy(data + 4, own->candidates[i].value, ETH_WORD_BYTES);
+        calls[n_flags + i] = ms_span_of(data, CALL_BYTES);
+        keys[1 + n_flags + i] = slot_of(own, &own->candidates[i]);
+    }
+    out->n_calls = n_calls;
+    out->calls = calls;
+    out->n_keys = n_calls + 1;
+    out->keys = keys;
+    out->soft = true;
+    return true;
+}
+
+static enum source_state prepare(struct source *s)
+{
+    const struct trusted_hash *final = &contract_of(s)->trusted.final;
+    struct own *own = begin(s);
+
+    if (own == NULL)
+        return SOURCE_FAILED;
+    /* these contracts count nothing, so an older state is known only by its block */
+    if (s->previous.has_final && final->header.number < s->previous.final_number)
+        return source_failf(s, MS_ERR_ROLLBACK,
+                            "finalized block %llu is older than block %llu, which was believed before",
+                            (unsigned long long)final->header.number,
+                            (unsigned long long)s->previous.final_number);
+    enum source_state state = scan_step(s, &own->scan);
+    if (state != SOURCE_DONE)
+        return state;
+    return plan(s, own) ? SOURCE_DONE : SOURCE_FAILED;
+}
+
+/* ---- what an answer says ---- */
+
+static bool read_bool(struct ms_span answer, bool *ret)
+{
+    struct eth_word word;
+    uint64_t value = 0;
+
+    if (answer.len != ETH_WORD_BYTES)
+        return false;
+    memcpy(word.b, answer.ptr, ETH_WORD_BYTES);
+    if (!eth_word_to_u64(&word, &value) || value > 1)
+        return false;
+    *ret = value == 1;
+    return true;
+}
+
+static bool read_metadata(struct ms_span answer, struct ms_arena *arena, bool *ret,
+                          struct ms_span *ret_commit)
+{
+    const struct eth_abi_type *type = NULL;
+    struct eth_abi_value value;
+
+    if (eth_abi_params_parse(ms_span_str(FLASHTESTATIONS_RETURNS_GET_WORKLOAD_METADATA), arena,
+                             &type) != MS_OK ||
+        eth_abi_decode(type, answer, arena, &value, NULL) != MS_OK)
+        return false;
+    *ret_commit = value.items[0].bytes;
+    *ret = ret_commit->len > 0;
+    return true;
+}
+
+static enum ms_err differs(struct ms_diag *diag, const char *what)
+{
+    return ms_diag_set(diag, MS_ERR_COMMITMENT,
+                       "%s: storage and answer differ; the contract keeps it in another place than "
+                       "those we know, or somebody lies",
+                       what);
+}
+
+/* A flag without a getter is one that this version of the contract does not have. */
+static enum ms_err read_flag(size_t i, const struct flag *flag,
+                             const struct reading_peer *peer, bool proven, bool *ret,
+                             struct ms_diag *diag)
+{
+
+    *ret = false;
+    if (peer->reverted[i] || peer->calls[i].len == 0)
+        return MS_OK;
+    if (!read_bool(peer->calls[i], ret))
+        return ms_diag_set(diag, MS_ERR_KIND, "%s is no bool", flag->name);
+    uint8_t stored = peer->values[1 + i].b[ETH_WORD_BYTES - 1 - flag->byte];
+    return proven && stored != (uint8_t)*ret ? differs(diag, flag->name) : MS_OK;
+}
+
+static enum ms_err read_member(struct own *own, size_t i, const struct reading_peer *peer,
+                               bool proven, struct ms_arena *arena, struct state *out,
+                               struct ms_diag *diag)
+{
+    size_t call = own->shape->n_flags + i;
+    const struct list *list = list_of(own, own->candidates[i].kind);
+    bool ok = !peer->reverted[call] &&
+              (list->metadata
+                   ? read_metadata(peer->calls[call], arena, &out->member[i], &out->commit[i])
+                   : read_bool(peer->calls[call], &out->member[i]));
+
+    if (!ok)
+        return ms_diag_set(diag, MS_ERR_KIND, "the contract does not say whether a value is approved");
+    bool stored = !eth_word_is_zero(&peer->values[1 + call]);
+    return proven && stored != out->member[i] ? differs(diag, "an approval") : MS_OK;
+}
+
+static enum ms_err read_state(struct own *own,
+                              const struct reading_peer *peer, bool proven, struct ms_arena *arena,
+                              struct state *out, struct ms_diag *diag)
+{
+    enum ms_err err = MS_OK;
+
+    for (size_t i = 0; err == MS_OK && i < own->shape->n_flags; i++)
+        err = read_flag(i, &own->shape->flags[i], peer, proven, &out->flags[i], diag);
+    for (size_t i = 0; err == MS_OK && i < own->n_candidates; i++)
+        err = read_member(own, i, peer, proven, arena, out, diag);
+    return err;
+}
+
+static enum ms_err verify(struct source *s, const struct reading *r, struct ms_diag *diag)
+{
+    struct own *own = own_of(s);
+    return read_state(own, reading_answer(r), r->proven, &s->arena,
+                      r->head ? &own->head : &own->final, diag);
+}
+
+/* The contract may be a stranger's that contradicts itself, so nobody is called a liar for it. */
+static bool agrees(struct reading *r, const struct reading_peer *peer)
+{
+    struct source *s = r->trusted->set->s;
+    struct ms_arena scratch = MS_ARENA_INIT(s->arena.max);
+    struct state ignored;
+
+    enum ms_err err = read_state(own_of(s), peer, true, &scratch, &ignored, NULL);
+    ms_arena_done(&scratch);
+    return err != MS_ERR_COMMITMENT;
+}
+
+/* ---- the result ---- */
+
+static bool is_member(const struct source *s, size_t i)
+{
+    const struct own *own = own_of(s);
+    return own->final.member[i] && (!contract_of(s)->has_head || own->head.member[i]);
+}
+
+static bool flag_of(const struct source *s, size_t i)
+{
+    const struct own *own = own_of(s);
+    bool final = own->final.flags[i], head = own->head.flags[i];
+
+    if (!contract_of(s)->has_head)
+        return final;
+    return own->shape->flags[i].loosens ? final && head : final || head;
+}
+
+static void hash_candidate(struct ms_buf *text, const struct source_candidate *candidate)
+{
+    (void)ms_buf_add_byte(text, (uint8_t)candidate->kind);
+    (void)ms_buf_add(text, ms_span_of(candidate->value, sizeof(candidate->value)));
+}
+
+/* commitment: all that is approved and how; overlay: what the newest state takes away, zero for nothing. */
+static enum ms_err hash_state(struct source *s, struct source_result *r)
+{
+    const struct own *own = own_of(s);
+    struct ms_buf all = MS_BUF_INIT(64 + SOURCE_CANDIDATES_MAX * 33), gone = all;
+
+    (void)ms_buf_add_str(&all, "measured/mapping/1\n");
+    for (size_t i = 0; i < own->shape->n_flags; i++) {
+        (void)ms_buf_add_byte(&all, own->final.flags[i]);
+        if (flag_of(s, i) != own->final.flags[i])
+            (void)ms_buf_add_byte(&gone, (uint8_t)(0x80 + i));
+    }
+    for (size_t i = 0; i < own->n_candidates; i++) {
+        if (own->final.member[i])
+            hash_candidate(&all, &own->candidates[i]);
+        if (own->final.member[i] && !is_member(s, i))
+            hash_candidate(&gone, &own->candidates[i]);
+    }
+    /* what is approved in the end is part of it too: there is no counter that would move */
+    struct ms_sha256 overlay = gone.len > 0 ? ms_sha256(ms_buf_span(&gone)) : (struct ms_sha256){0};
+    (void)ms_buf_add(&all, ms_span_of(overlay.b, sizeof(overlay.b)));
+    enum ms_err err = ms_buf_err(&all) == MS_OK ? ms_buf_err(&gone) : ms_buf_err(&all);
+    if (err == MS_OK) {
+        r->overlay = overlay;
+        r->commitment = ms_sha256(ms_buf_span(&all));
+    }
+    ms_buf_done(&all);
+    ms_buf_done(&gone);
+    return err;
+}
+
+/* What is approved, as predicates of one release. */
+static enum ms_err add_release(struct source *s, uint32_t version)
+{
+    const struct own *own = own_of(s);
+    struct source_release *release = source_result_add_release(s->result);
+    enum ms_err err = release == NULL ? MS_ERR_MEMORY : MS_OK;
+
+    for (size_t i = 0; err == MS_OK && i < own->n_candidates; i++) {
+        const struct source_candidate *candidate = &own->candidates[i];
+        bool workload = candidate->kind == SOURCE_CANDIDATE_WORKLOAD_ID;
+        struct rec_predicate predicate = {.kind = (enum rec_predicate_kind)candidate->kind,
+                                          .version = workload ? version : 0};
+        if (list_of(own, candidate->kind)->name != NULL || !is_member(s, i))
+            continue;
+        memcpy(predicate.value, candidate->value, sizeof(predicate.value));
+        err = rec_set_add_predicate(release->set, &predicate);
+    }
+    if (release != NULL)
+        release->id = 1;
+    return err;
+}
+
+static json_t *members_json(const struct source *s, const struct list *list)
+{
+    const struct own *own = own_of(s);
+    json_t *out = json_array();
+
+    for (size_t i = 0; i < own->n_candidates; i++)
+        if (own->candidates[i].kind == list->kind && is_member(s, i))
+            (void)json_array_append_new(out, contract_hash_json(own->candidates[i].value));
+    return out;
+}
+
+/* Which source code a workload was built from, as governance says. */
+static json_t *commits_json(const struct source *s)
+{
+    const struct own *own = own_of(s);
+    json_t *out = json_object();
+
+    for (size_t i = 0; i < own->n_candidates; i++) {
+        struct ms_span commit = own->final.commit[i];
+        char id[2 + 2 * ETH_HASH_BYTES + 1] = "0x";
+        if (!is_member(s, i) || commit.len == 0 || commit.len > 256)
+            continue;
+        ms_hex_encode(ms_span_of(own->candidates[i].value, ETH_HASH_BYTES), id + 2);
+        (void)json_object_set_new(out, id, json_stringn((const char *)commit.ptr, commit.len));
+    }
+    return out;
+}
+
+static json_t *governance_json(const struct source *s, uint32_t version)
+{
+    const struct contract *c = contract_of(s);
+    const struct own *own = own_of(s);
+    json_t *out = contract_governance(s);
+
+    if (out == NULL)
+        return NULL;
+    if (c->final.proven) {
+        struct eth_addr owner;
+        memcpy(owner.b, reading_answer(&c->final)->values[0].b + ETH_WORD_BYTES - ETH_ADDR_BYTES,
+               ETH_ADDR_BYTES);
+        (void)json_object_set_new(out, "owner", contract_address_json(&owner));
+    }
+    for (size_t i = 0; i < own->shape->n_flags; i++)
+        (void)json_object_set_new(out, own->shape->flags[i].name, json_boolean(flag_of(s, i)));
+    for (size_t i = 0; i < own->shape->n_lists; i++)
+        if (own->shape->lists[i].name != NULL)
+            (void)json_object_set_new(out, own->shape->lists[i].name,
+                                      members_json(s, &own->shape->lists[i]));
+    if (own->shape == &flashtestations) {
+        (void)json_object_set_new(out, "workload_id_version", json_integer(version));
+        (void)json_object_set_new(out, "commits", commits_json(s));
+    }
+    (void)json_object_set_new(out, "complete", json_false());
+    (void)json_object_set_new(out, "searched",
+                              json_pack("{s:I, s:I}", "from", (json_int_t)own->scan.at.from, "to",
+                                        (json_int_t)own->scan.at.next - 1));
+    return out;
+}
+
+static void add_warnings(struct source *s, uint32_t version)
+{
+    const struct own *own = own_of(s);
+
+    for (size_t i = 0; i < own->n_candidates; i++)
+        if (own->final.member[i] && !is_member(s, i))
+            source_result_warn(s->result, "revoked-at-head",
+                               "an approved value was removed in block %llu, which is not final yet",
+                               (unsigned long long)contract_of(s)->trusted.head.header.number);
+    if (own->scan.why != NULL)
+        source_result_warn(s->result, "incomplete", "%s: there may be approved values not listed",
+                           own->scan.why);
+    if (own->lost > 0)
+        source_result_warn(s->result, "incomplete", "%zu more values than the %u asked about",
+                           own->lost, SOURCE_CANDIDATES_MAX);
+    if (own->shape == &flashtestations && version == 0)
+        source_result_warn(s->result, "workload-id",
+                           "the contract computes workload ids by no formula we know: quotes cannot "
+                           "be checked, ids can");
+}
+
+static bool keep_candidates(struct source *s)
+{
+    const struct own *own = own_of(s);
+    struct source_result *r = s->result;
+
+    r->scan = own->scan.at;
+    r->n_candidates = own->n_candidates;
+    r->candidates = ms_arena_alloc(&r->arena, own->n_candidates + 1, sizeof(*r->candidates));
+    if (r->candidates == NULL)
+        return false;
+    memcpy(r->candidates, own->candidates, own->n_candidates * sizeof(*r->candidates));
+    for (size_t i = 0; i < own->n_candidates; i++)
+        r->candidates[i].approved = own->final.member[i]; /* a removal may be undone by a reorg */
+    return true;
+}
+
+static enum source_state after(struct source *s)
+{
+    uint32_t version = own_of(s)->shape == &flashtestations
+                           ? kind_workload_version(&contract_of(s)->kind)
+                           : 0;
+    struct source_result *r = source_result_begin(s);
+
+    if (r == NULL || add_release(s, version) != MS_OK || !keep_candidates(s) ||
+        hash_state(s, r) != MS_OK)
+        return source_fail(s, MS_ERR_MEMORY, NULL);
+    r->workload_version = version;
+    r->governance = governance_json(s, version);
+    if (r->governance == NULL)
+        return source_fail(s, MS_ERR_MEMORY, NULL);
+    contract_facts(s, r);
+    add_warnings(s, version);
+    return source_finish(s);
+}
+
+static void result(struct source *s, uint32_t peer, const struct rpc_call *call,
+                   const json_t *value)
+{
+    (void)peer;
+    scan_result(s, &own_of(s)->scan, call, value);
+}
+
+static void failed(struct source *s, uint32_t peer, const struct rpc_call *call, enum ms_err err)
+{
+    (void)peer;
+    (void)call;
+    scan_failed(s, &own_of(s)->scan, err);
+}
+
+#define MAPPING_ADAPTER(NAME)                                                                      \
+    {                                                                                              \
+        .name = NAME, .prepare = prepare, .agrees = agrees, .verify = verify, .after = after,      \
+        .result = result, .failed = failed                                                         \
+    }
+
+const struct contract_adapter contract_dstack_app = MAPPING_ADAPTER("dstack-app");
+const struct contract_adapter contract_dstack_kms = MAPPING_ADAPTER("dstack-kms");
+const struct contract_adapter contract_flashtestations = MAPPING_ADAPTER("flashtestations");

@@ -1,0 +1,119 @@
+/* resolver/source/documents.c - documents of releases. */
+#include "resolver/source/documents.h"
+
+#include "base/gzip.h"
+
+#define DOCUMENT_GZIP_RATIO 256u
+
+/* Their warrant is the hash in what was approved, so any https location will do. */
+static bool ask_one(struct source *s, struct documents *d, size_t i)
+{
+    const struct registry_release *release = &d->releases[i];
+    unsigned long long id = release->id;
+    struct ms_diag diag = {0};
+
+    if (release->payload_size > SOURCE_BODY_MAX_BYTES) {
+        (void)source_failf(s, MS_ERR_TOO_LARGE,
+                           "release %llu has no document at hand and one of %u bytes elsewhere", id,
+                           release->payload_size);
+        return false;
+    }
+    struct spec_location *location = ms_arena_alloc(&s->arena, 1, sizeof(*location));
+    enum ms_err err = location == NULL
+                          ? MS_ERR_MEMORY
+                          : spec_location_parse(release->uri, &s->arena, location, &diag);
+    if (err != MS_OK) {
+        (void)source_failf(s, err, "release %llu has no document at hand and its uri: %s", id,
+                           ms_diag_text(&diag, err));
+        return false;
+    }
+    struct source_request request = {.kind = SOURCE_REQUEST_HTTP,
+                                     .location = location,
+                                     .max_bytes = release->payload_size,
+                                     .sha256 = &release->payload_hash};
+    const struct source_request *sent = source_want(s, &request);
+    if (sent == NULL)
+        return false;
+    d->release_of[sent->id] = i + 1;
+    d->out++;
+    return true;
+}
+
+bool documents_ask(struct source *s, struct documents *d)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        d->payloads[i] = d->releases[i].payload;
+        if (d->payloads[i].len == 0 && !d->unneeded[i] && !ask_one(s, d, i))
+            return false;
+    }
+    return true;
+}
+
+bool documents_take(struct source *s, struct documents *d, const struct source_response *response)
+{
+    size_t index = d->release_of[response->id];
+    if (index-- == 0)
+        return false;
+    const struct registry_release *release = &d->releases[index];
+    unsigned long long id = release->id;
+    struct ms_sha256 got = ms_sha256(response->body);
+    enum ms_err err = MS_OK;
+    struct ms_diag diag = {0};
+
+    d->out--;
+    if (response->err != MS_OK)
+        err = ms_diag_set(&diag, response->err, "%s",
+                          ms_diag_text(&response->diag, response->err));
+    else if (response->status != 200)
+        err = ms_diag_set(&diag, MS_ERR_HTTP, "HTTP status %u", response->status);
+    else if (response->body.len != release->payload_size ||
+             !ms_sha256_eq(&got, &release->payload_hash))
+        err = ms_diag_set(&diag, MS_ERR_HASH, "it is not the one that was approved");
+    const char *copy = err == MS_OK ? ms_arena_strdup(&s->arena, response->body) : NULL;
+    if (err == MS_OK && copy == NULL)
+        err = MS_ERR_MEMORY;
+    if (err != MS_OK) {
+        (void)source_failf(s, err, "the document of release %llu: %s", id,
+                           ms_diag_text(&diag, err));
+        return false;
+    }
+    d->payloads[index] = ms_span_of(copy, response->body.len);
+    return true;
+}
+
+/* Payload formats of 3.2: 1 JSON, 2 gzip of it. */
+static enum ms_err read_payload(const struct registry_release *release, struct ms_span payload,
+                                struct rec_set *set, struct ms_diag *diag)
+{
+    struct ms_buf plain = MS_BUF_INIT(REC_DOC_MAX_BYTES);
+    enum ms_err err = MS_OK;
+
+    if (release->payload_format == 2) {
+        err = ms_gunzip(payload, DOCUMENT_GZIP_RATIO, &plain, diag);
+        payload = ms_buf_span(&plain);
+    } else if (release->payload_format != 1) {
+        err = ms_diag_set(diag, MS_ERR_UNSUPPORTED, "payload format %u is not readable yet",
+                          (unsigned)release->payload_format);
+    }
+    if (err == MS_OK)
+        err = rec_parse(payload, REC_MODE_DIALECTS, set, diag);
+    ms_buf_done(&plain);
+    return err;
+}
+
+bool documents_read(struct source *s, const struct documents *d, size_t i, struct rec_set *set)
+{
+    unsigned long long id = d->releases[i].id;
+    struct ms_diag diag = {0};
+
+    enum ms_err err = read_payload(&d->releases[i], d->payloads[i], set, &diag);
+    if (err != MS_OK) {
+        (void)source_failf(s, err, "the document of release %llu: %s", id,
+                           ms_diag_text(&diag, err));
+        return false;
+    }
+    for (size_t w = 0; w < set->n_warnings; w++)
+        source_result_warn(s->result, set->warnings[w].code, "release %llu: %s", id,
+                           set->warnings[w].text);
+    return true;
+}

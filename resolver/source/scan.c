@@ -1,0 +1,168 @@
+/* resolver/source/scan.c - searching logs. */
+#include "resolver/source/scan.h"
+
+#define SCAN_WINDOW 2000 /* blocks, where the whole range at once is refused */
+#define SCAN_ALL UINT64_MAX
+
+enum { SCAN_WHAT_LOGS = CONTRACT_WHAT_OWN, SCAN_WHAT_CODE };
+
+static uint64_t last_block(const struct source *s)
+{
+    return contract_of(s)->trusted.final.header.number;
+}
+
+static void end(struct scan *scan, const char *why)
+{
+    scan->done = true;
+    scan->why = why;
+}
+
+/* ---- asking ---- */
+
+static bool pick_peer(struct source *s, struct scan *scan)
+{
+    const struct rpcset *set = &contract_of(s)->set;
+
+    for (uint32_t p = 0; p < rpcset_n(set); p++) {
+        if (!rpcset_alive(set, p) || scan->peers_done[p])
+            continue;
+        scan->peer = p;
+        return true;
+    }
+    return false;
+}
+
+static bool send(struct source *s, struct scan *scan, const struct rpc_call *call)
+{
+    scan->out = true;
+    scan->answered = false;
+    scan->requests++;
+    return rpcset_send(&contract_of(s)->set, scan->peer, call, 1);
+}
+
+static bool ask_logs(struct source *s, struct scan *scan)
+{
+    uint64_t last = last_block(s), left = last - scan->at.next;
+
+    scan->end = scan->at.window - 1 < left ? scan->at.next + scan->at.window - 1 : last;
+    scan->filter = (struct eth_log_filter){
+        .has_address = true,
+        .address = s->spec->address,
+        .from = {.form = ETH_BLOCK_NUMBER, .number = scan->at.next},
+        .to = {.form = ETH_BLOCK_NUMBER, .number = scan->end},
+        .any = scan->topics,
+        .n_any = scan->n_topics,
+    };
+    struct rpc_call call = {.method = RPC_LOGS, .what = SCAN_WHAT_LOGS, .logs = &scan->filter};
+    return send(s, scan, &call);
+}
+
+static bool ask_code(struct source *s, struct scan *scan)
+{
+    struct rpc_call call = {.method = RPC_CODE,
+                            .what = SCAN_WHAT_CODE,
+                            .to = s->spec->address,
+                            .block = {.form = ETH_BLOCK_NUMBER,
+                                      .number = scan->low + (scan->high - scan->low) / 2}};
+    return send(s, scan, &call);
+}
+
+/* ---- answers ---- */
+
+static void start_seeking(struct source *s, struct scan *scan)
+{
+    scan->seeking = scan->sought = true;
+    scan->low = 0;
+    scan->high = last_block(s);
+}
+
+/* Nothing at the middle, or no answer about it: later. */
+static void sought_at(struct scan *scan, bool has_code)
+{
+    uint64_t middle = scan->low + (scan->high - scan->low) / 2;
+
+    if (has_code)
+        scan->high = middle;
+    else
+        scan->low = middle + 1;
+    if (scan->low < scan->high)
+        return;
+    scan->seeking = false;
+    scan->at.from = scan->at.next = scan->high;
+}
+
+static void take_logs(struct source *s, struct scan *scan, const json_t *result)
+{
+    struct ms_diag diag = {0};
+    struct eth_log *logs = NULL;
+    size_t n = 0;
+
+    enum ms_err err = eth_rpc_result_logs(result, &s->arena, &logs, &n, &diag);
+    if (err != MS_OK) {
+        scan_failed(s, scan, err);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(logs[i].address.b, s->spec->address.b, ETH_ADDR_BYTES) == 0)
+            scan->found(s, &logs[i]);
+    scan->at.next = scan->end + 1;
+}
+
+void scan_result(struct source *s, struct scan *scan, const struct rpc_call *call,
+                 const json_t *result)
+{
+    scan->answered = true;
+    if (call->what == SCAN_WHAT_LOGS) {
+        take_logs(s, scan, result);
+        return;
+    }
+    const char *code = json_string_value(result);
+    sought_at(scan, code != NULL && strlen(code) > 2);
+}
+
+void scan_failed(struct source *s, struct scan *scan, enum ms_err err)
+{
+    bool narrow = err == MS_ERR_RPC || err == MS_ERR_TOO_LARGE || err == MS_ERR_LIMIT;
+
+    scan->answered = true;
+    if (scan->seeking) {
+        sought_at(scan, false);
+    } else if (narrow && scan->at.window > SCAN_WINDOW) {
+        scan->at.window = SCAN_WINDOW;
+        if (scan->at.next == 0 && !scan->sought)
+            start_seeking(s, scan);
+    } else if (narrow && scan->at.window > 1) {
+        scan->at.window /= 2;
+    } else {
+        scan->peers_done[scan->peer] = true;
+    }
+}
+
+/* ---- the steps ---- */
+
+static void begin(struct scan *scan)
+{
+    if (!scan->at.begun)
+        scan->at = (struct source_scan){.begun = true, .window = SCAN_ALL};
+}
+
+enum source_state scan_step(struct source *s, struct scan *scan)
+{
+    begin(scan);
+    if (scan->out && !scan->answered) /* the peer died of it */
+        scan->peers_done[scan->peer] = true;
+    scan->out = false;
+    if (scan->done)
+        return SOURCE_DONE;
+    if (!scan->seeking && scan->at.next > last_block(s))
+        end(scan, NULL);
+    else if (scan->requests >= SCAN_REQUESTS_MAX && !scan->seeking)
+        end(scan, "more blocks are to be searched");
+    else if (!pick_peer(s, scan))
+        end(scan, "no endpoint gives the logs");
+    else if (scan->seeking)
+        return ask_code(s, scan) ? SOURCE_WANTS : SOURCE_FAILED;
+    else
+        return ask_logs(s, scan) ? SOURCE_WANTS : SOURCE_FAILED;
+    return SOURCE_DONE;
+}
