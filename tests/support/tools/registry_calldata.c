@@ -9,34 +9,24 @@
  *   registry_calldata sha256 FILE
  *
  * Exits 0, or 2 with a sentence on stderr. */
-#include "base/buf.h"
 #include "base/digest.h"
 #include "base/hex.h"
-#include "base/json.h"
+#include "tests/support/tools/rigfile.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
 #define WORD 32
-#define FILE_MAX_BYTES ((size_t)4 << 20)
 
 /* bytes4(keccak256(signature)), from the selectors listed with the interface. */
 #define SEL_APPROVE 0xd8630b0bu
 #define SEL_REVOKE 0x1051c899u
 #define SEL_HEARTBEAT 0x9bf6fa57u
 
-static _Noreturn void die(const char *what, const char *text)
-{
-    (void)fprintf(stderr, "registry_calldata: %s: %s\n", what, text);
-    exit(2);
-}
-
 static uint64_t number(const char *text)
 {
     uint64_t value = 0;
     if (!ms_span_u64(ms_span_str(text), &value))
-        die("not a decimal number", text);
+        rig_die("not a decimal number", text);
     return value;
 }
 
@@ -61,7 +51,7 @@ static void add_address(struct ms_buf *out, const char *text)
 
     if (!ms_span_starts(hex, "0x") ||
         ms_hex_decode(ms_span_sub(hex, 2, hex.len), word + 12, 20) != MS_OK)
-        die("not an address", text);
+        rig_die("not an address", text);
     (void)ms_buf_add(out, ms_span_of(word, WORD));
 }
 
@@ -78,52 +68,9 @@ static void add_bytes(struct ms_buf *out, struct ms_span bytes)
     (void)ms_buf_add(out, ms_span_of(zero, padded(bytes.len) - bytes.len));
 }
 
-static void read_file(const char *path, struct ms_buf *out)
-{
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        die("cannot open", path);
-    for (size_t n = 1; n > 0;) {
-        uint8_t *room = ms_buf_room(out, 65536);
-        if (room == NULL)
-            die("too large", path);
-        n = fread(room, 1, 65536, file);
-        out->len += n;
-    }
-    if (ferror(file) != 0)
-        die("cannot read", path);
-    (void)fclose(file);
-}
-
-/* The creation bytecode of a compiler's JSON: "bytecode" as a string, or "bytecode": {"object":
- * ...}. */
-static void add_bytecode(struct ms_buf *out, const char *path)
-{
-    static const struct ms_json_limits limits = {FILE_MAX_BYTES, 64, (size_t)1 << 20, 0};
-    struct ms_buf text = MS_BUF_INIT(FILE_MAX_BYTES + 65536);
-    struct ms_diag diag = {0};
-    json_t *root = NULL;
-
-    read_file(path, &text);
-    if (ms_json_parse(ms_buf_span(&text), &limits, &root, &diag) != MS_OK)
-        die(path, diag.text);
-    const json_t *code = json_object_get(root, "bytecode");
-    if (json_is_object(code))
-        code = json_object_get(code, "object");
-    struct ms_span hex = ms_span_str(json_string_value(code));
-    if (ms_span_starts(hex, "0x"))
-        hex = ms_span_sub(hex, 2, hex.len);
-    uint8_t *room = ms_buf_room(out, hex.len / 2);
-    if (hex.len == 0 || room == NULL || ms_hex_decode(hex, room, hex.len / 2) != MS_OK)
-        die(path, "no hexadecimal member \"bytecode\"");
-    out->len += hex.len / 2;
-    json_decref(root);
-    ms_buf_done(&text);
-}
-
 static void deploy(struct ms_buf *out, char **arg)
 {
-    add_bytecode(out, arg[0]);
+    rig_add_code(out, arg[0], "bytecode");
     add_address(out, arg[1]);
     add_address(out, arg[2]);
     add_u64(out, number(arg[3]));
@@ -132,13 +79,13 @@ static void deploy(struct ms_buf *out, char **arg)
 /* approve(Draft,bytes), both dynamic: two offsets, the draft with its string, the bytes. */
 static void approve(struct ms_buf *out, char **arg)
 {
-    struct ms_buf payload = MS_BUF_INIT(FILE_MAX_BYTES);
+    struct ms_buf payload = MS_BUF_INIT(RIG_FILE_MAX_BYTES);
     struct ms_span uri = ms_span_str(arg[4]);
     bool on_chain = strcmp(arg[6], "chain") == 0;
 
     if (!on_chain && strcmp(arg[6], "off") != 0)
-        die("neither 'chain' nor 'off'", arg[6]);
-    read_file(arg[5], &payload);
+        rig_die("neither 'chain' nor 'off'", arg[6]);
+    rig_read_file(arg[5], &payload);
     struct ms_sha256 hash = ms_sha256(ms_buf_span(&payload));
 
     add_selector(out, SEL_APPROVE);
@@ -169,8 +116,8 @@ static void heartbeat(struct ms_buf *out, char **arg)
 
 static void file_hash(struct ms_buf *out, char **arg)
 {
-    struct ms_buf bytes = MS_BUF_INIT(FILE_MAX_BYTES);
-    read_file(arg[0], &bytes);
+    struct ms_buf bytes = MS_BUF_INIT(RIG_FILE_MAX_BYTES);
+    rig_read_file(arg[0], &bytes);
     struct ms_sha256 hash = ms_sha256(ms_buf_span(&bytes));
     (void)ms_buf_add(out, ms_span_of(hash.b, sizeof(hash.b)));
     ms_buf_done(&bytes);
@@ -187,21 +134,15 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-    struct ms_buf out = MS_BUF_INIT(2 * FILE_MAX_BYTES), text = MS_BUF_INIT(5 * FILE_MAX_BYTES);
+    struct ms_buf out = MS_BUF_INIT(2 * RIG_FILE_MAX_BYTES);
 
     for (size_t i = 0; i < MS_ARRAY_LEN(commands); i++) {
         if (argc - 2 != commands[i].args || strcmp(argv[1], commands[i].name) != 0)
             continue;
         commands[i].make(&out, argv + 2);
-        (void)ms_buf_add_str(&text, "0x");
-        (void)ms_buf_add_hex(&text, ms_buf_span(&out));
-        const char *hex = ms_buf_str(&text);
-        if (ms_buf_err(&out) != MS_OK || hex == NULL)
-            die("result", "out of memory");
-        bool ok = printf("%s\n", hex) > 0 && fflush(stdout) == 0;
+        int status = rig_print_hex(&out);
         ms_buf_done(&out);
-        ms_buf_done(&text);
-        return ok ? 0 : 2;
+        return status;
     }
-    die("usage", "deploy|approve|revoke|heartbeat|sha256 ..., see the head of the source");
+    rig_die("usage", "deploy|approve|revoke|heartbeat|sha256 ..., see the head of the source");
 }
