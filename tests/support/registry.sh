@@ -1,7 +1,7 @@
 # tests/support/registry.sh - a MeasurementRegistry on the test chain; source it after anvil.sh.
 # $RIG_TOOLS is the folder of registry_calldata (build/PRESET/tests).
 #
-#   registry_deploy [MIN_DELAY_S]             sets REGISTRY, its address
+#   registry_deploy [MIN_DELAY_S] [OWNER] [GUARDIAN]   sets REGISTRY, its address
 #   registry_approve VERSION PAYLOAD_FILE     release in force at once, payload on chain, format 1
 #   registry_approve_at VERSION NOT_BEFORE NOT_AFTER FORMAT URI PAYLOAD_FILE chain|off
 #   registry_revoke ID [REASON] [FROM]
@@ -14,7 +14,7 @@ registry_calldata() { "$RIG_TOOLS/registry_calldata" "$@"; }
 
 registry_deploy() {
     local data receipt
-    data=$(registry_calldata deploy "$REGISTRY_ABI" "$ANVIL_OWNER" "$ANVIL_GUARDIAN" "${1:-0}") || return 1
+    data=$(registry_calldata deploy "$REGISTRY_ABI" "${2:-$ANVIL_OWNER}" "${3:-$ANVIL_GUARDIAN}" "${1:-0}") || return 1
     receipt=$(anvil_send "$ANVIL_OWNER" - "$data") || return 1
     [[ $receipt =~ \"contractAddress\":\"(0x[0-9a-fA-F]{40})\" ]] || return 1
     REGISTRY=${BASH_REMATCH[1]}
