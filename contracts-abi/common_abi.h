@@ -1,4 +1,5 @@
-/* contracts-abi/common_abi.h - constants of contracts-abi/common.json: what several contracts share: ERC-165, ownership, ERC-1967 proxies.
+/* contracts-abi/common_abi.h - constants of contracts-abi/common.json.
+ * For what several contracts share: ERC-165, ownership, ERC-1967 proxies.
  * Made by contracts-abi/generate.py; do not edit. X_ALL(X) lists the names of a section. */
 #ifndef MS_CONTRACTS_COMMON_ABI_H
 #define MS_CONTRACTS_COMMON_ABI_H

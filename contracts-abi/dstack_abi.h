@@ -1,4 +1,5 @@
-/* contracts-abi/dstack_abi.h - constants of contracts-abi/dstack.json: DstackApp and DstackKms.
+/* contracts-abi/dstack_abi.h - constants of contracts-abi/dstack.json.
+ * For DstackApp and DstackKms.
  * Made by contracts-abi/generate.py; do not edit. X_ALL(X) lists the names of a section. */
 #ifndef MS_CONTRACTS_DSTACK_ABI_H
 #define MS_CONTRACTS_DSTACK_ABI_H

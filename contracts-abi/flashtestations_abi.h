@@ -1,4 +1,5 @@
-/* contracts-abi/flashtestations_abi.h - constants of contracts-abi/flashtestations.json: BlockBuilderPolicy and FlashtestationRegistry.
+/* contracts-abi/flashtestations_abi.h - constants of contracts-abi/flashtestations.json.
+ * For BlockBuilderPolicy and FlashtestationRegistry.
  * Made by contracts-abi/generate.py; do not edit. X_ALL(X) lists the names of a section. */
 #ifndef MS_CONTRACTS_FLASHTESTATIONS_ABI_H
 #define MS_CONTRACTS_FLASHTESTATIONS_ABI_H

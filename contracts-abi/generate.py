@@ -165,7 +165,8 @@ def render_other(name, contract):
     prefix = name.upper()
     kinds = lambda kind: [e for e in contract["abi"] if e["type"] == kind]
     out = [
-        "/* contracts-abi/%s_abi.h - constants of contracts-abi/%s.json: %s." % (name, name, contract["about"]),
+        "/* contracts-abi/%s_abi.h - constants of contracts-abi/%s.json." % (name, name),
+        " * For %s." % contract["about"],
         " * Made by contracts-abi/generate.py; do not edit. X_ALL(X) lists the names of a section. */",
         "#ifndef MS_CONTRACTS_%s_ABI_H" % prefix,
         "#define MS_CONTRACTS_%s_ABI_H" % prefix,

@@ -1,4 +1,5 @@
-/* contracts-abi/multicall_abi.h - constants of contracts-abi/multicall.json: Multicall3.
+/* contracts-abi/multicall_abi.h - constants of contracts-abi/multicall.json.
+ * For Multicall3.
  * Made by contracts-abi/generate.py; do not edit. X_ALL(X) lists the names of a section. */
 #ifndef MS_CONTRACTS_MULTICALL_ABI_H
 #define MS_CONTRACTS_MULTICALL_ABI_H

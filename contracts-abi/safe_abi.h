@@ -1,4 +1,5 @@
-/* contracts-abi/safe_abi.h - constants of contracts-abi/safe.json: Safe 1.4.1 and its CompatibilityFallbackHandler.
+/* contracts-abi/safe_abi.h - constants of contracts-abi/safe.json.
+ * For Safe 1.4.1 and its CompatibilityFallbackHandler.
  * Made by contracts-abi/generate.py; do not edit. X_ALL(X) lists the names of a section. */
 #ifndef MS_CONTRACTS_SAFE_ABI_H
 #define MS_CONTRACTS_SAFE_ABI_H

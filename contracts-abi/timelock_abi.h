@@ -1,4 +1,5 @@
-/* contracts-abi/timelock_abi.h - constants of contracts-abi/timelock.json: OpenZeppelin TimelockController.
+/* contracts-abi/timelock_abi.h - constants of contracts-abi/timelock.json.
+ * For OpenZeppelin TimelockController.
  * Made by contracts-abi/generate.py; do not edit. X_ALL(X) lists the names of a section. */
 #ifndef MS_CONTRACTS_TIMELOCK_ABI_H
 #define MS_CONTRACTS_TIMELOCK_ABI_H
