@@ -1,6 +1,7 @@
 // tests/support/contracts/compile.mjs - writes a NAME.json for every contract of the Solidity sources beside it.
 // usage: npm install --prefix DIR solc@0.8.37 && NODE_MODULES=DIR node tests/support/contracts/compile.mjs
 // Tests need only the files written: creation code to deploy, and the slots and code hashes to expect.
+import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -17,11 +18,16 @@ const settings = {
   evmVersion: 'cancun',
   metadata: { bytecodeHash: 'none' },
 };
-const names = readdirSync(here).filter((n) => n.endsWith('.sol'));
+const names = readdirSync(here).filter((n) => n.endsWith('.sol')).sort();
+const sources = Object.fromEntries(names.map((n) => [n, { content: readFileSync(join(here, n), 'utf8') }]));
+// tests/lint/test_contracts_test.sh compares this with the sources there are
+const digest = createHash('sha256');
+for (const n of names) digest.update(sources[n].content);
+const sourcesSha256 = digest.digest('hex');
 const wanted = ['evm.bytecode.object', 'evm.deployedBytecode.object', 'storageLayout'];
 const output = JSON.parse(solc.compile(JSON.stringify({
   language: 'Solidity',
-  sources: Object.fromEntries(names.map((n) => [n, { content: readFileSync(join(here, n), 'utf8') }])),
+  sources,
   settings: { ...settings, outputSelection: { '*': { '*': wanted } } },
 })));
 for (const e of output.errors ?? []) console.error(e.formattedMessage);
@@ -38,6 +44,7 @@ for (const source of names) {
       contractName: name,
       compiler: solc.version(),
       settings,
+      sourcesSha256,
       storage: Object.fromEntries(slots),
       bytecode: '0x' + creation,
       deployedBytecode: '0x' + runtime,
