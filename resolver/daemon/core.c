@@ -861,20 +861,6 @@ static bool too_old(const struct core_entry *e, const struct core_request *r, st
     return r->max_age_s > 0 && (now.boot_ms - e->facts.checked_boot_ms - 1) / 1000 >= r->max_age_s;
 }
 
-static bool knows(const struct core_entry *e, const struct source_candidate *candidate)
-{
-    const struct source_result *good = e->good == NULL ? NULL : e->good->result;
-
-    if (good == NULL)
-        return false;
-    if (!good->scan.begun)
-        return true; /* a contract that says everything by itself */
-    for (size_t i = 0; i < good->n_candidates; i++)
-        if (source_candidate_cmp(&good->candidates[i], candidate) == 0)
-            return true;
-    return false;
-}
-
 /* Whether somebody asks about a value that no answer knows of; it will be part of the next attempt.
  */
 static bool note_candidates(struct core_entry *e, const struct core_request *r)
@@ -882,7 +868,7 @@ static bool note_candidates(struct core_entry *e, const struct core_request *r)
     bool news = false;
 
     for (size_t i = 0; i < r->n_candidates; i++) {
-        bool noted = knows(e, &r->candidates[i]);
+        bool noted = e->good != NULL && source_result_knows(e->good->result, &r->candidates[i]);
         news = news || !noted;
         for (size_t k = 0; !noted && k < e->n_asked; k++)
             noted = source_candidate_cmp(&e->asked[k], &r->candidates[i]) == 0;

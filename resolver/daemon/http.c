@@ -200,7 +200,7 @@ static void note_use(struct http_request *r, struct answer *answer, int64_t now_
 static bool knows_candidates(const struct http_request *r, const struct answer *a)
 {
     for (size_t i = 0; i < r->core.n_candidates; i++)
-        if (!http_knows(a, &r->core.candidates[i]))
+        if (!source_result_knows(a->shared->result, &r->core.candidates[i]))
             return false;
     return true;
 }

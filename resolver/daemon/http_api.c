@@ -277,18 +277,6 @@ static bool workload_approved(const struct rec_set *set, const struct workload_i
     return false;
 }
 
-bool http_knows(const struct answer *answer, const struct source_candidate *candidate)
-{
-    const struct source_result *result = answer->shared->result;
-
-    if (!result->scan.begun)
-        return true;
-    for (size_t i = 0; i < result->n_candidates; i++)
-        if (source_candidate_cmp(&result->candidates[i], candidate) == 0)
-            return true;
-    return false;
-}
-
 struct check_outcome {
     bool approved;
     const char *measurement_id; /* "" for a predicate */
@@ -354,7 +342,7 @@ static enum MHD_Result answer_check(struct http_request *r, const struct answer 
         return http_fail(r, a->err, &a->diag);
     struct check_outcome outcome = check_sets(r, a);
     for (size_t i = 0; !outcome.approved && i < r->core.n_candidates; i++)
-        if (!http_knows(a, &r->core.candidates[i]))
+        if (!source_result_knows(a->shared->result, &r->core.candidates[i]))
             return http_fail(r, MS_ERR_UNAVAILABLE, &not_asked);
     if (!outcome.approved) {
         METRIC_INC(checks_refused);

@@ -114,10 +114,6 @@ enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_
 bool http_known_target(struct http_request *r);
 void http_remember_target(const struct http_request *r);
 
-/* Whether the answer tells if this value is approved: everything does but a contract with mappings
- * that was not asked about it. */
-bool http_knows(const struct answer *answer, const struct source_candidate *candidate);
-
 /* http_watch.c */
 enum MHD_Result http_watch(struct http_request *r);
 void http_streams_tick(struct http *http);

@@ -293,6 +293,8 @@ static enum source_state judge_kind(struct source *s)
     if (adapter == NULL)
         return source_fail_negative(s, MS_ERR_KIND, CONTRACT_NO_CODE_S,
                                     "a contract of kind %s approves nothing by itself", name);
+    if (c->adapter != adapter)
+        c->own = NULL; /* of the other one */
     c->adapter = adapter;
     c->guessed = false;
     return prepare(s);

@@ -19,13 +19,14 @@ enum contract_what {
 
 struct contract_adapter {
     const char *name; /* of kind=, and in governance.adapter */
-    /* Called when the blocks are believed, and again whenever everything asked for is answered: WANTS
-     * more; DONE: contract.plan is what to read; FAILED. */
+    /* Called when the blocks are believed, and again whenever everything asked for is answered:
+     * WANTS more; DONE: contract.plan is what to read; FAILED. */
     enum source_state (*prepare)(struct source *s);
     /* As reading.agrees. */
     bool (*agrees)(struct reading *r, const struct reading_peer *peer);
-    /* What a reading's answer says: kept by the adapter when it is MS_OK. MS_ERR_NO_CODE and MS_ERR_KIND
-     * are definite answers; any other error is that provider's, and another one is asked. */
+    /* What a reading's answer says: kept by the adapter when it is MS_OK. MS_ERR_NO_CODE and
+     * MS_ERR_KIND are definite answers; any other error is that provider's, and another one is
+     * asked. */
     enum ms_err (*verify)(struct source *s, const struct reading *r, struct ms_diag *diag);
     /* Both states are verified, and the code is known: the documents, then source_finish. */
     enum source_state (*after)(struct source *s);
@@ -40,9 +41,9 @@ enum contract_phase {
     CONTRACT_BLOCK = 0, /* which blocks are believed (trusted.h) */
     CONTRACT_KIND,      /* what kind of contract it is, unless kind= says so */
     CONTRACT_PREPARE,   /* what to ask it */
-    CONTRACT_DATA,      /* asked at both blocks: finalized state approves, the newest only takes away */
-    CONTRACT_CODE,      /* whose code it is, when its hash alone does not tell */
-    CONTRACT_AFTER,     /* documents */
+    CONTRACT_DATA,  /* asked at both blocks: finalized state approves, the newest only takes away */
+    CONTRACT_CODE,  /* whose code it is, when its hash alone does not tell */
+    CONTRACT_AFTER, /* documents */
 };
 
 struct contract {
@@ -51,9 +52,9 @@ struct contract {
     struct rpcset set;
     struct trusted trusted;
     const struct contract_adapter *adapter;
-    bool guessed; /* nobody said that it is a registry; it is only the likeliest */
+    bool guessed;       /* nobody said that it is a registry; it is only the likeliest */
     int64_t negative_s; /* how long to remember that it is no such thing */
-    void *own;    /* the adapter's state, in the arena */
+    void *own;          /* the adapter's state, in the arena */
     struct reading_plan plan;
     struct reading final, head, kind;
     bool reads_head; /* the newest block is another one and may be asked for */
@@ -71,11 +72,11 @@ void *contract_own(struct source *s, size_t size);
 /* Whether the account proof says that the code is the reference registry's. */
 bool contract_is_reference(const struct reading *r);
 
-/* Facts of the result that do not depend on the kind: level, trust, block, identity, how long it may be
- * used; and warnings. sequence and commitment are the adapter's. */
+/* Facts of the result that do not depend on the kind: level, trust, block, identity, how long it
+ * may be used; and warnings. sequence and commitment are the adapter's. */
 void contract_facts(struct source *s, struct source_result *result);
-/* What the envelope tells of any contract: adapter, chain, address, code, implementation, head. NULL when out
- * of memory. */
+/* What the envelope tells of any contract: adapter, chain, address, code, implementation, head.
+ * NULL when out of memory. */
 json_t *contract_governance(const struct source *s);
 
 /* JSON of an address (null for zero) and of 32 bytes. */

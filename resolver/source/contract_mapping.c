@@ -1,10 +1,12 @@
-/* resolver/source/contract_mapping.c - adapters of contracts that keep what they approve in mappings:
- * dstack's DstackApp and DstackKms, flashtestations' BlockBuilderPolicy (ethereum.md 3.8, 3.9).
+/* resolver/source/contract_mapping.c - adapters of contracts that keep what they approve in
+ * mappings: dstack's DstackApp and DstackKms, flashtestations' BlockBuilderPolicy
+ * (ethereum.md 3.8, 3.9).
  *
- * A mapping cannot be listed by proof; one storage proof answers whether one value is in it. So values to ask
- * about are collected from logs and from whoever asks (candidates), each is asked about at the finalized and at
- * the newest block, and what the storage says has to be what the contract says: a layout other than the one
- * known here then fails instead of being misread. The list is never complete, and the envelope says so. */
+ * A mapping cannot be listed by proof; one storage proof answers whether one value is in it. So
+ * values to ask about are collected from logs and from whoever asks (candidates), each is asked
+ * about at the finalized and at the newest block, and what the storage says has to be what the
+ * contract says: a layout other than the one known here then fails instead of being misread. The
+ * list is never complete, and the envelope says so. */
 #include "base/hex.h"
 #include "contracts-abi/dstack_abi.h"
 #include "contracts-abi/flashtestations_abi.h"
@@ -24,15 +26,17 @@ struct list { /* one mapping from bytes32 */
     const char *name; /* in governance; NULL: its members are predicates of the release */
     uint8_t getter[4];
     uint8_t slot;
-    bool metadata; /* the value is (string, string[]), approved when the string is not empty; else bool */
+    bool metadata; /* the value is (string, string[]), approved when the string is not empty; else
+                      bool */
     struct eth_hash added; /* event; the value is its first indexed one, or its data */
 };
 
-struct flag { /* a bool in a slot of its own or packed; false where the contract has no such getter */
+struct flag { /* a bool in a slot of its own or packed; false where the contract has no such getter
+               */
     const char *name;
     uint8_t getter[4];
     uint8_t slot, byte; /* counted from the low end */
-    bool loosens;       /* true approves more: the newest state may only turn it off; others only on */
+    bool loosens; /* true approves more: the newest state may only turn it off; others only on */
 };
 
 struct shape {
@@ -216,10 +220,11 @@ static enum source_state prepare(struct source *s)
         return SOURCE_FAILED;
     /* these contracts count nothing, so an older state is known only by its block */
     if (s->previous.has_final && final->header.number < s->previous.final_number)
-        return source_failf(s, MS_ERR_ROLLBACK,
-                            "finalized block %llu is older than block %llu, which was believed before",
-                            (unsigned long long)final->header.number,
-                            (unsigned long long)s->previous.final_number);
+        return source_failf(
+            s, MS_ERR_ROLLBACK,
+            "finalized block %llu is older than block %llu, which was believed before",
+            (unsigned long long) final->header.number,
+            (unsigned long long)s->previous.final_number);
     enum source_state state = scan_step(s, &own->scan);
     if (state != SOURCE_DONE)
         return state;
@@ -242,6 +247,7 @@ static bool read_bool(struct ms_span answer, bool *ret)
     return true;
 }
 
+/* Metadata(string commitHash, string[] sourceLocators). */
 static bool read_metadata(struct ms_span answer, struct ms_arena *arena, bool *ret,
                           struct ms_span *ret_commit)
 {
@@ -252,7 +258,7 @@ static bool read_metadata(struct ms_span answer, struct ms_arena *arena, bool *r
                              &type) != MS_OK ||
         eth_abi_decode(type, answer, arena, &value, NULL) != MS_OK)
         return false;
-    *ret_commit = value.items[0].bytes;
+    *ret_commit = value.items[0].items[0].bytes;
     *ret = ret_commit->len > 0;
     return true;
 }
@@ -266,9 +272,8 @@ static enum ms_err differs(struct ms_diag *diag, const char *what)
 }
 
 /* A flag without a getter is one that this version of the contract does not have. */
-static enum ms_err read_flag(size_t i, const struct flag *flag,
-                             const struct reading_peer *peer, bool proven, bool *ret,
-                             struct ms_diag *diag)
+static enum ms_err read_flag(size_t i, const struct flag *flag, const struct reading_peer *peer,
+                             bool proven, bool *ret, struct ms_diag *diag)
 {
 
     *ret = false;
@@ -286,20 +291,20 @@ static enum ms_err read_member(struct own *own, size_t i, const struct reading_p
 {
     size_t call = own->shape->n_flags + i;
     const struct list *list = list_of(own, own->candidates[i].kind);
-    bool ok = !peer->reverted[call] &&
-              (list->metadata
-                   ? read_metadata(peer->calls[call], arena, &out->member[i], &out->commit[i])
-                   : read_bool(peer->calls[call], &out->member[i]));
+    bool ok =
+        !peer->reverted[call] &&
+        (list->metadata ? read_metadata(peer->calls[call], arena, &out->member[i], &out->commit[i])
+                        : read_bool(peer->calls[call], &out->member[i]));
 
     if (!ok)
-        return ms_diag_set(diag, MS_ERR_KIND, "the contract does not say whether a value is approved");
+        return ms_diag_set(diag, MS_ERR_KIND,
+                           "the contract does not say whether a value is approved");
     bool stored = !eth_word_is_zero(&peer->values[1 + call]);
     return proven && stored != out->member[i] ? differs(diag, "an approval") : MS_OK;
 }
 
-static enum ms_err read_state(struct own *own,
-                              const struct reading_peer *peer, bool proven, struct ms_arena *arena,
-                              struct state *out, struct ms_diag *diag)
+static enum ms_err read_state(struct own *own, const struct reading_peer *peer, bool proven,
+                              struct ms_arena *arena, struct state *out, struct ms_diag *diag)
 {
     enum ms_err err = MS_OK;
 
@@ -353,7 +358,8 @@ static void hash_candidate(struct ms_buf *text, const struct source_candidate *c
     (void)ms_buf_add(text, ms_span_of(candidate->value, sizeof(candidate->value)));
 }
 
-/* commitment: all that is approved and how; overlay: what the newest state takes away, zero for nothing. */
+/* commitment: all that is approved and how; overlay: what the newest state takes away, zero for
+ * nothing. */
 static enum ms_err hash_state(struct source *s, struct source_result *r)
 {
     const struct own *own = own_of(s);
@@ -471,9 +477,10 @@ static void add_warnings(struct source *s, uint32_t version)
 
     for (size_t i = 0; i < own->n_candidates; i++)
         if (own->final.member[i] && !is_member(s, i))
-            source_result_warn(s->result, "revoked-at-head",
-                               "an approved value was removed in block %llu, which is not final yet",
-                               (unsigned long long)contract_of(s)->trusted.head.header.number);
+            source_result_warn(
+                s->result, "revoked-at-head",
+                "an approved value was removed in block %llu, which is not final yet",
+                (unsigned long long)contract_of(s)->trusted.head.header.number);
     if (own->scan.why != NULL)
         source_result_warn(s->result, "incomplete", "%s: there may be approved values not listed",
                            own->scan.why);
@@ -481,9 +488,10 @@ static void add_warnings(struct source *s, uint32_t version)
         source_result_warn(s->result, "incomplete", "%zu more values than the %u asked about",
                            own->lost, SOURCE_CANDIDATES_MAX);
     if (own->shape == &flashtestations && version == 0)
-        source_result_warn(s->result, "workload-id",
-                           "the contract computes workload ids by no formula we know: quotes cannot "
-                           "be checked, ids can");
+        source_result_warn(
+            s->result, "workload-id",
+            "the contract computes workload ids by no formula we know: quotes cannot "
+            "be checked, ids can");
 }
 
 static bool keep_candidates(struct source *s)
@@ -492,6 +500,8 @@ static bool keep_candidates(struct source *s)
     struct source_result *r = s->result;
 
     r->scan = own->scan.at;
+    for (size_t i = 0; i < own->shape->n_lists; i++)
+        r->candidate_kinds |= 1u << own->shape->lists[i].kind;
     r->n_candidates = own->n_candidates;
     r->candidates = ms_arena_alloc(&r->arena, own->n_candidates + 1, sizeof(*r->candidates));
     if (r->candidates == NULL)
@@ -504,9 +514,8 @@ static bool keep_candidates(struct source *s)
 
 static enum source_state after(struct source *s)
 {
-    uint32_t version = own_of(s)->shape == &flashtestations
-                           ? kind_workload_version(&contract_of(s)->kind)
-                           : 0;
+    uint32_t version =
+        own_of(s)->shape == &flashtestations ? kind_workload_version(&contract_of(s)->kind) : 0;
     struct source_result *r = source_result_begin(s);
 
     if (r == NULL || add_release(s, version) != MS_OK || !keep_candidates(s) ||
@@ -535,10 +544,10 @@ static void failed(struct source *s, uint32_t peer, const struct rpc_call *call,
     scan_failed(s, &own_of(s)->scan, err);
 }
 
-#define MAPPING_ADAPTER(NAME)                                                                      \
-    {                                                                                              \
-        .name = NAME, .prepare = prepare, .agrees = agrees, .verify = verify, .after = after,      \
-        .result = result, .failed = failed                                                         \
+#define MAPPING_ADAPTER(NAME)                                                                 \
+    {                                                                                         \
+        .name = NAME, .prepare = prepare, .agrees = agrees, .verify = verify, .after = after, \
+        .result = result, .failed = failed                                                    \
     }
 
 const struct contract_adapter contract_dstack_app = MAPPING_ADAPTER("dstack-app");

@@ -62,8 +62,7 @@ bool documents_take(struct source *s, struct documents *d, const struct source_r
 
     d->out--;
     if (response->err != MS_OK)
-        err = ms_diag_set(&diag, response->err, "%s",
-                          ms_diag_text(&response->diag, response->err));
+        err = ms_diag_set(&diag, response->err, "%s", ms_diag_text(&response->diag, response->err));
     else if (response->status != 200)
         err = ms_diag_set(&diag, MS_ERR_HTTP, "HTTP status %u", response->status);
     else if (response->body.len != release->payload_size ||

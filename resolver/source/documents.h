@@ -9,9 +9,9 @@
 
 struct documents {
     size_t n;
-    const struct registry_release *releases; /* `payload` is set where it is at hand */
-    bool unneeded[REGISTRY_RELEASES_MAX];    /* withdrawn, or its time is over */
-    size_t out;                              /* asked for and not answered */
+    const struct registry_release *releases;    /* `payload` is set where it is at hand */
+    bool unneeded[REGISTRY_RELEASES_MAX];       /* withdrawn, or its time is over */
+    size_t out;                                 /* asked for and not answered */
     size_t release_of[SOURCE_REQUESTS_MAX + 1]; /* by request id: index of the release, plus one */
     struct ms_span payloads[REGISTRY_RELEASES_MAX]; /* empty: unneeded and not at hand */
 };
@@ -20,7 +20,8 @@ struct documents {
 bool documents_ask(struct source *s, struct documents *d);
 /* false: no answer to such a request, or the attempt has failed. */
 bool documents_take(struct source *s, struct documents *d, const struct source_response *response);
-/* Read the document of one release; its warnings go to the result. false: the attempt has failed. */
+/* Read the document of one release; its warnings go to the result. false: the attempt has failed.
+ */
 bool documents_read(struct source *s, const struct documents *d, size_t i, struct rec_set *set);
 
 #endif

@@ -56,7 +56,8 @@ static const struct {
 
 /* ---- a made-up guest, to see by which formula its id is computed ---- */
 
-/* Every byte differs from its neighbours, and the bytes that the first formula changes are not zero. */
+/* Every byte differs from its neighbours, and the bytes that the first formula changes are not
+ * zero. */
 static void synthetic(struct workload_input *out)
 {
     uint8_t *bytes = (uint8_t *)out;
@@ -76,8 +77,8 @@ static struct eth_abi_value fixed_value(const uint8_t *bytes, size_t len)
     return value;
 }
 
-/* RegisteredTEE(bool, bytes, TD10ReportBody, bytes, bytes32); of the report only what goes into an id
- * counts. */
+/* RegisteredTEE(bool, bytes, TD10ReportBody, bytes, bytes32); of the report only what goes into an
+ * id counts. */
 static enum ms_err write_registration(struct source *s, struct ms_buf *out)
 {
     static const uint8_t selector[SELECTOR_BYTES] =
@@ -127,8 +128,7 @@ static enum ms_err write_registration(struct source *s, struct ms_buf *out)
 enum ms_err kind_plan(struct source *s, struct reading_plan *ret_plan)
 {
     struct ms_span *calls = ms_arena_alloc(&s->arena, ASK_COUNT, sizeof(*calls));
-    uint8_t *text =
-        ms_arena_alloc(&s->arena, MS_ARRAY_LEN(interfaces) * INTERFACE_CALL_BYTES, 1);
+    uint8_t *text = ms_arena_alloc(&s->arena, MS_ARRAY_LEN(interfaces) * INTERFACE_CALL_BYTES, 1);
     struct ms_buf registration = MS_BUF_INIT(4096);
 
     if (calls == NULL || text == NULL)
@@ -141,8 +141,7 @@ enum ms_err kind_plan(struct source *s, struct reading_plan *ret_plan)
     for (size_t i = 0; i < MS_ARRAY_LEN(getters); i++)
         calls[getters[i].question] = ms_span_of(getters[i].selector, SELECTOR_BYTES);
     enum ms_err err = write_registration(s, &registration);
-    const char *copy =
-        err == MS_OK ? ms_arena_strdup(&s->arena, ms_buf_span(&registration)) : NULL;
+    const char *copy = err == MS_OK ? ms_arena_strdup(&s->arena, ms_buf_span(&registration)) : NULL;
     if (err == MS_OK && copy == NULL)
         err = MS_ERR_MEMORY;
     calls[ASK_WORKLOAD_ID] = ms_span_of(copy, copy == NULL ? 0 : registration.len);
@@ -261,8 +260,9 @@ const char *kind_judge(const struct reading *r, const char *pinned, struct ms_di
     if (found == NULL && pinned != NULL)
         (void)ms_diag_set(diag, MS_ERR_KIND, "the contract does not answer as a %s", pinned);
     else if (found == NULL)
-        (void)ms_diag_set(diag, MS_ERR_KIND,
-                          "the contract is no measurement registry, nor of another kind known here");
+        (void)ms_diag_set(
+            diag, MS_ERR_KIND,
+            "the contract is no measurement registry, nor of another kind known here");
     return found;
 }
 

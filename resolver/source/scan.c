@@ -59,11 +59,11 @@ static bool ask_logs(struct source *s, struct scan *scan)
 
 static bool ask_code(struct source *s, struct scan *scan)
 {
-    struct rpc_call call = {.method = RPC_CODE,
-                            .what = SCAN_WHAT_CODE,
-                            .to = s->spec->address,
-                            .block = {.form = ETH_BLOCK_NUMBER,
-                                      .number = scan->low + (scan->high - scan->low) / 2}};
+    struct rpc_call call = {
+        .method = RPC_CODE,
+        .what = SCAN_WHAT_CODE,
+        .to = s->spec->address,
+        .block = {.form = ETH_BLOCK_NUMBER, .number = scan->low + (scan->high - scan->low) / 2}};
     return send(s, scan, &call);
 }
 

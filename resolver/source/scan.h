@@ -1,7 +1,7 @@
-/* resolver/source/scan.h - candidates out of logs. Whoever leaves out a log hides an approval, whoever
- * invents one names a value that nobody approved: neither adds anything, as each candidate is asked about
- * afterwards. So one provider's word will do, and failing is no failure (ethereum.md 3.8, 3.9).
- * Private to resolver/source/. */
+/* resolver/source/scan.h - candidates out of logs. Whoever leaves out a log hides an approval,
+ * whoever invents one names a value that nobody approved: neither adds anything, as each candidate
+ * is asked about afterwards. So one provider's word will do, and failing is no failure
+ * (ethereum.md 3.8, 3.9). Private to resolver/source/. */
 #ifndef MS_SOURCE_SCAN_H
 #define MS_SOURCE_SCAN_H
 
@@ -14,22 +14,22 @@ struct scan {
     size_t n_topics;
     void (*found)(struct source *s, const struct eth_log *log);
     struct source_scan at;
-    bool done;            /* for this attempt */
-    const char *why;      /* it ended early; NULL: it did not */
-    bool out;             /* a request is */
-    bool answered;        /* it was */
+    bool done;       /* for this attempt */
+    const char *why; /* it ended early; NULL: it did not */
+    bool out;        /* a request is */
+    bool answered;   /* it was */
     bool peers_done[SOURCE_PROVIDERS_MAX];
     uint32_t peer;
     size_t requests;
-    uint64_t end;         /* last block of the request that is out */
-    bool seeking;         /* the block in which the contract appeared, in [low, high] */
+    uint64_t end; /* last block of the request that is out */
+    bool seeking; /* the block in which the contract appeared, in [low, high] */
     bool sought;
     uint64_t low, high;
     struct eth_log_filter filter;
 };
 
-/* WANTS while something is out, DONE when this attempt's part is over. Blocks up to the finalized one are
- * searched. */
+/* WANTS while something is out, DONE when this attempt's part is over. Blocks up to the finalized
+ * one are searched. */
 enum source_state scan_step(struct source *s, struct scan *scan);
 void scan_result(struct source *s, struct scan *scan, const struct rpc_call *call,
                  const json_t *result);

@@ -32,6 +32,17 @@ int source_candidate_cmp(const struct source_candidate *a, const struct source_c
     return memcmp(a->value, b->value, sizeof(a->value));
 }
 
+bool source_result_knows(const struct source_result *result,
+                         const struct source_candidate *candidate)
+{
+    if ((result->candidate_kinds & 1u << candidate->kind) == 0)
+        return true;
+    for (size_t i = 0; i < result->n_candidates; i++)
+        if (source_candidate_cmp(&result->candidates[i], candidate) == 0)
+            return true;
+    return false;
+}
+
 /* ---- failing ---- */
 
 enum source_state source_fail(struct source *s, enum ms_err err, const struct ms_diag *diag)

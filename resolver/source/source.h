@@ -122,6 +122,11 @@ struct source_candidate {
     bool approved; /* in a result */
     uint8_t value[32];
 };
+struct source_result;
+/* Whether a result tells if a value is approved: everything does but a contract with mappings that
+ * was not asked about it. */
+bool source_result_knows(const struct source_result *result,
+                         const struct source_candidate *candidate);
 int source_candidate_cmp(const struct source_candidate *a, const struct source_candidate *b);
 
 /* How far the logs have been searched for candidates; zero: not begun. */
@@ -173,6 +178,7 @@ struct source_result {
     const char *adapter; /* contracts: the kind, "registry"; static storage; or NULL */
     size_t n_candidates; /* contracts with mappings: all that were asked about */
     struct source_candidate *candidates; /* sorted; in the arena */
+    uint32_t candidate_kinds; /* bit 1 << kind: those that it can be asked about at all */
     struct source_scan scan;
     uint32_t
         workload_version; /* the formula of its workload ids (workload.h); 0: unknown, or none */

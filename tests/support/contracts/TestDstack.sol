@@ -60,9 +60,10 @@ abstract contract TestDstackAppBase is TestDstackOwned {
         bytes32 composeHash
     ) external initializer {
         _setOwner(owner_);
-        _upgradesDisabled = disableUpgrades_;
-        requireTcbUpToDate = requireTcb;
-        allowAnyDevice = anyDevice;
+        // Nothing is written that is zero: anvil keeps such slots in the storage trie, where no real chain has them.
+        if (disableUpgrades_) _upgradesDisabled = true;
+        if (requireTcb) requireTcbUpToDate = true;
+        if (anyDevice) allowAnyDevice = true;
         if (device != 0) _setDevice(device, true);
         if (composeHash != 0) _setComposeHash(composeHash, true);
     }
