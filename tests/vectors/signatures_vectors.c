@@ -1,11 +1,14 @@
-/* Signatures: recovery by our rule and by the chain's, EIP-191, ECDSA's corner cases, signed
- * transactions. */
+/* Signatures: recovery by our rule and by the chain's, EIP-191, typed data, ECDSA's corner
+ * cases, signed transactions. */
 #include "base/digest.h"
 #include "eth/rlp.h"
 #include "sig/eip712.h"
 #include "sig/pubkey.h"
 #include "sig/secp.h"
+#include "sig/typed_data.h"
 #include "tests/support/vectors.h"
+
+#include <stdio.h>
 
 #include <secp256k1_recovery.h>
 
@@ -35,7 +38,48 @@ static bool hash_is(const json_t *c, const char *name, const struct eth_hash *go
     return read_hash(c, name, &want) && eth_hash_eq(&want, got);
 }
 
+static bool key_addr(const json_t *c, struct eth_addr *out)
+{
+    secp256k1_context *ctx = secp256k1_context_create(SECP256K1_CONTEXT_NONE);
+    struct ms_buf secret = MS_BUF_INIT(32);
+    uint8_t full[MSIG_PUBKEY_FULL_BYTES];
+    size_t len = sizeof(full);
+    secp256k1_pubkey key;
+
+    bool ok =
+        vec_hex(vec_str(c, "privateKey"), &secret) && secret.len == 32 &&
+        secp256k1_ec_pubkey_create(ctx, &key, secret.ptr) == 1 &&
+        secp256k1_ec_pubkey_serialize(ctx, full, &len, &key, SECP256K1_EC_UNCOMPRESSED) == 1 &&
+        msig_pubkey_addr(ms_span_of(full, len), out) == MS_OK;
+    ms_buf_done(&secret);
+    secp256k1_context_destroy(ctx);
+    return ok;
+}
+
 /* ---- sig_good ---- */
+static bool text_is(const json_t *c, const char *name, struct ms_span got)
+{
+    const char *want = vec_str(c, name);
+    return want != NULL && ms_span_eq_str(got, want);
+}
+
+static bool typed_hash(const json_t *c, struct eth_hash *out)
+{
+    struct ms_arena arena = MS_ARENA_INIT(MSIG_TYPED_ARENA_BYTES);
+    struct msig_typed_data data;
+    struct ms_diag diag = {0};
+
+    bool ok = msig_typed_data_hash(json_object_get(c, "typed_data"), &arena, &data, &diag) == MS_OK;
+    if (!ok)
+        printf("%s\n", diag.text);
+    ok = ok && text_is(c, "encode_type", data.encoded_type) &&
+         hash_is(c, "domain_separator", &data.domain) && hash_is(c, "struct_hash", &data.message);
+    if (ok)
+        *out = data.digest;
+    ms_arena_done(&arena);
+    return ok;
+}
+
 static bool own_hash(const json_t *c, struct eth_hash *out)
 {
     const char *scheme = vec_str(c, "scheme");
@@ -53,10 +97,7 @@ static bool own_hash(const json_t *c, struct eth_hash *out)
                  MS_OK;
         *out = msig_validator_hash(&validator, ms_buf_span(&message));
     } else if (strcmp(scheme, "eip712") == 0) {
-        struct eth_hash domain = {{0}}, message_hash = {{0}};
-        ok =
-            read_hash(c, "domain_separator", &domain) && read_hash(c, "struct_hash", &message_hash);
-        *out = msig_typed_digest(&domain, &message_hash);
+        ok = typed_hash(c, out);
     }
     ms_buf_done(&message);
     return ok;
@@ -224,26 +265,56 @@ static void p1363_case(struct vec_count *count, const json_t *c)
     wycheproof_case(count, c, false, false);
 }
 
-/* ---- signed transactions ---- */
-#define TX_ITEMS_MAX 16
-
-static bool key_addr(const json_t *c, struct eth_addr *out)
+/* ---- typed data ---- */
+/* The file's members have other names, and no EIP712Domain among the types. */
+static json_t *document_of(const json_t *c)
 {
-    secp256k1_context *ctx = secp256k1_context_create(SECP256K1_CONTEXT_NONE);
-    struct ms_buf secret = MS_BUF_INIT(32);
-    uint8_t full[MSIG_PUBKEY_FULL_BYTES];
-    size_t len = sizeof(full);
-    secp256k1_pubkey key;
+    json_t *document = json_object();
 
-    bool ok =
-        vec_hex(vec_str(c, "privateKey"), &secret) && secret.len == 32 &&
-        secp256k1_ec_pubkey_create(ctx, &key, secret.ptr) == 1 &&
-        secp256k1_ec_pubkey_serialize(ctx, full, &len, &key, SECP256K1_EC_UNCOMPRESSED) == 1 &&
-        msig_pubkey_addr(ms_span_of(full, len), out) == MS_OK;
-    ms_buf_done(&secret);
-    secp256k1_context_destroy(ctx);
+    (void)json_object_set(document, "types", json_object_get(c, "types"));
+    (void)json_object_set(document, "domain", json_object_get(c, "domain"));
+    (void)json_object_set(document, "primaryType", json_object_get(c, "primaryType"));
+    (void)json_object_set(document, "message", json_object_get(c, "data"));
+    return document;
+}
+
+/* A row may have a signature, as one text of 65 bytes. */
+static bool key_has_signed(const json_t *c, const struct eth_hash *digest)
+{
+    struct ms_buf sig = MS_BUF_INIT(256);
+    struct eth_addr want, signer;
+    bool ok = json_object_get(c, "signature") == NULL;
+
+    if (!ok)
+        ok = key_addr(c, &want) && vec_hex(vec_str(c, "signature"), &sig) &&
+             msig_recover(digest, ms_buf_span(&sig), &signer, NULL) == MS_OK &&
+             eth_addr_eq(&want, &signer);
+    ms_buf_done(&sig);
     return ok;
 }
+
+static void typed_case(struct vec_count *count, const json_t *c)
+{
+    struct ms_arena arena = MS_ARENA_INIT(MSIG_TYPED_ARENA_BYTES);
+    struct ms_buf text = MS_BUF_INIT(MSIG_TYPED_MAX_BYTES), encoded = MS_BUF_INIT(CASE_MAX_BYTES);
+    json_t *document = document_of(c);
+    struct msig_typed_data data = {0};
+    struct ms_diag diag = {0};
+
+    bool ok = ms_json_dump(document, &text) == MS_OK &&
+              msig_typed_data_parse(ms_buf_span(&text), &arena, &data, &diag) == MS_OK &&
+              hash_is(c, "digest", &data.digest) && key_has_signed(c, &data.digest) &&
+              vec_hex(vec_str(c, "encoded"), &encoded);
+    struct eth_hash message = eth_keccak256(ms_buf_span(&encoded)); /* type hash and words */
+    vec_check(count, ok && eth_hash_eq(&message, &data.message), vec_str(c, "id"), "%s", diag.text);
+    json_decref(document);
+    ms_buf_done(&text);
+    ms_buf_done(&encoded);
+    ms_arena_done(&arena);
+}
+
+/* ---- signed transactions ---- */
+#define TX_ITEMS_MAX 16
 
 /* v is 0 or 1, 27 or 28, or 35 and more with the chain id in it (EIP-155): the parity. */
 static uint8_t parity(const struct eth_word *v)
@@ -309,6 +380,7 @@ int main(void)
     ok &=
         vec_run("signatures", "wycheproof_ecdsa_secp256k1_sha256_bitcoin_test.json", bitcoin_case);
     ok &= vec_run("signatures", "wycheproof_ecdsa_secp256k1_sha256_p1363_test.json", p1363_case);
+    ok &= vec_run("signatures", "ethers_typed_data.json", typed_case);
     ok &= vec_run("signatures", "ethers_transactions.json", transaction_case);
     return ok ? 0 : 1;
 }
