@@ -267,6 +267,45 @@ enum ms_err msig_root_parse(struct ms_span text, struct ms_arena *arena,
     return MS_OK;
 }
 
+static enum ms_err enough(const struct msig_root_doc *doc, const struct msig_signers *signers,
+                          const char *whose, struct ms_diag *diag)
+{
+    struct msig_tally tally;
+
+    enum ms_err err = msig_tally(&doc->digest, &doc->signatures, signers, &tally, diag);
+    if (err != MS_OK)
+        return err;
+    if (msig_met(&tally, signers) != MSIG_MET)
+        return ms_diag_set(diag, MS_ERR_SIGNATURE, "root %llu: %zu of %lu signatures of %s",
+                           (unsigned long long)doc->root.epoch, tally.n_counted,
+                           (unsigned long)signers->threshold, whose);
+    return MS_OK;
+}
+
+static enum ms_err out_of_line(const struct msig_root_doc *doc, const char *what,
+                               struct ms_diag *diag)
+{
+    return ms_diag_set(diag, MS_ERR_SIGNERS, "root %llu: %s", (unsigned long long)doc->root.epoch,
+                       what);
+}
+
+enum ms_err msig_root_follows(const struct msig_root_doc *doc, const struct msig_root *before,
+                              struct ms_diag *diag)
+{
+    struct eth_hash previous = {{0}};
+
+    if (before->epoch > 0)
+        previous = msig_root_hash(before);
+    if (!ms_span_eq(doc->root.app, before->app))
+        return out_of_line(doc, "it is of another app", diag);
+    if (before->epoch == UINT64_MAX || doc->root.epoch != before->epoch + 1)
+        return out_of_line(doc, "its epoch does not follow", diag);
+    if (!eth_hash_eq(&doc->root.previous, &previous))
+        return out_of_line(doc, "its previous is not the root before", diag);
+    enum ms_err err = enough(doc, &before->signers, "the signers before", diag);
+    return err != MS_OK ? err : enough(doc, &doc->root.signers, "its own signers", diag);
+}
+
 /* ---- freshness ---- */
 static enum ms_err read_freshness(const json_t *object, struct ms_arena *arena,
                                   struct msig_freshness *out, struct ms_diag *diag)

@@ -53,10 +53,17 @@ MS_MUST_USE enum ms_err msig_set_parse(struct ms_span text, struct ms_arena *are
 
 /* {"type":"measured-root/1","root":{..},"signatures":[..]}, at most 64 KiB. As above, and
  * MS_ERR_SIGNERS: a threshold that its list cannot meet or that is zero, an address twice, epoch 0
- * (that is the URL's own list). The caller compares epoch and previous, and tallies twice: with the
- * list of the root before, and with this one's own. */
+ * (that is the specifier's own list). */
 MS_MUST_USE enum ms_err msig_root_parse(struct ms_span text, struct ms_arena *arena,
                                         struct msig_root_doc *ret_doc, struct ms_diag *diag);
+
+/* Whether the document is the root that follows `before`: the same app, its epoch plus one, its
+ * hash as `previous`, and signed by the threshold of both lists. The list of a specifier stands for
+ * a root of epoch 0, with zero as its hash. Expiry is not looked at: only the last root's counts.
+ * MS_ERR_SIGNERS another app, epoch or previous; MS_ERR_SIGNATURE as msig_tally, or too few: a
+ * contract's signature is not counted here. */
+MS_MUST_USE enum ms_err msig_root_follows(const struct msig_root_doc *doc,
+                                          const struct msig_root *before, struct ms_diag *diag);
 
 /* {"type":"measured-freshness/1","freshness":{..},"signatures":[..]} */
 MS_MUST_USE enum ms_err msig_freshness_parse(struct ms_span text, struct ms_arena *arena,

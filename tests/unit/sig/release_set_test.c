@@ -441,6 +441,96 @@ static void test_contract_signers(void **state)
     assert_int_equal(count(&b), MS_ERR_SIGNATURE);
 }
 
+/* ---- roots ---- */
+static struct msig_signers list_of(uint32_t threshold, const uint8_t *fills, size_t n)
+{
+    struct msig_signers list = {.threshold = threshold, .n = n};
+    for (size_t i = 0; i < n; i++)
+        list.addrs[i] = sign_addr(fills[i]);
+    return list;
+}
+
+struct succession {
+    struct msig_root before;
+    struct msig_root_doc doc;
+    uint8_t bytes[4][65];
+};
+
+/* Two of a1, b2, c3 hand over to two of c3, d4; signed by the keys named. */
+static void hand_over(struct succession *s, const uint8_t *by, size_t n)
+{
+    static const uint8_t after[] = {0xc3, 0xd4};
+
+    *s = (struct succession){.before = {.app = ms_span_str("app"), .epoch = 4}};
+    s->before.signers = list_of(2, keys, SIGNERS);
+    s->doc.root = (struct msig_root){.app = ms_span_str("app"),
+                                     .epoch = 5,
+                                     .signers = list_of(2, after, MS_ARRAY_LEN(after)),
+                                     .previous = msig_root_hash(&s->before)};
+    s->doc.digest = msig_root_digest(&s->doc.root);
+    s->doc.signatures.n = n;
+    for (size_t i = 0; i < n; i++) {
+        sign_digest(by[i], &s->doc.digest, s->bytes[i]);
+        s->doc.signatures.items[i] = (struct msig_signature){MSIG_SCHEME_EIP712, sign_addr(by[i]),
+                                                             ms_span_of(s->bytes[i], 65)};
+    }
+}
+
+static enum ms_err follows(const struct succession *s, const char *want_text)
+{
+    struct ms_diag diag = {0};
+    enum ms_err err = msig_root_follows(&s->doc, &s->before, &diag);
+    if (want_text != NULL && strstr(diag.text, want_text) == NULL)
+        fail_msg("%s: got %s", want_text, diag.text);
+    return err;
+}
+
+static void test_roots_follow(void **state)
+{
+    (void)state;
+    static const uint8_t both[] = {0xa1, 0xc3, 0xd4}, old[] = {0xa1, 0xc3}, new[] = {0xc3, 0xd4};
+    struct succession s;
+
+    hand_over(&s, both, MS_ARRAY_LEN(both));
+    assert_int_equal(follows(&s, NULL), MS_OK);
+    hand_over(&s, old, MS_ARRAY_LEN(old));
+    assert_int_equal(follows(&s, "1 of 2 signatures of its own signers"), MS_ERR_SIGNATURE);
+    hand_over(&s, new, MS_ARRAY_LEN(new)); /* a takeover */
+    assert_int_equal(follows(&s, "1 of 2 signatures of the signers before"), MS_ERR_SIGNATURE);
+
+    hand_over(&s, both, MS_ARRAY_LEN(both));
+    s.before.epoch = 3;
+    assert_int_equal(follows(&s, "epoch"), MS_ERR_SIGNERS);
+    s.before.epoch = UINT64_MAX; /* the last there can be */
+    s.doc.root.epoch = 0;
+    assert_int_equal(follows(&s, "epoch"), MS_ERR_SIGNERS);
+    hand_over(&s, both, MS_ARRAY_LEN(both));
+    s.before.valid_until_s++; /* another root of the same epoch */
+    assert_int_equal(follows(&s, "previous"), MS_ERR_SIGNERS);
+    hand_over(&s, both, MS_ARRAY_LEN(both));
+    s.before.app = ms_span_str("other");
+    assert_int_equal(follows(&s, "app"), MS_ERR_SIGNERS);
+}
+
+/* The list of a specifier: epoch 0, nothing before the first root. */
+static void test_first_root(void **state)
+{
+    (void)state;
+    struct msig_root url = {.app = ms_span_str("app"), .signers = list_of(1, keys, 1)};
+    struct msig_root_doc doc = {.root = {.app = ms_span_str("app"), .epoch = 1}};
+    uint8_t sig[65];
+
+    doc.root.signers = list_of(1, keys, 1);
+    doc.digest = msig_root_digest(&doc.root);
+    sign_digest(keys[0], &doc.digest, sig);
+    doc.signatures.n = 1;
+    doc.signatures.items[0] =
+        (struct msig_signature){MSIG_SCHEME_EIP712, sign_addr(keys[0]), ms_span_of(sig, 65)};
+    assert_int_equal(msig_root_follows(&doc, &url, NULL), MS_OK);
+    doc.root.previous.b[0] = 1;
+    assert_int_equal(msig_root_follows(&doc, &url, NULL), MS_ERR_SIGNERS);
+}
+
 /* ---- time and order ---- */
 static void test_time(void **state)
 {
@@ -561,6 +651,8 @@ int main(void)
         cmocka_unit_test(test_refused_whole),
         cmocka_unit_test(test_strangers),
         cmocka_unit_test(test_contract_signers),
+        cmocka_unit_test(test_roots_follow),
+        cmocka_unit_test(test_first_root),
         cmocka_unit_test(test_time),
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_freshness_and_revocations),
