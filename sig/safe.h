@@ -75,14 +75,13 @@ struct msig_safe_part {
 };
 
 struct msig_safe_check {
-    /* in */
     struct eth_hash hash; /* what was signed: msig_safe_message, or a transaction's hash */
     struct ms_span blob;  /* borrowed */
     uint64_t threshold;   /* of the Safe */
     const struct eth_addr *owners;
     size_t n_owners;
     /* The caller proves of every part's owner, from the Safe's storage, that it is one; `owners` is
-     * not looked at. Then the best verdict is NEEDS_CHAIN. */
+     * not looked at. Then the best verdict on a blob is NEEDS_CHAIN. */
     bool owners_unknown;
     /* Refuse a high s, as everywhere off chain. The contract takes it, so without this the verdict
      * is the contract's; with it nobody can make a second blob out of a published one. */
@@ -90,8 +89,9 @@ struct msig_safe_check {
     /* An empty blob asks whether the message was signed on chain (signedMessages), as
      * isValidSignature of the fallback handler does; checkSignatures itself says GS020. */
     bool message;
-    enum msig_safe_answer signed_message; /* for that; */
-    const enum msig_safe_answer *answers; /* and for the parts: NULL, or `threshold` of them */
+    enum msig_safe_answer signed_message; /* the answer to that */
+    /* what the chain answered for each part: NULL for nothing yet, else `threshold` of them */
+    const enum msig_safe_answer *answers;
 };
 
 struct msig_safe_result {

@@ -32,11 +32,12 @@ static struct ms_span string_of(const json_t *value)
     return ms_span_of(json_string_value(value), json_string_length(value));
 }
 
-/* `what` is a name out of the document: its bytes are escaped by the diag. */
+/* `what` is a name out of the document: cut here, and its bytes are escaped by the diag. */
 static enum ms_err fault(const struct ctx *ctx, enum ms_err err, struct ms_span what,
                          const char *why)
 {
-    return ms_diag_set(ctx->diag, err, "typed data: %.*s: %s", (int)(what.len & 0xff),
+    size_t shown = what.len < NAME_MAX_BYTES ? what.len : NAME_MAX_BYTES;
+    return ms_diag_set(ctx->diag, err, "typed data: %.*s: %s", (int)shown,
                        what.len == 0 ? "" : (const char *)what.ptr, why);
 }
 
