@@ -754,6 +754,8 @@ static void start_flight(struct core *core, struct core_entry *e)
     bool lapsed =
         f->previous.floor_sequence < e->facts.floor_sequence; /* nothing is held against it */
     f->previous.has_final = e->has_final && !lapsed && e->id.level != SPEC_LEVEL_L0;
+    f->previous.has_set = e->good != NULL && e->good->result->has_sequence && !lapsed && !f->accept;
+    memcpy(f->previous.set_hash.b, e->facts.commitment.b, ETH_HASH_BYTES);
     f->previous.final_number = e->final_number;
     f->previous.final_hash = e->final_hash;
     if (e->good != NULL) {

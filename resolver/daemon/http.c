@@ -29,7 +29,7 @@ unsigned http_status_of(enum ms_err err)
         err == MS_ERR_CONNECT || err == MS_ERR_RESOLVE || err == MS_ERR_TLS ||
         err == MS_ERR_REDIRECT || err == MS_ERR_HASH || err == MS_ERR_RPC ||
         err == MS_ERR_RPC_SHAPE || err == MS_ERR_PROOF || err == MS_ERR_HEADER ||
-        err == MS_ERR_COMMITMENT || err == MS_ERR_REVERT ||
+        err == MS_ERR_COMMITMENT || err == MS_ERR_REVERT || err == MS_ERR_SIGNATURE ||
         (err >= MS_ERR_HEX && err <= MS_ERR_EXPANSION))
         return MHD_HTTP_BAD_GATEWAY;
     return MHD_HTTP_SERVICE_UNAVAILABLE;

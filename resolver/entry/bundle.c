@@ -201,6 +201,8 @@ static json_t *previous_json(const struct source_previous *previous)
                                   json_pack("{s:I, s:o}", "number",
                                             (json_int_t)previous->final_number, "hash",
                                             hex_string(eth_hash_span(&previous->final_hash))));
+    if (out != NULL && previous->has_set)
+        (void)json_object_set_new(out, "set", hex_string(eth_hash_span(&previous->set_hash)));
     if (out != NULL && previous->n_candidates > 0)
         (void)json_object_set_new(out, "candidates", candidates_json(previous));
     if (out != NULL && previous->scan.begun)
@@ -338,6 +340,9 @@ static bool read_previous(const json_t *json, struct ms_arena *arena,
         !json_bytes(json_object_get(json, "last-modified"), arena, &previous.last_modified))
         return false;
     if (final != NULL && !read_hash(final, "hash", &previous.final_hash))
+        return false;
+    previous.has_set = json_object_get(json, "set") != NULL;
+    if (previous.has_set && !read_hash(json, "set", &previous.set_hash))
         return false;
     if (!read_candidates(json_object_get(json, "candidates"), &previous) ||
         !read_scan(json_object_get(json, "scan"), &previous.scan))

@@ -439,16 +439,20 @@ static void add_warnings(struct source *s, struct source_result *result)
 }
 
 /* What is behind the address: hash of its code and, behind a proxy, the implementation (T4). */
-static void set_identity(struct source_result *r, const struct contract *c)
+static void set_identity(const struct source *s, struct source_result *r)
 {
+    const struct contract *c = contract_of(s);
     const struct reading_peer *answer = reading_answer(&c->final);
-    struct ms_span parts[2] = {eth_hash_span(&answer->account.code_hash),
-                               eth_word_span(&answer->implementation)};
+    struct eth_word runs = {0};
+    struct ms_span parts[3] = {eth_hash_span(&answer->account.code_hash),
+                               eth_word_span(&answer->implementation), eth_word_span(&runs)};
 
     if (!c->final.proven)
         return;
+    if (c->adapter->runs != NULL)
+        runs = c->adapter->runs(s);
     r->has_identity = true;
-    r->identity = ms_sha256_parts(parts, MS_ARRAY_LEN(parts));
+    r->identity = ms_sha256_parts(parts, c->adapter->runs != NULL ? 3 : 2);
 }
 
 static enum source_trust trust_of(const struct contract *c)
@@ -483,7 +487,7 @@ void contract_facts(struct source *s, struct source_result *r)
                                        .swr_s = CONTRACT_FRESH_S,
                                        .sie_s = CONTRACT_SIE_S,
                                        .ceiling_s = s->policy.max_evidence_age_s};
-    set_identity(r, c);
+    set_identity(s, r);
     add_warnings(s, r);
 }
 
@@ -512,6 +516,13 @@ static enum source_state advance(struct source *s)
     return SOURCE_FAILED;
 }
 
+enum source_state contract_continue(struct source *s)
+{
+    if (s->err != MS_OK)
+        return SOURCE_FAILED;
+    return contract_of(s)->set.out > 0 ? SOURCE_WANTS : advance(s);
+}
+
 static enum source_state take_document(struct source *s, const struct source_response *response)
 {
     const struct contract *c = contract_of(s);
@@ -528,9 +539,7 @@ static enum source_state contract_step(struct source *s, const struct source_res
         return trusted_ask(&c->trusted);
     if (!rpcset_take(&c->set, response))
         return take_document(s, response);
-    if (s->err != MS_OK)
-        return SOURCE_FAILED;
-    return c->set.out > 0 ? SOURCE_WANTS : advance(s);
+    return contract_continue(s);
 }
 
 /* What kind= says; without it a registry is tried first. */
@@ -538,6 +547,10 @@ static enum ms_err choose_adapter(struct source *s, struct contract *c, struct m
 {
     c->guessed = s->spec->adapter == NULL;
     c->adapter = c->guessed ? &contract_registry : kind_adapter(ms_span_str(s->spec->adapter));
+    if (s->spec->at.url != NULL && c->adapter != &contract_safe)
+        return ms_diag_set(
+            diag, MS_ERR_UNSUPPORTED,
+            "at= has a meaning for contracts of kind=safe only, so the specifier is not resolved");
     if (c->adapter != NULL)
         return MS_OK;
     return ms_diag_set(diag, MS_ERR_UNSUPPORTED, "contracts of kind=%s are not yet resolvable",

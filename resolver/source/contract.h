@@ -35,6 +35,9 @@ struct contract_adapter {
                    const json_t *result);
     void (*failed)(struct source *s, uint32_t peer, const struct rpc_call *call, enum ms_err err);
     enum source_state (*document)(struct source *s, const struct source_response *response);
+    /* What the contract runs besides its own code and EIP-1967's, of the proven finalized state;
+     * NULL: nothing. */
+    struct eth_word (*runs)(const struct source *s);
 };
 
 enum contract_phase {
@@ -66,6 +69,9 @@ static inline struct contract *contract_of(const struct source *s)
     return s->kind_state;
 }
 
+/* When a document that prepare asked for has come: go on, unless providers are still to answer. */
+enum source_state contract_continue(struct source *s);
+
 /* Zeroed, as contract.own, once. NULL after source_fail. */
 void *contract_own(struct source *s, size_t size);
 
@@ -85,6 +91,7 @@ json_t *contract_hash_json(const uint8_t *bytes);
 
 extern const struct contract_adapter contract_registry; /* contract_registry.c */
 extern const struct contract_adapter contract_dstack_app, contract_dstack_kms,
-    contract_flashtestations; /* contract_mapping.c */
+    contract_flashtestations;                       /* contract_mapping.c */
+extern const struct contract_adapter contract_safe; /* contract_safe.c */
 
 #endif

@@ -126,12 +126,6 @@ static bool head_keeps(const struct source *s, const struct registry_release *re
     return false;
 }
 
-static int64_t clamp_time(uint64_t unix_s)
-{
-    const int64_t far = INT64_MAX / 8; /* within what the database takes; "no end" means as much */
-    return unix_s > (uint64_t)far ? far : (int64_t)unix_s;
-}
-
 static enum source_state add_release(struct source *s, size_t i)
 {
     struct own *own = own_of(s);
@@ -152,8 +146,8 @@ static enum source_state add_release(struct source *s, size_t i)
     (void)snprintf(version, sizeof(version), "%llu", (unsigned long long)release->version);
     out->id = release->id;
     out->version = ms_arena_strdup(&s->result->arena, ms_span_str(version));
-    out->not_before_s = clamp_time(release->not_before_s);
-    out->not_after_s = clamp_time(not_after_s);
+    out->not_before_s = source_clamp_time(release->not_before_s);
+    out->not_after_s = source_clamp_time(not_after_s);
     if (out->version == NULL)
         return source_fail(s, MS_ERR_MEMORY, NULL);
     /* without a document its time is over: listed, never in force */
@@ -222,7 +216,7 @@ static enum source_state finish(struct source *s)
     memcpy(r->commitment.b, commitment.b, MS_SHA256_BYTES);
     r->has_sequence = true;
     r->sequence = own->snapshot.state.sequence;
-    r->valid_until_s = clamp_time(own->snapshot.state.valid_until_s);
+    r->valid_until_s = source_clamp_time(own->snapshot.state.valid_until_s);
     r->governance = governance_json(s);
     if (r->governance == NULL || hash_overlay(s, &r->overlay) != MS_OK)
         return source_fail(s, MS_ERR_MEMORY, NULL);

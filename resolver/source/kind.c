@@ -283,10 +283,8 @@ uint32_t kind_workload_version(const struct reading *r)
 const struct contract_adapter *kind_adapter(struct ms_span name)
 {
     static const struct contract_adapter *const all[] = {
-        &contract_registry,
-        &contract_dstack_app,
-        &contract_dstack_kms,
-        &contract_flashtestations,
+        &contract_registry,        &contract_dstack_app, &contract_dstack_kms,
+        &contract_flashtestations, &contract_safe,
     };
 
     for (size_t i = 0; i < MS_ARRAY_LEN(all); i++)

@@ -49,6 +49,9 @@ struct source_release *source_result_add_release(struct source_result *result);
 /* Fill set_hash from the releases and finish: returns SOURCE_DONE, or SOURCE_FAILED. */
 enum source_state source_finish(struct source *s);
 
+/* Unix time of governance, which may name any. */
+int64_t source_clamp_time(uint64_t unix_s);
+
 /* Read `body` as a measurement document into a new release (id 1). On error the attempt has failed.
  */
 bool source_read_document(struct source *s, struct ms_span body, enum rec_mode mode);

@@ -163,6 +163,12 @@ void source_result_warn(struct source_result *result, const char *code, const ch
         result->warnings[result->n_warnings++] = (struct rec_warning){code_copy, copy};
 }
 
+int64_t source_clamp_time(uint64_t unix_s)
+{
+    const int64_t far = INT64_MAX / 8; /* within what the database takes; "no end" means as much */
+    return unix_s > (uint64_t)far ? far : (int64_t)unix_s;
+}
+
 static void add_u64(struct ms_buf *buf, uint64_t value)
 {
     for (int shift = 56; shift >= 0; shift -= 8)
@@ -251,10 +257,9 @@ static enum ms_err check_options(const struct spec *spec, struct ms_diag *diag)
         enum spec_kind kind;
         const char *name; /* part of the identity, and obeyed */
     } obeyed[] = {
-        {SPEC_CONTRACT, "kind"},
-        {SPEC_CONTRACT, "code"},
-        {SPEC_LOCATION, "sha256"},
-        {SPEC_SHA256, "at"},
+        {SPEC_CONTRACT, "kind"},   {SPEC_CONTRACT, "code"},
+        {SPEC_CONTRACT, "at"}, /* and further judged there */
+        {SPEC_LOCATION, "sha256"}, {SPEC_SHA256, "at"},
     };
     /* about the query, and app: a name that signers sign for, nothing without keys= */
     static const char *const always[] = {"level", "max-age", "seq", "tag", "from", "app"};

@@ -205,6 +205,8 @@ struct source_previous { /* what is known from the last good answer; zero when n
     bool has_final; /* contracts: the last finalized block believed must still be in the chain */
     uint64_t final_number;
     struct eth_hash final_hash;
+    bool has_set; /* sources whose sets name the one before: the last commitment verified */
+    struct eth_hash set_hash;
     size_t n_candidates; /* contracts with mappings: what to ask about */
     struct source_candidate candidates[SOURCE_CANDIDATES_MAX];
     struct source_scan scan;
