@@ -7,6 +7,7 @@
 #include "base/hex.h"
 #include "contracts-abi/registry_abi.h"
 #include "resolver/source/kind.h"
+#include "resolver/source/owner.h"
 
 #define CONTRACT_WARN_AGE_S 1800 /* finality this old is worth a warning (T2) */
 #define CONTRACT_FRESH_S 120     /* F and W, ethereum.md 6.2 */
@@ -45,7 +46,7 @@ static void on_result(struct rpcset *set, uint32_t peer, const struct rpc_call *
         trusted_result(&c->trusted, peer, call, result);
     else if (r != NULL)
         reading_result(r, peer, call, result);
-    else
+    else if (c->owner == NULL || !owner_result(set->s, c->owner, peer, call, result))
         c->adapter->result(set->s, peer, call, result);
 }
 
@@ -59,6 +60,8 @@ static bool on_failed(struct rpcset *set, uint32_t peer, const struct rpc_call *
         return false;
     if (r != NULL)
         return reading_failed(r, peer, call, err, diag);
+    if (c->owner != NULL && owner_failed(set->s, c->owner, peer, call, err, diag))
+        return true;
     c->adapter->failed(set->s, peer, call, err);
     return true;
 }
@@ -326,10 +329,30 @@ static enum source_state check_code_pin(struct source *s)
     return SOURCE_DONE;
 }
 
+static enum source_state judge_owner(struct source *s)
+{
+    struct contract *c = contract_of(s);
+    struct eth_addr owner = c->adapter->owner(s);
+    enum source_state state = owner_step(s, c->owner, &owner);
+
+    if (state != SOURCE_DONE)
+        return state;
+    c->phase = CONTRACT_AFTER;
+    return c->adapter->after(s);
+}
+
 static enum source_state start_after(struct source *s)
 {
-    contract_of(s)->phase = CONTRACT_AFTER;
-    return contract_of(s)->adapter->after(s);
+    struct contract *c = contract_of(s);
+    struct eth_addr owner = {{0}};
+
+    if (c->adapter->owner != NULL)
+        owner = c->adapter->owner(s);
+    c->phase = eth_addr_is_zero(&owner) ? CONTRACT_AFTER : CONTRACT_OWNER;
+    if (c->phase == CONTRACT_AFTER)
+        return c->adapter->after(s);
+    c->owner = ms_arena_alloc(&s->arena, 1, sizeof(*c->owner));
+    return c->owner == NULL ? source_fail(s, MS_ERR_MEMORY, NULL) : judge_owner(s);
 }
 
 static enum source_state after_data(struct source *s)
@@ -414,6 +437,8 @@ json_t *contract_governance(const struct source *s)
     }
     if (c->has_head)
         (void)json_object_set_new(out, "head", block_json(&c->trusted.head.header));
+    if (c->owner != NULL && c->owner->description != NULL)
+        (void)json_object_update(out, c->owner->description);
     return out;
 }
 
@@ -510,6 +535,8 @@ static enum source_state advance(struct source *s)
         return judge_data(s);
     case CONTRACT_CODE:
         return judge_code(s);
+    case CONTRACT_OWNER:
+        return judge_owner(s);
     case CONTRACT_AFTER:
         return c->adapter->after(s);
     }

@@ -14,7 +14,10 @@ enum contract_what {
     CONTRACT_WHAT_FINAL = TRUSTED_WHAT_END,
     CONTRACT_WHAT_HEAD = CONTRACT_WHAT_FINAL + READING_PARTS,
     CONTRACT_WHAT_KIND = CONTRACT_WHAT_HEAD + READING_PARTS,
-    CONTRACT_WHAT_OWN = CONTRACT_WHAT_KIND + READING_PARTS,
+    CONTRACT_WHAT_OWNER = CONTRACT_WHAT_KIND + READING_PARTS,
+    CONTRACT_WHAT_OWNER_TIMES = CONTRACT_WHAT_OWNER + READING_PARTS,
+    CONTRACT_WHAT_OWNER_LOGS = CONTRACT_WHAT_OWNER_TIMES + READING_PARTS,
+    CONTRACT_WHAT_OWN,
 };
 
 struct contract_adapter {
@@ -38,6 +41,8 @@ struct contract_adapter {
     /* What the contract runs besides its own code and EIP-1967's, of the proven finalized state;
      * NULL: nothing. */
     struct eth_word (*runs)(const struct source *s);
+    /* Who owns it, zero for nobody or unknown; NULL: it has no owner. */
+    struct eth_addr (*owner)(const struct source *s);
 };
 
 enum contract_phase {
@@ -46,9 +51,11 @@ enum contract_phase {
     CONTRACT_PREPARE,   /* what to ask it */
     CONTRACT_DATA,  /* asked at both blocks: finalized state approves, the newest only takes away */
     CONTRACT_CODE,  /* whose code it is, when its hash alone does not tell */
+    CONTRACT_OWNER, /* who owns it, for the envelope */
     CONTRACT_AFTER, /* documents */
 };
 
+struct owner;
 struct contract {
     enum contract_phase phase;
     enum spec_level level;
@@ -60,8 +67,9 @@ struct contract {
     void *own;          /* the adapter's state, in the arena */
     struct reading_plan plan;
     struct reading final, head, kind;
-    bool reads_head; /* the newest block is another one and may be asked for */
-    bool has_head;   /* and what it says is verified */
+    bool reads_head;     /* the newest block is another one and may be asked for */
+    bool has_head;       /* and what it says is verified */
+    struct owner *owner; /* in the arena; NULL: not asked about */
 };
 
 static inline struct contract *contract_of(const struct source *s)

@@ -440,6 +440,17 @@ static json_t *commits_json(const struct source *s)
     return out;
 }
 
+static struct eth_addr owner(const struct source *s)
+{
+    const struct reading *final = &contract_of(s)->final;
+    struct eth_addr out = {{0}};
+
+    if (final->proven)
+        memcpy(out.b, reading_answer(final)->values[0].b + ETH_WORD_BYTES - ETH_ADDR_BYTES,
+               ETH_ADDR_BYTES);
+    return out;
+}
+
 static json_t *governance_json(const struct source *s, uint32_t version)
 {
     const struct contract *c = contract_of(s);
@@ -449,10 +460,8 @@ static json_t *governance_json(const struct source *s, uint32_t version)
     if (out == NULL)
         return NULL;
     if (c->final.proven) {
-        struct eth_addr owner;
-        memcpy(owner.b, reading_answer(&c->final)->values[0].b + ETH_WORD_BYTES - ETH_ADDR_BYTES,
-               ETH_ADDR_BYTES);
-        (void)json_object_set_new(out, "owner", contract_address_json(&owner));
+        struct eth_addr addr = owner(s);
+        (void)json_object_set_new(out, "owner", contract_address_json(&addr));
     }
     for (size_t i = 0; i < own->shape->n_flags; i++)
         (void)json_object_set_new(out, own->shape->flags[i].name, json_boolean(flag_of(s, i)));
@@ -547,7 +556,7 @@ static void failed(struct source *s, uint32_t peer, const struct rpc_call *call,
 #define MAPPING_ADAPTER(NAME)                                                                 \
     {                                                                                         \
         .name = NAME, .prepare = prepare, .agrees = agrees, .verify = verify, .after = after, \
-        .result = result, .failed = failed                                                    \
+        .result = result, .failed = failed, .owner = owner                                    \
     }
 
 const struct contract_adapter contract_dstack_app = MAPPING_ADAPTER("dstack-app");

@@ -255,6 +255,11 @@ static enum source_state document(struct source *s, const struct source_response
     return documents_take(s, &own_of(s)->documents, response) ? after(s) : s->state;
 }
 
+static struct eth_addr owner(const struct source *s)
+{
+    return own_of(s)->snapshot.state.owner;
+}
+
 const struct contract_adapter contract_registry = {
     .name = "registry",
     .prepare = prepare,
@@ -262,4 +267,5 @@ const struct contract_adapter contract_registry = {
     .verify = verify,
     .after = after,
     .document = document,
+    .owner = owner,
 };

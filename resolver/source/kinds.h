@@ -20,6 +20,7 @@ struct source {
     struct ms_diag diag;
     int64_t negative_s;
     struct source_result *result;
+    json_t *scratch; /* what a kind keeps between steps outside the arena; freed with the source */
 
     size_t n_requests, n_taken;
     struct source_request requests[SOURCE_REQUESTS_MAX];

@@ -345,6 +345,7 @@ void source_free(struct source *s)
     if (s == NULL)
         return;
     source_result_free(s->result);
+    json_decref(s->scratch);
     ms_arena_done(&s->arena);
     free(s);
 }
