@@ -37,7 +37,7 @@ static struct source_response next_answer(struct ms_span *rest)
 
 static void drive(struct source *source, uint8_t order, struct ms_span rest)
 {
-    struct source_request out[SOURCE_REQUESTS_MAX];
+    struct source_request out[SOURCE_ID_MAX];
     struct ms_now now = {.wall_s = NOW_S, .boot_ms = 1000};
     size_t n = 0;
 
@@ -45,7 +45,7 @@ static void drive(struct source *source, uint8_t order, struct ms_span rest)
     while (state == SOURCE_WANTS) {
         while (source_take_request(source, &out[n]))
             n++;
-        must(n > 0 && n <= SOURCE_REQUESTS_MAX);
+        must(n > 0 && n <= SOURCE_ID_MAX);
         size_t at = order % n;
         struct source_response r = next_answer(&rest);
         r.id = out[at].id;

@@ -27,7 +27,9 @@ struct flight {
     struct source_policy policy; /* as it was at the start: it goes into the bundle */
     struct source_previous previous;
     struct ms_now started;
-    size_t out;                   /* requests without an answer */
+    size_t out;       /* requests without an answer */
+    uint32_t wait_id; /* 0: the source waits for answers only */
+    int64_t wait_until_ms;
     struct source_result *result; /* while it is being stored */
     enum entry_verdict verdict;
     bool accept;       /* an operator says that what it finds is fine */
@@ -139,13 +141,20 @@ static void spec_release(struct spec *spec)
     free(spec);
 }
 
+static void cancel_requests(struct core *core, struct core_entry *e)
+{
+    for (uint32_t id = 1; e->flight->out > 0 && id <= SOURCE_REQUESTS_MAX; id++)
+        core->env.cancel(core->env.arg, tag_of(e, id));
+    e->flight->out = 0;
+    e->flight->wait_id = 0;
+}
+
 static void flight_free(struct core *core, struct core_entry *e)
 {
     struct flight *f = e->flight;
     if (f == NULL)
         return;
-    for (uint32_t id = 1; f->out > 0 && id <= SOURCE_REQUESTS_MAX; id++)
-        core->env.cancel(core->env.arg, tag_of(e, id));
+    cancel_requests(core, e);
     source_free(f->source);
     bundle_transcript_free(f->transcript);
     source_result_free(f->result);
@@ -381,6 +390,11 @@ static void send_requests(struct core *core, struct core_entry *e)
     size_t n = 0;
 
     while (source_take_request(f->source, &request)) {
+        if (request.kind == SOURCE_REQUEST_WAIT) {
+            f->wait_id = request.id;
+            f->wait_until_ms = now_of(core).boot_ms + request.wait_ms;
+            continue;
+        }
         f->out++;
         const struct ms_buf *body = find_document(e, &request);
         if (body != NULL && n < SOURCE_RELEASES_MAX) {
@@ -679,6 +693,8 @@ static void flight_advance(struct core *core, struct core_entry *e, enum source_
         if (conduct != SOURCE_CONDUCT_NOT_ASKED)
             core->env.conduct(core->env.arg, p, conduct);
     }
+    if (state != SOURCE_WANTS)
+        cancel_requests(core, e); /* of those it went on without */
 
     switch (state) {
     case SOURCE_WANTS:
@@ -779,10 +795,14 @@ void core_response(struct core *core, uint64_t tag, const struct source_response
         return;
     struct flight *f = e->flight;
 
-    f->out--;
-    METRIC_ADD(upstream_bytes, response->body.len);
-    if (response->err != MS_OK)
-        METRIC_INC(upstream_failed);
+    if (response->id > SOURCE_REQUESTS_MAX) {
+        f->wait_id = 0;
+    } else {
+        f->out--;
+        METRIC_ADD(upstream_bytes, response->body.len);
+        if (response->err != MS_OK)
+            METRIC_INC(upstream_failed);
+    }
     keep_document(e, response);
     enum ms_err err = bundle_transcript_add(f->transcript, response);
     if (err != MS_OK) {
@@ -1101,8 +1121,21 @@ static bool watchers_want(const struct core_entry *e, struct ms_now now)
     return ends_soon(e, &view, now) || (view.refresh && (!e->facts.good || rested || lapsed));
 }
 
+/* The source wanted to be told when some time has passed: an answer like any other, so that a
+ * replay sees it too. */
+static void end_wait(struct core *core, struct core_entry *e, struct ms_now now)
+{
+    struct source_response over = {.err = MS_ERR_TIMEOUT, .time_s = now.wall_s};
+
+    if (e->flight == NULL || e->flight->wait_id == 0 || now.boot_ms < e->flight->wait_until_ms)
+        return;
+    over.id = e->flight->wait_id;
+    core_response(core, tag_of(e, over.id), &over);
+}
+
 static void tick_entry(struct core *core, struct core_entry *e, struct ms_now now)
 {
+    end_wait(core, e, now);
     if (e->waiters != NULL)
         expire_waiters(core, e, now.boot_ms);
     if (e->loading)

@@ -98,9 +98,11 @@ struct core_env {
     void *arg;
     struct ms_now (*now)(void *arg);
     uint32_t (*random)(void *arg);
-    /* Send a request; exactly one core_response(tag) follows, not from within this call. */
+    /* Send a request, HTTP or RPC; exactly one core_response(tag) follows, not from within this
+     * call. */
     void (*fetch)(void *arg, uint64_t tag, const struct source_request *request);
-    /* Forget a request: no core_response(tag) follows. */
+    /* Nobody wants the answer any more: no core_response(tag) follows. What it says about its
+     * provider may still be taken for its breaker. */
     void (*cancel)(void *arg, uint64_t tag);
     /* Make durable; exactly one core_stored(change) follows, not from within this call. */
     void (*store)(void *arg, struct core_change *change);

@@ -16,6 +16,7 @@ struct op { /* one request that is out */
     struct upstream *up;
     uint64_t tag, fetch_id;
     uint32_t provider; /* NO_PROVIDER for a location */
+    bool straggler;    /* nobody waits for the answer, but it tells about the provider */
     bool failed;       /* fetch_start could not even begin */
     struct ms_diag diag;
     enum ms_err err;
@@ -81,6 +82,8 @@ enum ms_err upstream_configure(struct upstream *up, const struct config *config,
             if (strcmp(config->rpcs[i].name, up->config->rpcs[j].name) == 0)
                 kept[i] = up->breakers[j];
     memcpy(up->breakers, kept, sizeof(kept));
+    for (struct op *op = up->ops; op != NULL; op = op->next)
+        op->provider = NO_PROVIDER; /* an index of the old configuration */
     up->config = config;
     return MS_OK;
 }
@@ -94,15 +97,27 @@ static void forget(struct upstream *up, struct op *op)
     free(op);
 }
 
+static void judge_straggler(struct upstream *up, uint32_t provider,
+                            const struct source_response *response)
+{
+    bool answered = response->err == MS_OK && response->status == 200;
+    upstream_conduct(up, provider, answered ? SOURCE_CONDUCT_GOOD : SOURCE_CONDUCT_FAULT);
+}
+
 static void on_answer(void *arg, const struct source_response *response)
 {
     struct op *op = arg;
     struct upstream *up = op->up;
     uint64_t tag = op->tag;
+    uint32_t provider = op->provider;
+    bool straggler = op->straggler;
 
     loop_turn(up->loop);
     forget(up, op);
-    up->answer(up->arg, tag, response);
+    if (straggler)
+        judge_straggler(up, provider, response);
+    else
+        up->answer(up->arg, tag, response);
 }
 
 static void tell_failure(struct loop_job *job)
@@ -169,14 +184,25 @@ void upstream_send(struct upstream *up, uint64_t tag, const struct source_reques
     loop_post(up->loop, &op->job);
 }
 
+/* One of an entry speaks for its provider; a reload has made it nobody's. */
+static bool tells_something(const struct upstream *up, const struct op *op)
+{
+    for (const struct op *other = up->ops; other != NULL; other = other->next)
+        if (other->straggler && other->provider == op->provider && other->tag >> 8 == op->tag >> 8)
+            return false;
+    return op->provider != NO_PROVIDER;
+}
+
 void upstream_cancel(struct upstream *up, uint64_t tag)
 {
     for (struct op *op = up->ops; op != NULL; op = op->next) {
-        if (op->tag != tag)
+        if (op->tag != tag || op->straggler)
             continue;
         if (op->failed) {
             op->fetch_id = UINT64_MAX; /* its job is on the way and frees it */
             op->tag = 0;
+        } else if (tells_something(up, op)) {
+            op->straggler = true;
         } else {
             fetch_cancel(up->fetch, op->fetch_id);
             forget(up, op);
@@ -194,6 +220,7 @@ void upstream_conduct(struct upstream *up, uint32_t provider, enum source_conduc
 
     switch (conduct) {
     case SOURCE_CONDUCT_NOT_ASKED:
+    case SOURCE_CONDUCT_OWING:
         return;
     case SOURCE_CONDUCT_GOOD:
         breaker_ok(breaker);

@@ -17,9 +17,11 @@ upstream_new(struct loop *loop, const struct config *config,
 MS_MUST_USE enum ms_err upstream_configure(struct upstream *up, const struct config *config,
                                            struct ms_diag *diag);
 void upstream_send(struct upstream *up, uint64_t tag, const struct source_request *request);
+/* Nothing follows any more. A request to a provider runs on to its end, for the breaker: who
+ * answers too late for others is not at fault, who does not answer at all is. */
 void upstream_cancel(struct upstream *up, uint64_t tag);
 /* What the core says of a provider after an attempt: good closes its breaker, faults open it, a lie
- * benches it. */
+ * benches it; an answer that is owed will tell (upstream_cancel). */
 void upstream_conduct(struct upstream *up, uint32_t provider, enum source_conduct conduct);
 void upstream_mark_benched(const struct upstream *up, struct source_policy *policy);
 /* Providers with the state of their breaker, and the fetcher's counters (new references). */

@@ -370,7 +370,7 @@ static bool read_answer(const json_t *json, struct ms_arena *arena, struct ms_bu
     const char *error = json_string_value(json_object_get(json, "error"));
     struct ms_span peer = ms_json_member_str(json, "peer");
 
-    if (id < 1 || id > SOURCE_REQUESTS_MAX || status < 0 || status > 999 ||
+    if (id < 1 || id > SOURCE_ID_MAX || status < 0 || status > 999 ||
         peer.len >= sizeof(r.peer_sha256))
         return false;
     r.id = (uint32_t)id;

@@ -556,17 +556,71 @@ static enum source_state take_document(struct source *s, const struct source_res
     return c->adapter->document == NULL ? s->state : c->adapter->document(s, response);
 }
 
+/* Whether what is there, or can be had from others, does without those who are still out. */
+static bool can_hurry(const struct contract *c)
+{
+    switch (c->phase) {
+    case CONTRACT_BLOCK:
+        return trusted_enough(&c->trusted);
+    case CONTRACT_KIND:
+        return reading_can_hurry(&c->kind);
+    case CONTRACT_DATA:
+        return reading_can_hurry(&c->final) && (!c->reads_head || reading_can_hurry(&c->head));
+    case CONTRACT_PREPARE: /* logs: another endpoint is asked */
+    case CONTRACT_OWNER:   /* a description that may be left out */
+        return true;
+    case CONTRACT_CODE:
+    case CONTRACT_AFTER:
+        return false;
+    }
+    return false;
+}
+
+static void hurry_reading(struct reading *r)
+{
+    reading_hurry(r);
+    (void)reading_ask(r); /* others */
+}
+
+static enum source_state hurry(struct source *s)
+{
+    struct contract *c = contract_of(s);
+
+    if (c->phase == CONTRACT_KIND)
+        hurry_reading(&c->kind);
+    if (c->phase == CONTRACT_OWNER)
+        owner_hurry(c->owner);
+    if (c->phase == CONTRACT_DATA) { /* of both at once */
+        hurry_reading(&c->final);
+        if (c->reads_head)
+            hurry_reading(&c->head);
+    }
+    return s->err == MS_OK ? advance(s) : SOURCE_FAILED;
+}
+
+static enum source_state take(struct source *s, const struct source_response *response)
+{
+    struct contract *c = contract_of(s);
+
+    if (response == NULL)
+        return trusted_ask(&c->trusted);
+    if (rpcset_hurry(&c->set, response))
+        return hurry(s);
+    if (!rpcset_take(&c->set, response))
+        return take_document(s, response);
+    return contract_continue(s);
+}
+
 static enum source_state contract_step(struct source *s, const struct source_response *response,
                                        struct ms_now now)
 {
     struct contract *c = contract_of(s);
     (void)now; /* ages are counted from the start, so that a replay sees the same */
 
-    if (response == NULL)
-        return trusted_ask(&c->trusted);
-    if (!rpcset_take(&c->set, response))
-        return take_document(s, response);
-    return contract_continue(s);
+    enum source_state state = take(s, response);
+    if (state == SOURCE_WANTS && c->set.out > 0 && can_hurry(c))
+        rpcset_grace(&c->set);
+    return state;
 }
 
 /* What kind= says; without it a registry is tried first. */

@@ -13,6 +13,7 @@ struct source {
     bool asked[SOURCE_PROVIDERS_MAX];
     bool faulted[SOURCE_PROVIDERS_MAX]; /* no usable answer: the provider's own failing */
     bool lied[SOURCE_PROVIDERS_MAX];    /* gave something that does not verify */
+    size_t owing[SOURCE_PROVIDERS_MAX]; /* messages without an answer */
     int64_t started_s;                  /* wall clock of source_new */
     struct ms_arena arena;              /* request bodies, copies of strings */
     enum source_state state;
@@ -25,6 +26,9 @@ struct source {
     size_t n_requests, n_taken;
     struct source_request requests[SOURCE_REQUESTS_MAX];
     bool answered[SOURCE_REQUESTS_MAX];
+    uint32_t n_waits, wait_id; /* wait_id: the one that counts, 0 for none */
+    int64_t wait_ms;
+    bool wait_taken;
 
     /* the kind's own step and what it keeps between steps */
     enum source_state (*step)(struct source *s, const struct source_response *response,
@@ -42,6 +46,10 @@ enum source_state source_fail_negative(struct source *s, enum ms_err err, int64_
 
 /* Queue a request; its id is set. NULL after source_fail when there are too many. */
 struct source_request *source_want(struct source *s, const struct source_request *request);
+/* Ask to be told when `ms` have passed, in place of any wait before: the step then gets a response
+ * with an id above SOURCE_REQUESTS_MAX, unless wait_id is set to 0 meanwhile. false when there were
+ * too many. */
+bool source_want_wait(struct source *s, int64_t ms);
 
 /* A zeroed result with its arena, kept in s->result. NULL when out of memory. */
 struct source_result *source_result_begin(struct source *s);

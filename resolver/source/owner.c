@@ -265,6 +265,26 @@ enum source_state owner_step(struct source *s, struct owner *o, const struct eth
     return SOURCE_DONE;
 }
 
+/* The reading that is out; NULL: none. */
+static struct reading *waiting_for(struct owner *o)
+{
+    if (o->phase == OWNER_VIEW)
+        return &o->view;
+    return o->phase == OWNER_TIMES ? &o->times : NULL;
+}
+
+void owner_hurry(struct owner *o)
+{
+    struct reading *r = waiting_for(o);
+
+    if (r == NULL || !reading_can_hurry(r)) { /* nobody waits longer for a description */
+        o->phase = OWNER_DONE;
+        return;
+    }
+    reading_hurry(r);
+    (void)reading_ask(r);
+}
+
 bool owner_result(struct source *s, struct owner *o, uint32_t peer, const struct rpc_call *call,
                   const json_t *result)
 {

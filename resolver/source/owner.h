@@ -32,6 +32,8 @@ struct owner {
 /* The first time with the owner's address; WANTS while something is out, DONE when there is a
  * description or will be none. */
 enum source_state owner_step(struct source *s, struct owner *o, const struct eth_addr *address);
+/* As reading_hurry, of what is out. */
+void owner_hurry(struct owner *o);
 /* Calls of its own; false: none of them. */
 bool owner_result(struct source *s, struct owner *o, uint32_t peer, const struct rpc_call *call,
                   const json_t *result);

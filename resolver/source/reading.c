@@ -51,10 +51,24 @@ static bool may_give(const struct reading *r, uint32_t p)
     return r->head ? trusted_voted_head(r->trusted, p) : trusted_voted_final(r->trusted, p);
 }
 
+/* Has answered in a way that can be used. */
+static bool told(const struct reading *r, uint32_t p)
+{
+    const struct reading_peer *peer = &r->peers[p];
+    return good(r, p) && peer->asked && reading_has_calls(r, peer) &&
+           (reading_has_proof(r, peer) || peer->no_proof || !can_prove(r, p));
+}
+
+/* Has answered, or is waited for. */
+static bool in_play(const struct reading *r, uint32_t p)
+{
+    return good(r, p) && r->peers[p].asked && (!r->peers[p].late || told(r, p));
+}
+
 static bool group_asked(const struct reading *r, uint32_t p)
 {
     for (uint32_t q = 0; q < rpcset_n(set_of(r)); q++)
-        if (good(r, q) && r->peers[q].asked && rpcset_same_group(set_of(r), p, q))
+        if (in_play(r, q) && rpcset_same_group(set_of(r), p, q))
             return true;
     return false;
 }
@@ -63,7 +77,7 @@ static uint32_t groups_asked(const struct reading *r)
 {
     bool counts[SOURCE_PROVIDERS_MAX] = {false};
     for (uint32_t p = 0; p < rpcset_n(set_of(r)); p++)
-        counts[p] = good(r, p) && r->peers[p].asked;
+        counts[p] = in_play(r, p);
     return rpcset_groups(set_of(r), counts);
 }
 
@@ -137,15 +151,55 @@ static bool ask_peer(struct reading *r, uint32_t p)
     return true;
 }
 
+/* Others did not wait for it: asked last. */
+static bool slow(const struct reading *r, uint32_t p)
+{
+    return set_of(r)->peers[p].late > 0;
+}
+
+static bool ask_those(struct reading *r, bool prove, bool are_slow)
+{
+    for (uint32_t p = 0; p < rpcset_n(set_of(r)) && groups_asked(r) < need_of(r); p++)
+        if (can_prove(r, p) == prove && slow(r, p) == are_slow && may_give(r, p) &&
+            !group_asked(r, p) && !ask_peer(r, p))
+            return false;
+    return true;
+}
+
 bool reading_ask(struct reading *r)
 {
     /* those that prove first: the code behind the address is known only by a proof */
-    for (int prove = 1; prove >= 0; prove--)
-        for (uint32_t p = 0; p < rpcset_n(set_of(r)) && groups_asked(r) < need_of(r); p++)
-            if (can_prove(r, p) == (prove == 1) && may_give(r, p) && !group_asked(r, p) &&
-                !ask_peer(r, p))
-                return false;
-    return groups_asked(r) >= need_of(r);
+    return ask_those(r, true, false) && ask_those(r, false, false) && ask_those(r, true, true) &&
+           ask_those(r, false, true) && groups_asked(r) >= need_of(r);
+}
+
+/* ---- patience ---- */
+
+bool reading_can_hurry(const struct reading *r)
+{
+    bool counts[SOURCE_PROVIDERS_MAX] = {false};
+
+    for (uint32_t p = 0; p < rpcset_n(set_of(r)); p++)
+        counts[p] = told(r, p) || (may_give(r, p) && !slow(r, p));
+    return rpcset_groups(set_of(r), counts) >= need_of(r);
+}
+
+void reading_hurry(struct reading *r)
+{
+    for (uint32_t p = 0; p < rpcset_n(set_of(r)); p++)
+        r->peers[p].late = r->peers[p].asked && slow(r, p);
+}
+
+/* Nobody else is left: those who are slow are waited for after all. */
+static bool wait_after_all(struct reading *r)
+{
+    bool any = false;
+
+    for (uint32_t p = 0; p < rpcset_n(set_of(r)); p++) {
+        any = any || (good(r, p) && r->peers[p].late && slow(r, p));
+        r->peers[p].late = r->peers[p].late && !slow(r, p);
+    }
+    return any && rpcset_await(set_of(r));
 }
 
 bool reading_ask_code(struct reading *r)
@@ -255,6 +309,8 @@ bool reading_failed(struct reading *r, uint32_t p, const struct rpc_call *call, 
     /* one that does not prove may still answer; below L3 that is enough */
     if (part != READING_PROOF || r->trusted->level >= SPEC_LEVEL_L3)
         fail_peer(r, p, err, diag);
+    else
+        r->peers[p].no_proof = true;
     return true;
 }
 
@@ -284,17 +340,17 @@ static bool same_calls(const struct reading *r, const struct reading_peer *a,
     return true;
 }
 
-/* The answers taken are equal byte for byte; the one with a proof is preferred. -1 none, -2 they
- * differ. */
+/* The answers taken are equal byte for byte, or a proof will tell; the one with a proof is
+ * preferred. -1 none, -2 they differ. */
 static int agreeing(const struct reading *r)
 {
     int first = -1;
 
     for (uint32_t p = 0; p < rpcset_n(set_of(r)); p++) {
         const struct reading_peer *peer = &r->peers[p];
-        if (!good(r, p) || !peer->asked || !reading_has_calls(r, peer))
+        if (!in_play(r, p) || !reading_has_calls(r, peer))
             continue;
-        if (first >= 0 && !same_calls(r, &r->peers[first], peer))
+        if (!by_proof(r) && first >= 0 && !same_calls(r, &r->peers[first], peer))
             return -2;
         if (first < 0 || (!reading_has_proof(r, &r->peers[first]) && reading_has_proof(r, peer)))
             first = (int)p;
@@ -306,7 +362,7 @@ enum reading_state reading_judge(struct reading *r)
 {
     for (;;) {
         if (!reading_ask(r)) /* in place of those that failed meanwhile */
-            return READING_FAILED;
+            return source_of(r)->err == MS_OK && wait_after_all(r) ? READING_MORE : READING_FAILED;
         if (set_of(r)->out > 0)
             return READING_MORE;
         if (r->trusted->level == SPEC_LEVEL_L2 && !r->plan.quorum) {

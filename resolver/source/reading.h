@@ -27,6 +27,8 @@ struct reading_plan { /* what is asked of the contract; the arrays live as long 
 
 struct reading_peer {
     bool asked, failed; /* failed: for this reading only, the peer may still be good elsewhere */
+    bool late;          /* not waited for any more */
+    bool no_proof;      /* says that it does not prove; below L3 it may answer all the same */
     bool has_code, has_implementation;
     size_t calls_in, keys_in; /* all of them: it has answered */
     struct ms_span *calls;    /* by the plan's index, in the attempt's arena */
@@ -77,7 +79,12 @@ enum reading_state {
     READING_DIFFER,     /* groups answer the same call at the same block differently */
     READING_DONE,       /* from, proven are set */
 };
-/* When nothing is out. */
+/* Whether it can go on without those who have not answered yet: enough have, or can be asked. */
+bool reading_can_hurry(const struct reading *r);
+/* They are not waited for any more (rpcset_hurry). What they still answer counts. */
+void reading_hurry(struct reading *r);
+
+/* When nothing is waited for. */
 enum reading_state reading_judge(struct reading *r);
 /* The answer taken turned out wrong: that peer is done with this reading, and altogether when it is
  * a proof that is wrong. */

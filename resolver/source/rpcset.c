@@ -8,6 +8,7 @@
 struct rpc_ask { /* one message that is out */
     bool used, batch;
     bool bare; /* blocks were named by their bare hash */
+    bool late; /* not waited for any more */
     uint32_t peer;
     size_t n;
     struct rpc_call calls[RPCSET_CALLS_MAX];
@@ -99,8 +100,45 @@ bool rpcset_send(struct rpcset *set, uint32_t peer, const struct rpc_call *calls
     memcpy(ask->calls, calls, n * sizeof(calls[0]));
     set->peers[peer].waiting += n;
     s->asked[peer] = true;
+    s->owing[peer]++;
     set->out++;
+    s->wait_id = 0; /* a grace that ran is void */
     return true;
+}
+
+/* ---- patience ---- */
+
+void rpcset_grace(struct rpcset *set)
+{
+    if (set->s->wait_id == 0)
+        (void)source_want_wait(set->s, SOURCE_GRACE_MS); /* without it they are waited for */
+}
+
+bool rpcset_hurry(struct rpcset *set, const struct source_response *response)
+{
+    if (response->id <= SOURCE_REQUESTS_MAX)
+        return false;
+    for (size_t i = 1; i <= set->s->n_requests; i++) {
+        if (!set->asks[i].used || set->asks[i].late)
+            continue;
+        set->asks[i].late = true;
+        set->peers[set->asks[i].peer].late++;
+    }
+    set->out = 0;
+    return true;
+}
+
+bool rpcset_await(struct rpcset *set)
+{
+    for (size_t i = 1; i <= set->s->n_requests; i++) {
+        struct rpc_ask *ask = &set->asks[i];
+        if (!ask->used || !ask->late || set->peers[ask->peer].dead)
+            continue;
+        ask->late = false;
+        set->peers[ask->peer].late--;
+        set->out++;
+    }
+    return set->out > 0;
 }
 
 /* ---- failures ---- */
@@ -223,7 +261,11 @@ bool rpcset_take(struct rpcset *set, const struct source_response *response)
     if (!ask->used)
         return false;
     ask->used = false;
-    set->out--;
+    if (ask->late)
+        set->peers[ask->peer].late--;
+    else
+        set->out--;
+    set->s->owing[ask->peer]--;
     set->peers[ask->peer].waiting -= ask->n;
     take_reply(set, ask, response);
     return true;
@@ -251,6 +293,8 @@ uint32_t rpcset_groups(const struct rpcset *set, const bool counts[SOURCE_PROVID
 
 enum source_state rpcset_fail_quorum(struct rpcset *set, uint32_t have, uint32_t need)
 {
+    if (rpcset_await(set))
+        return SOURCE_WANTS;
     for (uint32_t p = 0; p < rpcset_n(set); p++) {
         const struct rpc_peer *peer = &set->peers[p];
         if (!peer->dead)

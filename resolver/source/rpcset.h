@@ -43,6 +43,7 @@ struct rpc_peer { /* one provider of the policy, by the same index */
     struct ms_diag diag;
     bool bare_hash; /* does not know EIP-1898 */
     size_t waiting; /* calls of ours it has not answered */
+    size_t late;    /* messages not waited for any more */
 };
 
 struct rpc_ask;
@@ -53,7 +54,7 @@ struct rpcset {
     uint32_t groups; /* configured for the chain, those of benched peers too */
     struct rpc_peer peers[SOURCE_PROVIDERS_MAX];
     struct rpc_ask *asks; /* by request id; in the source's arena */
-    size_t out;           /* messages without an answer */
+    size_t out;           /* messages whose answer is waited for */
     /* A call was answered. */
     void (*result)(struct rpcset *set, uint32_t peer, const struct rpc_call *call,
                    const json_t *result);
@@ -73,6 +74,16 @@ bool rpcset_send(struct rpcset *set, uint32_t peer, const struct rpc_call *calls
 
 /* Whether this response answers one of our messages; results have been told then. */
 bool rpcset_take(struct rpcset *set, const struct source_response *response);
+
+/* Some are slower than others.
+ *   rpcset_grace   what is there is enough, or somebody else can be asked: the rest have
+ *                  SOURCE_GRACE_MS from the last message on
+ *   rpcset_hurry   whether this response says that they are over: nobody is waited for any more;
+ *                  what they still answer is taken as before
+ *   rpcset_await   wait for them after all; false when there is nobody */
+void rpcset_grace(struct rpcset *set);
+bool rpcset_hurry(struct rpcset *set, const struct source_response *response);
+bool rpcset_await(struct rpcset *set);
 
 /* The peer is of no use any more in this attempt; the first cause stays. A proof that does not
  * verify marks it as having lied. */
@@ -99,8 +110,9 @@ static inline const struct source_provider *rpcset_provider(const struct rpcset 
 uint32_t rpcset_groups(const struct rpcset *set, const bool counts[SOURCE_PROVIDERS_MAX]);
 bool rpcset_same_group(const struct rpcset *set, uint32_t a, uint32_t b);
 
-/* Fail the attempt for want of groups: MS_ERR_QUORUM with the first peer's cause, or, when one
- * would have been enough, that cause itself. */
+/* Wait for those who are slow after all (WANTS), or fail the attempt for want of groups:
+ * MS_ERR_QUORUM with the first peer's cause, or, when one would have been enough, that cause
+ * itself. */
 enum source_state rpcset_fail_quorum(struct rpcset *set, uint32_t have, uint32_t need);
 
 #endif

@@ -96,10 +96,32 @@ struct source_request *source_want(struct source *s, const struct source_request
     return slot;
 }
 
+bool source_want_wait(struct source *s, int64_t ms)
+{
+    if (s->n_waits == SOURCE_WAITS_MAX)
+        return false;
+    s->wait_id = SOURCE_REQUESTS_MAX + ++s->n_waits;
+    s->wait_ms = ms;
+    s->wait_taken = false;
+    return true;
+}
+
+static bool take_wait(struct source *s, struct source_request *ret_request)
+{
+    if (s->wait_id == 0 || s->wait_taken)
+        return false;
+    s->wait_taken = true;
+    *ret_request = (struct source_request){
+        .kind = SOURCE_REQUEST_WAIT, .id = s->wait_id, .wait_ms = s->wait_ms};
+    return true;
+}
+
 bool source_take_request(struct source *s, struct source_request *ret_request)
 {
-    if (s->state != SOURCE_WANTS || s->n_taken == s->n_requests)
+    if (s->state != SOURCE_WANTS)
         return false;
+    if (s->n_taken == s->n_requests)
+        return take_wait(s, ret_request);
     *ret_request = s->requests[s->n_taken++];
     return true;
 }
@@ -350,16 +372,28 @@ void source_free(struct source *s)
     free(s);
 }
 
+/* Whether it answers something that is still open. */
+static bool take_response(struct source *s, uint32_t id)
+{
+    if (id > SOURCE_REQUESTS_MAX) {
+        bool counts = id == s->wait_id && s->wait_taken;
+        if (counts)
+            s->wait_id = 0;
+        return counts;
+    }
+    if (id == 0 || id > s->n_taken || s->answered[id - 1])
+        return false;
+    s->answered[id - 1] = true;
+    return true;
+}
+
 enum source_state source_step(struct source *s, const struct source_response *response,
                               struct ms_now now)
 {
     if (s->state != SOURCE_WANTS)
         return s->state;
-    if (response != NULL) {
-        if (response->id == 0 || response->id > s->n_taken || s->answered[response->id - 1])
-            return s->state;
-        s->answered[response->id - 1] = true;
-    }
+    if (response != NULL && !take_response(s, response->id))
+        return s->state;
     s->state = s->step(s, response, now);
     return s->state;
 }
@@ -391,7 +425,9 @@ enum source_conduct source_conduct(const struct source *s, uint32_t provider)
         return SOURCE_CONDUCT_NOT_ASKED;
     if (s->lied[provider])
         return SOURCE_CONDUCT_LIED;
-    return s->faulted[provider] ? SOURCE_CONDUCT_FAULT : SOURCE_CONDUCT_GOOD;
+    if (s->faulted[provider])
+        return SOURCE_CONDUCT_FAULT;
+    return s->owing[provider] > 0 ? SOURCE_CONDUCT_OWING : SOURCE_CONDUCT_GOOD;
 }
 
 bool source_wants_hash(const struct source *s, uint32_t id, struct ms_sha256 *ret_hash)

@@ -15,6 +15,11 @@
 /* Of one attempt, all rounds: 64 documents, and 16 providers asked 8 times (a refused batch of
  * three, a height, a refused batch of two). Fits 8 bits: the core's tags. */
 #define SOURCE_REQUESTS_MAX 192u
+/* Waits have ids of their own, above those of requests: a bundle of before there were any replays
+ * with the ids it has. Fit 8 bits too. */
+#define SOURCE_WAITS_MAX 63u
+#define SOURCE_ID_MAX (SOURCE_REQUESTS_MAX + SOURCE_WAITS_MAX)
+#define SOURCE_GRACE_MS 1000 /* for those who have not answered when enough others have */
 #define SOURCE_PROVIDERS_MAX 16u
 #define SOURCE_RELEASES_MAX 64u
 
@@ -47,6 +52,8 @@ enum source_request_kind {
     SOURCE_REQUEST_NONE = 0,
     SOURCE_REQUEST_HTTP, /* GET of an https location: address guard, TLS verified */
     SOURCE_REQUEST_RPC,  /* POST of `body` to a provider of the policy */
+    SOURCE_REQUEST_WAIT, /* nothing to be sent: after wait_ms comes a response that says
+                            MS_ERR_TIMEOUT. A later wait takes the place of an earlier one. */
 };
 
 struct source_request { /* strings live as long as the source */
@@ -59,6 +66,7 @@ struct source_request { /* strings live as long as the source */
     struct ms_span body;            /* RPC */
     size_t max_bytes;               /* cap of the answer's body */
     const struct ms_sha256 *sha256; /* HTTP: the only body that will do; NULL: any */
+    int64_t wait_ms;                /* WAIT */
 };
 
 enum source_header {
@@ -240,6 +248,7 @@ enum source_conduct {
     SOURCE_CONDUCT_FAULT, /* nothing usable: no answer, an error of its own, another chain, not
                              JSON-RPC */
     SOURCE_CONDUCT_LIED,  /* something that does not verify */
+    SOURCE_CONDUCT_OWING, /* the attempt went on without an answer that may still come */
 };
 enum source_conduct source_conduct(const struct source *source, uint32_t provider);
 /* Whether the failure is a definite "there is no such thing" (404, no code, revert) and for how

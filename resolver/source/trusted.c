@@ -177,8 +177,8 @@ static void take_checkpoint(struct trusted *t, uint32_t p, const json_t *result)
     }
 }
 
-void trusted_result(struct trusted *t, uint32_t p, const struct rpc_call *call,
-                    const json_t *result)
+static void take_result(struct trusted *t, uint32_t p, const struct rpc_call *call,
+                        const json_t *result)
 {
     struct trusted_vote *v = &t->votes[p];
 
@@ -216,7 +216,7 @@ static void judge_heads(struct trusted *t)
 {
     for (uint32_t p = 0; p < rpcset_n(t->set); p++) {
         const struct trusted_vote *v = &t->votes[p];
-        if (!rpcset_alive(t->set, p) || !v->asked)
+        if (!rpcset_alive(t->set, p) || !v->asked || t->set->peers[p].waiting > 0)
             continue;
         if (!v->chain_ok || !v->has_final || !v->has_head)
             rpcset_killf(t->set, p, MS_ERR_RPC_SHAPE, "does not say its chain and its blocks");
@@ -227,7 +227,23 @@ static void judge_heads(struct trusted *t)
 
 static bool voting(const struct trusted *t, uint32_t p)
 {
-    return rpcset_alive(t->set, p) && t->votes[p].asked && t->votes[p].has_head;
+    const struct trusted_vote *v = &t->votes[p];
+    return rpcset_alive(t->set, p) && v->chain_ok && v->has_final && v->has_head;
+}
+
+/* Votes, and has said all it was asked: one that owes an answer sets no height. */
+static bool ready(const struct trusted *t, uint32_t p)
+{
+    return voting(t, p) && t->set->peers[p].waiting == 0;
+}
+
+bool trusted_enough(const struct trusted *t)
+{
+    bool counts[SOURCE_PROVIDERS_MAX] = {false};
+
+    for (uint32_t p = 0; p < rpcset_n(t->set); p++)
+        counts[p] = ready(t, p);
+    return !t->one_by_one && rpcset_groups(t->set, counts) >= t->need;
 }
 
 static uint64_t height_of(const struct trusted_vote *v, bool head)
@@ -243,17 +259,28 @@ static bool common_height(const struct trusted *t, bool head, uint64_t *ret_numb
 
     for (uint32_t p = 0; p < rpcset_n(t->set); p++) {
         bool counts[SOURCE_PROVIDERS_MAX] = {false};
-        if (!voting(t, p))
+        if (!ready(t, p))
             continue;
         uint64_t height = height_of(&t->votes[p], head);
         for (uint32_t q = 0; q < rpcset_n(t->set); q++)
-            counts[q] = voting(t, q) && height_of(&t->votes[q], head) >= height;
+            counts[q] = ready(t, q) && height_of(&t->votes[q], head) >= height;
         if (rpcset_groups(t->set, counts) >= t->need && (!found || height > *ret_number)) {
             *ret_number = height;
             found = true;
         }
     }
     return found;
+}
+
+static bool asked_at(struct trusted_vote *v, bool head, uint64_t number)
+{
+    bool *asked = head ? &v->asked_head : &v->asked_final;
+    uint64_t *at = head ? &v->asked_head_at : &v->asked_final_at;
+    bool before = *asked && *at == number;
+
+    *asked = true;
+    *at = number;
+    return before;
 }
 
 /* Those ahead of the common heights say what they have there. */
@@ -263,12 +290,11 @@ static bool ask_at(struct trusted *t, uint64_t final, uint64_t head)
         struct trusted_vote *v = &t->votes[p];
         struct rpc_call calls[2];
         size_t n = 0;
-        if (!voting(t, p) || v->asked_at)
+        if (!ready(t, p))
             continue;
-        v->asked_at = true;
-        if (v->final.number > final)
+        if (v->final.number > final && !asked_at(v, false, final))
             calls[n++] = block_call(TRUSTED_WHAT_AT_FINAL, ETH_BLOCK_NUMBER, final);
-        if (v->head.number > head)
+        if (v->head.number > head && !asked_at(v, true, head))
             calls[n++] = block_call(TRUSTED_WHAT_AT_HEAD, ETH_BLOCK_NUMBER, head);
         if (n > 0 && !rpcset_send(t->set, p, calls, n))
             return false;
@@ -317,6 +343,26 @@ static struct trusted_hash tally(const struct trusted *t, bool head, uint64_t nu
     return out;
 }
 
+static enum source_state fail_dissent(struct trusted *t, uint64_t final)
+{
+    return source_failf(t->set->s, MS_ERR_DISSENT,
+                        "RPC groups disagree about finalized block %llu: somebody lies",
+                        (unsigned long long) final);
+}
+
+/* Who was not waited for may still contradict, as long as the attempt lasts. */
+void trusted_result(struct trusted *t, uint32_t p, const struct rpc_call *call,
+                    const json_t *result)
+{
+    bool dissent = false;
+
+    take_result(t, p, call, result);
+    if (t->decided)
+        (void)tally(t, false, t->final.header.number, &dissent);
+    if (dissent)
+        (void)fail_dissent(t, t->final.header.number);
+}
+
 /* The block believed before must still be part of what is called finalized now (6.3, Continuity).
  */
 static enum source_state judge_continuity(struct trusted *t)
@@ -349,14 +395,14 @@ static enum source_state decide(struct trusted *t, uint64_t final, bool has_head
 
     t->final = tally(t, false, final, &dissent);
     if (dissent)
-        return source_failf(t->set->s, MS_ERR_DISSENT,
-                            "RPC groups disagree about finalized block %llu: somebody lies",
-                            (unsigned long long) final);
+        return fail_dissent(t, final);
     if (t->final.how == TRUSTED_NOT)
         return rpcset_fail_quorum(t->set, t->final.groups, t->need);
     if (has_head) /* two heads at one height are an everyday reorg, not a lie */
         t->head = tally(t, true, head, &head_dissent);
-    return judge_continuity(t);
+    enum source_state state = judge_continuity(t);
+    t->decided = state == SOURCE_DONE;
+    return state;
 }
 
 /* One peer's word. */

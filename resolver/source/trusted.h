@@ -43,7 +43,9 @@ enum trusted_what {
 };
 
 struct trusted_vote { /* what one peer says */
-    bool asked, asked_at, chain_ok;
+    bool asked, chain_ok;
+    bool asked_final, asked_head; /* what it has at a number: */
+    uint64_t asked_final_at, asked_head_at;
     bool has_final, has_head, has_at_final, has_at_head, has_previous, has_checkpoint;
     struct eth_header final, head, at_final, at_head, previous, checkpoint;
 };
@@ -59,6 +61,7 @@ struct trusted {
     uint64_t previous_number;
     struct eth_hash previous_hash;
     struct trusted_vote votes[SOURCE_PROVIDERS_MAX];
+    bool decided; /* by a quorum: what contradicts it from now on is dissent */
     struct trusted_hash final,
         head; /* head.how is TRUSTED_NOT when there is no agreement about it */
 };
@@ -71,8 +74,10 @@ enum source_state trusted_ask(struct trusted *t);
 /* A result whose `what` is below TRUSTED_WHAT_END. */
 void trusted_result(struct trusted *t, uint32_t peer, const struct rpc_call *call,
                     const json_t *result);
-/* When nothing is out: WANTS more, DONE (final and perhaps head are set), FAILED. Dissent about a
- * finalized block is MS_ERR_DISSENT; a finalized chain without the block believed before is
+/* Whether those who have answered are enough groups to go on with. */
+bool trusted_enough(const struct trusted *t);
+/* When nothing is waited for: WANTS more, DONE (final and perhaps head are set), FAILED. Dissent
+ * about a finalized block is MS_ERR_DISSENT; a finalized chain without the block believed before is
  * MS_ERR_CONFLICT. */
 enum source_state trusted_next(struct trusted *t);
 

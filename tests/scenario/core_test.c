@@ -40,6 +40,7 @@ struct world {
     struct core_loaded *row; /* given to the next load when set */
     size_t n_benched;
     bool benched[SOURCE_PROVIDERS_MAX];
+    enum source_conduct conduct[SOURCE_PROVIDERS_MAX]; /* the last one told */
     char last_event[64];
     struct node nodes[4];
     struct ms_buf last_bundle;
@@ -104,9 +105,10 @@ static void env_load(void *arg, const struct answer_id *id)
 
 static void env_conduct(void *arg, uint32_t provider, enum source_conduct conduct)
 {
+    (void)arg;
+    w.conduct[provider] = conduct;
     if (conduct != SOURCE_CONDUCT_LIED)
         return;
-    (void)arg;
     w.n_benched++;
     w.benched[provider] = true;
 }
@@ -348,16 +350,27 @@ static void reply_error(enum ms_err err)
     respond(0, (struct source_response){.err = err});
 }
 
-/* Nodes answer whatever is out, until nothing is. */
+static void node_replies(size_t i)
+{
+    struct node_answer from;
+
+    assert_int_equal(w.out[i].request.kind, SOURCE_REQUEST_RPC);
+    node_answer(&w.nodes[w.out[i].request.provider], w.out[i].request.body, &from);
+    respond(i, (struct source_response){
+                   .err = from.err, .status = from.status, .body = ms_buf_span(&from.body)});
+    ms_buf_done(&from.body);
+}
+
+/* Nodes answer whatever is out, until nothing is or what is left hangs. */
 static void chain_replies(void)
 {
-    while (w.n_out > 0) {
-        struct node_answer from;
-        assert_int_equal(w.out[0].request.kind, SOURCE_REQUEST_RPC);
-        node_answer(&w.nodes[w.out[0].request.provider], w.out[0].request.body, &from);
-        respond(0, (struct source_response){
-                       .err = from.err, .status = from.status, .body = ms_buf_span(&from.body)});
-        ms_buf_done(&from.body);
+    for (size_t i = 0; i < w.n_out;) {
+        if (node_hangs(&w.nodes[w.out[i].request.provider], w.out[i].request.body)) {
+            i++;
+            continue;
+        }
+        node_replies(i);
+        i = 0;
     }
 }
 
@@ -1065,6 +1078,126 @@ static void test_liar_is_benched(void **state)
     chain_done(&chain);
 }
 
+/* What the last bundle says again. */
+static enum ms_err replay_last(void)
+{
+    struct source_result *result = NULL;
+    struct ms_diag diag = {0};
+    struct spec spec;
+
+    spec_init(&spec);
+    enum ms_err err = bundle_verify(ms_buf_span(&w.last_bundle), &spec, &result, &diag);
+    if (err == MS_OK)
+        spec_done(&spec);
+    source_result_free(result);
+    return err;
+}
+
+static void three_nodes(const struct chain *chain, enum spec_level level)
+{
+    w.options.policy = play_policy(level, 2, 3);
+    core_set_options(w.core, &w.options);
+    use_chain(chain);
+}
+
+/* Two agree and the third says nothing: it has a second, whatever the ten it may take, and no one
+ * is told that it was good. */
+static void test_straggler(void **state)
+{
+    (void)state;
+    struct chain chain;
+
+    chain_init(&chain);
+    (void)chain_approve(&chain, document_a, NULL);
+    for (int level = SPEC_LEVEL_L2; level <= SPEC_LEVEL_L3; level++) {
+        w.nodes[0].lie = NODE_HANGS;
+        three_nodes(&chain, (enum spec_level)level);
+        struct caller *c = ask(CHAIN_SPEC);
+        chain_replies();
+        assert_int_equal(w.n_out, 1);
+        tick_at(SOURCE_GRACE_MS - 1);
+        assert_int_equal(w.n_out, 1);
+        assert_false(c->done);
+        size_t cancels = w.n_cancels;
+        tick_at(1);
+        chain_replies();
+        expect_served(c, ENTRY_FRESH);
+        assert_int_equal(w.n_cancels, cancels + 1);
+        assert_int_equal(w.conduct[0], SOURCE_CONDUCT_OWING);
+        assert_int_equal(w.conduct[1], SOURCE_CONDUCT_GOOD);
+        assert_int_equal(replay_last(), MS_OK);
+    }
+    stop();
+    chain_done(&chain);
+}
+
+/* Who proves hangs: another one is asked after a second. Its answer counts when it comes first. */
+static void test_slow_prover(void **state)
+{
+    (void)state;
+    struct chain chain;
+
+    chain_init(&chain);
+    (void)chain_approve(&chain, document_a, NULL);
+    w.nodes[0].lie = NODE_DATA_HANGS;
+    three_nodes(&chain, SPEC_LEVEL_L3);
+    struct caller *c = ask(CHAIN_SPEC);
+    chain_replies();
+    size_t fetches = w.n_fetches;
+    tick_at(SOURCE_GRACE_MS);
+    assert_true(w.n_fetches > fetches);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    assert_int_equal(w.conduct[0], SOURCE_CONDUCT_OWING);
+    assert_int_equal(replay_last(), MS_OK);
+
+    c = ask_with(CHAIN_SPEC, true, 0);
+    chain_replies();
+    w.nodes[1].lie = w.nodes[2].lie = NODE_DATA_HANGS; /* all are slow, the first wakes up */
+    tick_at(SOURCE_GRACE_MS);
+    w.nodes[0].lie = NODE_HONEST;
+    chain_replies();
+    tick_at(SOURCE_GRACE_MS);
+    chain_replies();
+    tick_at(SOURCE_GRACE_MS); /* who owns it is not waited for longer */
+    expect_served(c, ENTRY_FRESH);
+    assert_int_equal(w.conduct[0], SOURCE_CONDUCT_GOOD);
+    assert_int_equal(w.conduct[1], SOURCE_CONDUCT_OWING);
+    stop();
+    chain_done(&chain);
+}
+
+/* Two agree and the third contradicts within its second, or later while the answer is still being
+ * made: dissent, with its evidence. */
+static void test_dissent_in_grace(void **state)
+{
+    (void)state;
+    struct chain chain;
+
+    chain_init(&chain);
+    (void)chain_approve(&chain, document_a, NULL);
+    for (int late = 0; late < 2; late++) {
+        w.nodes[0].lie = NODE_HANGS;
+        three_nodes(&chain, SPEC_LEVEL_L3);
+        w.random = UINT32_MAX;
+        struct caller *c = ask_with(CHAIN_SPEC, true, 0);
+        chain_replies();
+        tick_at(SOURCE_GRACE_MS - 1);
+        if (late == 1)
+            tick_at(1);
+        w.nodes[0].lie = NODE_FORK;
+        w.last_bundle.len = 0;
+        node_replies(0);
+        w.nodes[0].lie = NODE_HONEST;
+        expect_refused(c, MS_ERR_DISSENT);
+        if (late == 0) /* it is kept once for each time it begins */
+            assert_int_equal(replay_last(), MS_OK);
+        w.random = 0;
+    }
+    stop();
+    chain_done(&chain);
+}
+
 static void test_release_windows(void **state)
 {
     (void)state;
@@ -1719,6 +1852,9 @@ int main(void)
         T(test_conflict_at_l2),
         T(test_rollback),
         T(test_liar_is_benched),
+        T(test_straggler),
+        T(test_slow_prover),
+        T(test_dissent_in_grace),
         T(test_release_windows),
         T(test_valid_until),
         T(test_extremes),

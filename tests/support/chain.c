@@ -494,6 +494,17 @@ static json_t *answer_batch(const struct node *node, const struct state *s, cons
     return out;
 }
 
+bool node_hangs(const struct node *node, struct ms_span request)
+{
+    bool data = false;
+
+    for (size_t i = 0; i < request.len; i++) {
+        struct ms_span rest = ms_span_sub(request, i, request.len);
+        data = data || ms_span_starts(rest, "eth_call") || ms_span_starts(rest, "eth_getProof");
+    }
+    return node->lie == NODE_HANGS || (node->lie == NODE_DATA_HANGS && data);
+}
+
 void node_answer(struct node *node, struct ms_span request, struct node_answer *ret)
 {
     static const struct ms_json_limits limits = {1u << 20, 16, 4096, 0};
@@ -505,7 +516,7 @@ void node_answer(struct node *node, struct ms_span request, struct node_answer *
     must(ms_json_parse(request, &limits, &root, NULL) == MS_OK);
     state_build(node->chain, &state);
     bool batch = json_is_array(root);
-    if (node->lie == NODE_DEAD) {
+    if (node->lie == NODE_DEAD || node_hangs(node, request)) {
         ret->err = MS_ERR_TIMEOUT;
     } else if (node->lie == NODE_500 || (batch && node->lie == NODE_BATCH_413)) {
         ret->status = node->lie == NODE_500 ? 500 : 413;

@@ -42,7 +42,9 @@ int64_t chain_time(uint64_t number);
 enum node_lie {
     NODE_HONEST = 0,
     /* transport */
-    NODE_DEAD, /* no answer: MS_ERR_TIMEOUT */
+    NODE_DEAD,       /* no answer: MS_ERR_TIMEOUT */
+    NODE_HANGS,      /* the same, but only when nobody waits for it any more */
+    NODE_DATA_HANGS, /* to eth_call and eth_getProof only */
     NODE_500,
     NODE_NOT_JSON,
     NODE_OVERSIZE, /* more than the body cap */
@@ -85,6 +87,9 @@ struct node {
     int64_t now_s;        /* for NODE_FUTURE */
     size_t asked;         /* messages so far */
 };
+
+/* Whether this message gets no answer before the attempt's patience is over. */
+bool node_hangs(const struct node *node, struct ms_span request);
 
 struct node_answer {
     enum ms_err err;

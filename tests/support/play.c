@@ -60,7 +60,29 @@ struct source_policy play_policy(enum spec_level level, uint32_t quorum, size_t 
     return policy;
 }
 
-static size_t pick(struct play *p, size_t n)
+static bool hangs(const struct play *p, const struct source_request *request)
+{
+    return request->kind == SOURCE_REQUEST_RPC && p->nodes != NULL &&
+           request->provider < p->policy.n_providers &&
+           node_hangs(&p->nodes[request->provider], request->body);
+}
+
+/* The newest wait: it may be over, or all others hang. -1: there is none, or not yet. */
+static int over(const struct play *p, const struct source_request *out, size_t n)
+{
+    int wait = -1;
+    bool answers = false;
+
+    for (size_t i = 0; i < n; i++) {
+        if (out[i].kind == SOURCE_REQUEST_WAIT)
+            wait = (int)i;
+        else
+            answers = answers || !hangs(p, &out[i]);
+    }
+    return p->impatient || !answers ? wait : -1;
+}
+
+static size_t pick_any(struct play *p, size_t n)
 {
     switch (p->order) {
     case PLAY_FIFO:
@@ -74,6 +96,20 @@ static size_t pick(struct play *p, size_t n)
     return 0;
 }
 
+/* Whoever hangs is last, and waits for less than that. */
+static size_t pick(struct play *p, const struct source_request *out, size_t n)
+{
+    size_t others[SOURCE_ID_MAX], m = 0;
+    int wait = over(p, out, n);
+
+    if (wait >= 0)
+        return (size_t)wait;
+    for (size_t i = 0; i < n; i++)
+        if (out[i].kind != SOURCE_REQUEST_WAIT && !hangs(p, &out[i]))
+            others[m++] = i;
+    return m > 0 ? others[pick_any(p, m)] : pick_any(p, n);
+}
+
 static enum source_state answer(struct play *p, struct source *source,
                                 const struct source_request *request,
                                 struct bundle_transcript *transcript)
@@ -82,7 +118,9 @@ static enum source_state answer(struct play *p, struct source *source,
     struct source_response r = {0};
     struct ms_now now = p->now;
 
-    if (request->kind == SOURCE_REQUEST_RPC) {
+    if (request->kind == SOURCE_REQUEST_WAIT) {
+        r.err = MS_ERR_TIMEOUT;
+    } else if (request->kind == SOURCE_REQUEST_RPC) {
         must(request->provider < p->policy.n_providers && p->nodes != NULL, "no such node", p);
         node_answer(&p->nodes[request->provider], request->body, &from);
         r = (struct source_response){
@@ -151,7 +189,7 @@ static void check_bundle(struct play *p, const struct spec *spec,
 void play_run(struct play *p)
 {
     static const struct spec_context context;
-    struct source_request out[SOURCE_REQUESTS_MAX];
+    struct source_request out[SOURCE_ID_MAX];
     struct bundle_transcript *transcript = NULL;
     struct source *source = NULL;
     struct spec spec;
@@ -170,18 +208,20 @@ void play_run(struct play *p)
     enum source_state state = source_step(source, NULL, p->now);
     while (state == SOURCE_WANTS) {
         while (source_take_request(source, &out[n])) {
+            p->n_requests += out[n].kind != SOURCE_REQUEST_WAIT;
             n++;
-            p->n_requests++;
         }
         must(n > 0, "wants, but asks nothing", p);
-        size_t at = pick(p, n);
+        size_t at = pick(p, out, n);
         struct source_request request = out[at];
         memmove(&out[at], &out[at + 1], (n - at - 1) * sizeof(out[0]));
         n--;
         state = answer(p, source, &request, transcript);
     }
-    for (uint32_t i = 0; i < SOURCE_PROVIDERS_MAX; i++)
-        p->lied[i] = source_conduct(source, i) == SOURCE_CONDUCT_LIED;
+    for (uint32_t i = 0; i < SOURCE_PROVIDERS_MAX; i++) {
+        p->conduct[i] = source_conduct(source, i);
+        p->lied[i] = p->conduct[i] == SOURCE_CONDUCT_LIED;
+    }
     if (state == SOURCE_FAILED) {
         p->err = source_error(source, &p->diag);
         p->negative_s = source_negative_s(source);

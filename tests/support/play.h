@@ -21,6 +21,7 @@ struct play {
     void *arg;
     enum play_order order;
     uint32_t seed;
+    bool impatient;    /* waits are over at once; else when nobody who answers is left */
     bool keep_options; /* level=, seq= and the like of the specifier stay, as without a core */
 
     /* outcome */
@@ -28,6 +29,7 @@ struct play {
     struct ms_diag diag;
     int64_t negative_s;
     bool lied[SOURCE_PROVIDERS_MAX];
+    enum source_conduct conduct[SOURCE_PROVIDERS_MAX];
     struct source_result *result;
     size_t n_requests;
     struct ms_buf bundle; /* when done */

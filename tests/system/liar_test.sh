@@ -403,14 +403,55 @@ slow_l1() {
     served
     expect 'l1, the breaker is open' good
 }
+# One endpoint hangs on the lie's messages: those who answer have a second on it, each time it is asked
+# something, a refresh as well as somebody who asks for the first time (and who would wait five).
+one_hangs() {
+    local begun
+    tell "$2"
+    begun=$(date +%s%N)
+    refreshed
+    expect "$1, $2" good
+    served ";app=$((entries += 1))"
+    expect "$1, $2, a new question" good
+    took=$((($(date +%s%N) - begun) / 1000000))
+    [ $took -lt 8000 ] || fail "$1, $2: $took ms for a refresh and a new question"
+    honest
+}
+# It is not waited for, but never to answer is a fault, when its ten seconds are over.
+hanging_is_a_fault() {
+    local n
+    # of another host than the honest ones: the daemon asks four things at once of a host
+    daemon_fresh < <(liar=${liar/127.0.0.1/localhost} && config_of l2)
+    tell hang
+    for n in 1 2 3 4; do
+        served ";app=$((entries += 1))"
+        expect "l2, new question $n while one hangs" good
+    done
+    breaker_of liar
+    [ "$breaker" = closed ] || fail "l2, one hangs: the breaker is $breaker at once"
+    sleep 10
+    served ";app=$((entries += 1))"
+    sleep 10
+    breaker_of liar
+    [ "$breaker" = open ] || fail "l2, one hangs: the breaker is $breaker"
+    honest
+}
+slow_l3() {
+    daemon_fresh < <(config_of l3)
+    served
+    one_hangs l3 hang
+    daemon_fresh < <(config_of l3)
+    served
+    one_hangs l3 'hang eth_getProof'
+}
 slow_l2() {
     daemon_fresh < <(config_of l2)
     served
-    tell 'hang'
-    refreshed
-    expect 'l2, one hangs' good
-    # Somebody who asks for the first time waits five seconds and gets `timeout`, although two agree at once:
-    # served ';app=new'; expect 'l2, one hangs, a new question' good
+    one_hangs l2 hang
+    daemon_fresh < <(config_of l2)
+    served
+    one_hangs l2 'hang eth_call'
+    hanging_is_a_fault
     daemon_fresh < <(policy l2 && endpoint liar "$liar" a && endpoint closed http://127.0.0.1:1 b)
     honest
     served
@@ -421,7 +462,7 @@ slow_l2() {
 }
 
 jobs=()
-for job in ${LIAR_JOBS:-level_l1 level_l3 level_l2 level_l1n groups slow_l1 slow_l2}; do
+for job in ${LIAR_JOBS:-level_l1 level_l3 level_l2 level_l1n groups slow_l1 slow_l2 slow_l3}; do
     (run_job "$job") &
     jobs+=($!)
 done

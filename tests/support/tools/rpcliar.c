@@ -15,7 +15,7 @@
  *   drip MS                     one byte each MS milliseconds
  *   cut N                       announces everything, closes after N bytes of body
  *   gzip                        compresses a body although nobody asked
- *   hang                        no answer until the client goes away
+ *   hang [METHOD]               no answer until the client goes away, to messages with that method
  *
  * --log gets one line a message: the methods, separated by commas. One thread a connection. */
 #define _POSIX_C_SOURCE 200809L
@@ -294,7 +294,7 @@ static bool lie_at_once(int fd, const struct control *control, bool *ret_open)
         *ret_open = send_deep(fd, (size_t)lie_number(lie, 0, 1000));
     else if ((lie = lie_find(control, "huge")) != NULL)
         send_huge(fd, lie->word[0] != NULL && strcmp(lie->word[0], "announced") == 0);
-    else if (lie_find(control, "hang") != NULL)
+    else if ((lie = lie_find(control, "hang")) != NULL && lie->word[0] == NULL)
         wait_for_end(fd);
     else
         return false;
@@ -337,10 +337,26 @@ static bool send_body(int fd, const struct control *control, struct ms_span body
     return send_head(fd, 200, body.len, "") && send_all(fd, body.ptr, body.len);
 }
 
+static bool has_method(const json_t *message, const char *method)
+{
+    if (method == NULL)
+        return false;
+    for (size_t i = 0; i < json_array_size(message); i++)
+        if (has_method(json_array_get(message, i), method))
+            return true;
+    const char *name = json_string_value(json_object_get(message, "method"));
+    return name != NULL && strcmp(name, method) == 0;
+}
+
 static bool send_answer(int fd, const struct control *control, const json_t *message)
 {
     const struct lie *too_large = lie_find(control, "batch");
+    const struct lie *hang = lie_find(control, "hang");
 
+    if (hang != NULL && has_method(message, hang->word[0])) {
+        wait_for_end(fd);
+        return false;
+    }
     if (too_large != NULL && json_is_array(message) && strcmp(too_large->word[0], "413") == 0)
         return send_head(fd, 413, 0, "");
     json_t *answer = answer_message(control, proxy.upstream, message);

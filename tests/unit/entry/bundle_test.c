@@ -223,7 +223,7 @@ static void test_changes(void **state)
         {8, "policy.level", "\"l1\"", MS_ERR_EVIDENCE},
         {8, "policy.level", "\"l2\"", MS_ERR_EVIDENCE},
         {8, "policy.level", "\"l9\"", MS_ERR_EVIDENCE},
-        {8, "policy.quorum", "3", MS_OK},
+        {8, "policy.quorum", "3", MS_ERR_EVIDENCE}, /* two were asked who owns it */
         {8, "policy.quorum", "4", MS_ERR_EVIDENCE},
         {8, "policy.quorum", "-1", MS_ERR_EVIDENCE},
         {8, "policy.quorum", "99999", MS_ERR_EVIDENCE},
