@@ -2,14 +2,12 @@
 #define _GNU_SOURCE
 #include "resolver/daemon/breaker.h"
 
-#include "base/span.h"
-
-#include <time.h>
-
 enum breaker_state breaker_state(const struct breaker *breaker, int64_t now_ms)
 {
     if (breaker->benched && now_ms < breaker->bench_until_ms)
         return BREAKER_BENCHED;
+    if (now_ms < breaker->pause_until_ms)
+        return BREAKER_PAUSED;
     if (!breaker->open)
         return BREAKER_CLOSED;
     if (breaker->probing && now_ms < breaker->probe_until_ms)
@@ -25,6 +23,7 @@ bool breaker_would_allow(const struct breaker *breaker, int64_t now_ms)
     case BREAKER_OPEN:
         return now_ms >= breaker->open_until_ms;
     case BREAKER_PROBING:
+    case BREAKER_PAUSED:
     case BREAKER_BENCHED:
         break;
     }
@@ -44,13 +43,12 @@ bool breaker_allow(struct breaker *breaker, int64_t now_ms)
 
 void breaker_ok(struct breaker *breaker)
 {
-    bool benched = breaker->benched;
-    int64_t until_ms = breaker->bench_until_ms;
-
     /* A late answer to a request from before the breaker opened says nothing about now. */
     if (breaker->open && !breaker->probing)
         return;
-    *breaker = (struct breaker){.benched = benched, .bench_until_ms = until_ms};
+    *breaker = (struct breaker){.benched = breaker->benched,
+                                .bench_until_ms = breaker->bench_until_ms,
+                                .pause_until_ms = breaker->pause_until_ms};
 }
 
 static void open_breaker(struct breaker *breaker, int64_t now_ms)
@@ -64,6 +62,8 @@ static void open_breaker(struct breaker *breaker, int64_t now_ms)
 
 void breaker_fault(struct breaker *breaker, int64_t now_ms)
 {
+    if (now_ms < breaker->pause_until_ms)
+        return;
     if (breaker->open) {
         if (breaker->probing)
             open_breaker(breaker, now_ms);
@@ -86,6 +86,13 @@ void breaker_bench(struct breaker *breaker, int64_t now_ms)
     breaker->probing = false;
 }
 
+void breaker_pause(struct breaker *breaker, int64_t until_ms)
+{
+    if (until_ms > breaker->pause_until_ms)
+        breaker->pause_until_ms = until_ms;
+    breaker->probing = false; /* no word on whether it works again: the next one probes */
+}
+
 void breaker_reset(struct breaker *breaker)
 {
     *breaker = (struct breaker){0};
@@ -99,32 +106,4 @@ int64_t backoff_ms(uint32_t fails, int64_t cap_ms, uint64_t random)
     if (fails < 20 && ((int64_t)BACKOFF_BASE_MS << fails) < cap_ms)
         limit_ms = (int64_t)BACKOFF_BASE_MS << fails;
     return limit_ms <= 0 ? 0 : (int64_t)(random % ((uint64_t)limit_ms + 1));
-}
-
-static int64_t clamp_s(int64_t seconds)
-{
-    if (seconds < BACKOFF_RETRY_AFTER_MIN_S)
-        return BACKOFF_RETRY_AFTER_MIN_S;
-    return seconds > BACKOFF_RETRY_AFTER_MAX_S ? BACKOFF_RETRY_AFTER_MAX_S : seconds;
-}
-
-int64_t backoff_retry_after_s(const char *text, int64_t wall_s)
-{
-    struct ms_span value = ms_span_str(text);
-    struct tm tm = {0};
-    size_t digits = 0;
-
-    if (value.len == 0)
-        return 0;
-    while (digits < value.len && value.ptr[digits] >= '0' && value.ptr[digits] <= '9')
-        digits++;
-    if (digits == value.len) {
-        uint64_t seconds;
-        bool small = ms_span_u64(value, &seconds) && seconds <= BACKOFF_RETRY_AFTER_MAX_S;
-        return clamp_s(small ? (int64_t)seconds : BACKOFF_RETRY_AFTER_MAX_S);
-    }
-    const char *end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-    if (end == NULL || *end != '\0')
-        return 0;
-    return clamp_s((int64_t)timegm(&tm) - wall_s);
 }

@@ -2,7 +2,8 @@
  * how long to wait before the next try (ethereum.md 6.3, Retry).
  *
  * Five faults within 60 s open the breaker for 30 s; then one probe goes through, and its outcome
- * closes or reopens it. A provider whose answer failed verification is benched for an hour, which
+ * closes or reopens it. A provider that asks to be left alone for a while (Retry-After) is; that is
+ * no fault. A provider whose answer failed verification is benched for an hour, which
  * no success ends. Pure: time comes in as a monotonic now_ms, randomness as a number. Not
  * thread-safe. A zeroed struct is a closed breaker. */
 #ifndef MS_BREAKER_H
@@ -21,10 +22,14 @@
 #define BACKOFF_BASE_MS 1000
 #define BACKOFF_CAP_RPC_MS 60000
 #define BACKOFF_CAP_HTTP_MS 300000
-#define BACKOFF_RETRY_AFTER_MIN_S 1
-#define BACKOFF_RETRY_AFTER_MAX_S 600
 
-enum breaker_state { BREAKER_BENCHED = 0, BREAKER_OPEN, BREAKER_PROBING, BREAKER_CLOSED };
+enum breaker_state {
+    BREAKER_BENCHED = 0,
+    BREAKER_PAUSED,
+    BREAKER_OPEN,
+    BREAKER_PROBING,
+    BREAKER_CLOSED
+};
 
 struct breaker {
     int64_t fault_ms[BREAKER_FAULTS]; /* times of the last faults, a ring */
@@ -32,6 +37,7 @@ struct breaker {
     uint32_t next;
     bool open, probing, benched;
     int64_t open_until_ms, probe_until_ms, bench_until_ms;
+    int64_t pause_until_ms; /* as the provider asked: 0 for none */
 };
 
 /* What holds now. PROBING: one request is out that decides. */
@@ -43,17 +49,17 @@ bool breaker_would_allow(const struct breaker *breaker, int64_t now_ms);
 bool breaker_allow(struct breaker *breaker, int64_t now_ms);
 /* The request was answered in a usable way. */
 void breaker_ok(struct breaker *breaker);
-/* It was not (no answer, HTTP 429 or 5xx, an error that is the provider's). */
+/* It was not (no answer, HTTP 429 or 5xx, an error that is the provider's). Ignored in a pause:
+ * that was about requests from before. */
 void breaker_fault(struct breaker *breaker, int64_t now_ms);
 /* The answer did not verify. */
 void breaker_bench(struct breaker *breaker, int64_t now_ms);
+/* It asked not to be asked before then. A shorter pause does not end a longer one. */
+void breaker_pause(struct breaker *breaker, int64_t until_ms);
 /* The operator lifts the bench and closes the breaker (`refresh --unbench`). */
 void breaker_reset(struct breaker *breaker);
 
 /* Full jitter: U(0, min(cap_ms, 1 s * 2^fails)); `random` is uniform over uint64_t. */
 int64_t backoff_ms(uint32_t fails, int64_t cap_ms, uint64_t random);
-/* Retry-After in seconds, clamped to [1, 600]: delay-seconds or an HTTP date (RFC 9110 10.2.3)
- * against the wall clock. 0 when text is NULL or neither. */
-int64_t backoff_retry_after_s(const char *text, int64_t wall_s);
 
 #endif

@@ -506,6 +506,10 @@ static void flight_failed(struct core *core, struct core_entry *e, enum ms_err e
     entry_fail(&e->facts, err, &copy, negative_s,
                is_contract(e) ? ENTRY_BACKOFF_CAP_RPC_MS : ENTRY_BACKOFF_CAP_HTTP_MS,
                core->env.random(core->env.arg), now);
+    int64_t retry_s = e->flight == NULL ? 0 : source_retry_s(e->flight->source);
+    int64_t retry_ms = now.boot_ms + 1000 * retry_s;
+    if (e->facts.next_try_ms < retry_ms)
+        e->facts.next_try_ms = retry_ms;
     flight_free(core, e);
     if (e->poll_ms != ENTRY_NEVER)
         e->poll_ms = e->facts.next_try_ms;

@@ -5,6 +5,7 @@
 #include "resolver/daemon/breaker.h"
 #include "resolver/daemon/fetch.h"
 #include "resolver/daemon/log.h"
+#include "resolver/source/freshness.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -101,7 +102,22 @@ static void judge_straggler(struct upstream *up, uint32_t provider,
                             const struct source_response *response)
 {
     bool answered = response->err == MS_OK && response->status == 200;
+    if (source_retry_after(response) > 0)
+        return;
     upstream_conduct(up, provider, answered ? SOURCE_CONDUCT_GOOD : SOURCE_CONDUCT_FAULT);
+}
+
+/* Retry-After is obeyed by whoever asks next, of whatever entry. */
+static void note_retry(struct upstream *up, uint32_t provider,
+                       const struct source_response *response)
+{
+    int64_t retry_s = source_retry_after(response);
+
+    if (retry_s == 0 || provider >= SOURCE_PROVIDERS_MAX)
+        return;
+    breaker_pause(&up->breakers[provider], loop_now(up->loop).boot_ms + retry_s * 1000);
+    log_line(LOG_LEVEL_NOTICE, "rpc", "paused", log_str("name", up->config->rpcs[provider].name),
+             log_int("retry_after_s", retry_s));
 }
 
 static void on_answer(void *arg, const struct source_response *response)
@@ -114,6 +130,7 @@ static void on_answer(void *arg, const struct source_response *response)
 
     loop_turn(up->loop);
     forget(up, op);
+    note_retry(up, provider, response);
     if (straggler)
         judge_straggler(up, provider, response);
     else
@@ -155,7 +172,7 @@ static enum ms_err start(struct op *op, const struct source_request *request)
         int64_t now_ms = loop_now(up->loop).boot_ms;
         if (breaker_state(breaker, now_ms) != BREAKER_PROBING && !breaker_allow(breaker, now_ms))
             return ms_diag_set(&op->diag, MS_ERR_UNAVAILABLE,
-                               "the RPC endpoint %s is not asked for a while after its failures",
+                               "the RPC endpoint %s is not asked for a while",
                                up->config->rpcs[op->provider].name);
         out.kind = FETCH_RPC;
         out.url = up->config->rpcs[op->provider].url;
@@ -221,6 +238,7 @@ void upstream_conduct(struct upstream *up, uint32_t provider, enum source_conduc
     switch (conduct) {
     case SOURCE_CONDUCT_NOT_ASKED:
     case SOURCE_CONDUCT_OWING:
+    case SOURCE_CONDUCT_BUSY:
         return;
     case SOURCE_CONDUCT_GOOD:
         breaker_ok(breaker);
@@ -249,6 +267,8 @@ static const char *breaker_name(enum breaker_state state)
     switch (state) {
     case BREAKER_BENCHED:
         return "benched";
+    case BREAKER_PAUSED:
+        return "paused";
     case BREAKER_OPEN:
         return "open";
     case BREAKER_PROBING:

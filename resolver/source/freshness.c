@@ -242,6 +242,30 @@ bool source_http_date(struct ms_span text, int64_t now_s, int64_t *ret_time_s)
            asctime_date(text, ret_time_s);
 }
 
+/* ---- Retry-After ---- */
+
+static int64_t clamp_retry(int64_t seconds)
+{
+    if (seconds < SOURCE_RETRY_AFTER_MIN_S)
+        return SOURCE_RETRY_AFTER_MIN_S;
+    return seconds > SOURCE_RETRY_AFTER_MAX_S ? SOURCE_RETRY_AFTER_MAX_S : seconds;
+}
+
+int64_t source_retry_after(const struct source_response *response)
+{
+    int64_t seconds = 0, date_s = 0;
+    bool asks = response->err == MS_OK && (response->status == 429 || response->status == 503);
+
+    if (!asks || response->header[SOURCE_HEADER_RETRY_AFTER] == NULL)
+        return 0;
+    struct ms_span text = trim(ms_span_str(response->header[SOURCE_HEADER_RETRY_AFTER]));
+    if (parse_delta(text, &seconds))
+        return clamp_retry(seconds);
+    return source_http_date(text, response->time_s, &date_s)
+               ? clamp_retry(date_s - response->time_s)
+               : 0;
+}
+
 /* ---- Cache-Control ---- */
 #define DELTA_NONE (-1)
 

@@ -69,4 +69,10 @@ struct source_freshness source_freshness(const struct source_response *response,
  * them. */
 bool source_http_date(struct ms_span text, int64_t now_s, int64_t *ret_time_s);
 
+#define SOURCE_RETRY_AFTER_MIN_S 1
+#define SOURCE_RETRY_AFTER_MAX_S 600
+/* How long a 429 or 503 asks to be left alone by its Retry-After (RFC 9110 10.2.3: seconds or a
+ * date), in [1, 600] s (ethereum.md 6.3); 0 when it does not, or says neither. */
+int64_t source_retry_after(const struct source_response *response);
+
 #endif

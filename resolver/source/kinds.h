@@ -13,13 +13,14 @@ struct source {
     bool asked[SOURCE_PROVIDERS_MAX];
     bool faulted[SOURCE_PROVIDERS_MAX]; /* no usable answer: the provider's own failing */
     bool lied[SOURCE_PROVIDERS_MAX];    /* gave something that does not verify */
+    bool busy[SOURCE_PROVIDERS_MAX];    /* asked to be left alone */
     size_t owing[SOURCE_PROVIDERS_MAX]; /* messages without an answer */
     int64_t started_s;                  /* wall clock of source_new */
     struct ms_arena arena;              /* request bodies, copies of strings */
     enum source_state state;
     enum ms_err err;
     struct ms_diag diag;
-    int64_t negative_s;
+    int64_t negative_s, retry_s;
     struct source_result *result;
     json_t *scratch; /* what a kind keeps between steps outside the arena; freed with the source */
 

@@ -1,6 +1,8 @@
 /* resolver/source/rpcset.c - messages to providers and their answers. */
 #include "resolver/source/rpcset.h"
 
+#include "resolver/source/freshness.h"
+
 #include <stdarg.h>
 
 #define RPCSET_MESSAGE_MAX_BYTES 16384u
@@ -223,6 +225,20 @@ static void send_singly(struct rpcset *set, const struct rpc_ask *ask)
             return;
 }
 
+/* It asks to be left alone for a while: nothing can be had from it, which is not its fault. */
+static bool is_busy(struct rpcset *set, uint32_t peer, const struct source_response *response)
+{
+    bool *faulted = &set->s->faulted[peer], before = *faulted;
+
+    if (source_retry_after(response) == 0)
+        return false;
+    set->s->busy[peer] = true;
+    rpcset_killf(set, peer, MS_ERR_RPC, "HTTP status %u, and asks to be left alone for a while",
+                 response->status);
+    *faulted = before;
+    return true;
+}
+
 static void take_reply(struct rpcset *set, const struct rpc_ask *ask,
                        const struct source_response *response)
 {
@@ -233,6 +249,8 @@ static void take_reply(struct rpcset *set, const struct rpc_ask *ask,
         all_failed(set, ask, response->err, &response->diag);
         return;
     }
+    if (is_busy(set, ask->peer, response))
+        return;
     if (ask->batch && response->status == 413) {
         send_singly(set, ask);
         return;

@@ -2,6 +2,7 @@
 #include "resolver/source/source.h"
 
 #include "base/hex.h"
+#include "resolver/source/freshness.h"
 #include "resolver/source/kinds.h"
 
 #include <stdarg.h>
@@ -387,6 +388,16 @@ static bool take_response(struct source *s, uint32_t id)
     return true;
 }
 
+static void note_retry(struct source *s, const struct source_response *response)
+{
+    int64_t retry_s = source_retry_after(response);
+    bool location = response->id <= SOURCE_REQUESTS_MAX &&
+                    s->requests[response->id - 1].kind == SOURCE_REQUEST_HTTP;
+
+    if (location && retry_s > s->retry_s)
+        s->retry_s = retry_s;
+}
+
 enum source_state source_step(struct source *s, const struct source_response *response,
                               struct ms_now now)
 {
@@ -394,6 +405,8 @@ enum source_state source_step(struct source *s, const struct source_response *re
         return s->state;
     if (response != NULL && !take_response(s, response->id))
         return s->state;
+    if (response != NULL)
+        note_retry(s, response);
     s->state = s->step(s, response, now);
     return s->state;
 }
@@ -419,6 +432,11 @@ int64_t source_negative_s(const struct source *s)
     return s->state == SOURCE_FAILED ? s->negative_s : 0;
 }
 
+int64_t source_retry_s(const struct source *s)
+{
+    return s == NULL ? 0 : s->retry_s;
+}
+
 enum source_conduct source_conduct(const struct source *s, uint32_t provider)
 {
     if (provider >= SOURCE_PROVIDERS_MAX || !s->asked[provider])
@@ -427,6 +445,8 @@ enum source_conduct source_conduct(const struct source *s, uint32_t provider)
         return SOURCE_CONDUCT_LIED;
     if (s->faulted[provider])
         return SOURCE_CONDUCT_FAULT;
+    if (s->busy[provider])
+        return SOURCE_CONDUCT_BUSY;
     return s->owing[provider] > 0 ? SOURCE_CONDUCT_OWING : SOURCE_CONDUCT_GOOD;
 }
 

@@ -248,11 +248,14 @@ enum source_conduct {
     SOURCE_CONDUCT_FAULT, /* nothing usable: no answer, an error of its own, another chain, not
                              JSON-RPC */
     SOURCE_CONDUCT_LIED,  /* something that does not verify */
+    SOURCE_CONDUCT_BUSY,  /* asked to be left alone for a while (Retry-After) */
     SOURCE_CONDUCT_OWING, /* the attempt went on without an answer that may still come */
 };
 enum source_conduct source_conduct(const struct source *source, uint32_t provider);
 /* Whether the failure is a definite "there is no such thing" (404, no code, revert) and for how
  * long it may be remembered; 0 when it is not. */
 int64_t source_negative_s(const struct source *source);
+/* How long a location asked to be left alone (Retry-After), 0 when it did not. NULL is fine. */
+int64_t source_retry_s(const struct source *source);
 
 #endif

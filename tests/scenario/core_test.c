@@ -710,6 +710,31 @@ static void test_not_found_after_good(void **state)
     answer_read_unlock();
 }
 
+/* Retry-After of a location: not asked before, however small the back-off is. */
+static void test_retry_after(void **state)
+{
+    (void)state;
+    static const uint32_t statuses[] = {429, 503};
+    for (size_t i = 0; i < MS_ARRAY_LEN(statuses); i++) {
+        struct source_response r = {.status = statuses[i], .body = ms_span_str("no")};
+        struct caller *c = ask_with(URL_SPEC, true, 0);
+        r.header[SOURCE_HEADER_RETRY_AFTER] = "120";
+        respond(0, r);
+        expect_refused(c, MS_ERR_HTTP);
+        tick_at(119999);
+        expect_refused(ask(URL_SPEC), MS_ERR_HTTP);
+        assert_int_equal(w.n_out, 0);
+        tick_at(1);
+        c = ask(URL_SPEC);
+        assert_int_equal(w.n_out, 1);
+        reply_status(500);
+        end(c);
+    }
+    struct caller *c = ask(URL_SPEC); /* a failure without it has the back-off of 0 s */
+    reply(document_a);
+    expect_served(c, ENTRY_FRESH);
+}
+
 static void test_backoff_and_force(void **state)
 {
     (void)state;
@@ -1838,6 +1863,7 @@ int main(void)
         T(test_not_found),
         T(test_not_found_after_good),
         T(test_backoff_and_force),
+        T(test_retry_after),
         T(test_not_modified),
         T(test_not_modified_unasked),
         T(test_no_store),

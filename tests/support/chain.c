@@ -521,6 +521,10 @@ void node_answer(struct node *node, struct ms_span request, struct node_answer *
     } else if (node->lie == NODE_500 || (batch && node->lie == NODE_BATCH_413)) {
         ret->status = node->lie == NODE_500 ? 500 : 413;
         (void)ms_buf_add_str(&ret->body, "<html>no</html>");
+    } else if (node->lie == NODE_BUSY) {
+        ret->status = 429;
+        ret->retry_after = "7";
+        out = with_id(error_json(-32005, "limit exceeded"), json_null());
     } else if (node->lie == NODE_NOT_JSON) {
         (void)ms_buf_add_str(&ret->body, "{\"jsonrpc\"");
     } else if (node->lie == NODE_OVERSIZE) {

@@ -46,6 +46,7 @@ enum node_lie {
     NODE_HANGS,      /* the same, but only when nobody waits for it any more */
     NODE_DATA_HANGS, /* to eth_call and eth_getProof only */
     NODE_500,
+    NODE_BUSY, /* 429 with a Retry-After, and a JSON-RPC error as body */
     NODE_NOT_JSON,
     NODE_OVERSIZE, /* more than the body cap */
     /* batches; the first five still lead to an answer */
@@ -94,7 +95,8 @@ bool node_hangs(const struct node *node, struct ms_span request);
 struct node_answer {
     enum ms_err err;
     uint32_t status;
-    struct ms_buf body; /* the caller's */
+    const char *retry_after; /* NULL: none */
+    struct ms_buf body;      /* the caller's */
 };
 
 void node_answer(struct node *node, struct ms_span request, struct node_answer *ret);

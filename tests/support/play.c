@@ -125,6 +125,7 @@ static enum source_state answer(struct play *p, struct source *source,
         node_answer(&p->nodes[request->provider], request->body, &from);
         r = (struct source_response){
             .err = from.err, .status = from.status, .body = ms_buf_span(&from.body)};
+        r.header[SOURCE_HEADER_RETRY_AFTER] = from.retry_after;
     } else {
         must(p->http != NULL, "an HTTP request", p);
         r = p->http(p->arg, request);

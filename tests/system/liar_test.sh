@@ -95,7 +95,8 @@ pruned            | error eth_call 4444 pruned_history_unavailable | rpc | - | -
 limited           | error eth_call -32005 limit_exceeded | rpc | - | - | -
 http-200-error    | error eth_chainId -32603 internal | rpc | - | - | -
 http-500          | http 500 | rpc | - | good | good
-http-429          | http 429 7 | rpc | - | - | -
+http-429          | http 429 | rpc | - | good | good
+http-503          | http 503 soon | rpc | - | - | -
 huge-announced    | huge announced | too-large | - | good | -
 huge-endless      | huge endless | too-large | - | - | good
 cut               | cut 40 | truncated | - | - | -
@@ -385,6 +386,39 @@ groups() {
 }
 
 # Requests have ten seconds; whoever asks waits five.
+# Who says when to come again is not asked before, and that is no fault.
+retry_after() {
+    local before begun took
+    daemon_fresh < <(config_of l2)
+    tell 'http 429 600'
+    served
+    expect 'l2, one is busy' good
+    before=$(wc -l <"$home/asked")
+    for _ in 1 2 3 4 5 6; do
+        refreshed
+        expect 'l2, one is busy, again' good
+    done
+    [ "$before" = "$(wc -l <"$home/asked")" ] || fail 'l2, one is busy: it is asked all the same'
+    breaker_of liar
+    [ "$breaker" = paused ] || fail "l2, one is busy: the breaker is $breaker"
+    honest
+    daemon_fresh < <(config_of l1)
+    served
+    tell 'http 503 5'
+    begun=$(date +%s%N)
+    refreshed
+    expect 'l1, busy' rpc
+    honest
+    for _ in $(seq 60); do
+        refreshed
+        [ "$outcome" != good ] || break
+        expect 'l1, busy, not asked' quorum
+        sleep 0.2
+    done
+    expect 'l1, the time it asked for is over' good
+    took=$((($(date +%s%N) - begun) / 1000000))
+    [ $took -ge 4800 ] || fail "l1, asked again after $took ms instead of 5 s"
+}
 slow_l1() {
     daemon_fresh < <(config_of l1)
     served
@@ -402,11 +436,12 @@ slow_l1() {
     [ "$breaker" = open ] || fail "l1, five faults: the breaker is $breaker"
     served
     expect 'l1, the breaker is open' good
+    retry_after
 }
 # One endpoint hangs on the lie's messages: those who answer have a second on it, each time it is asked
 # something, a refresh as well as somebody who asks for the first time (and who would wait five).
 one_hangs() {
-    local begun
+    local begun took
     tell "$2"
     begun=$(date +%s%N)
     refreshed

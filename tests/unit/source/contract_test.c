@@ -263,6 +263,24 @@ static bool has_conduct(const struct play *p, size_t n, enum source_conduct cond
     return (p->conduct[n] == conduct) == (strchr(letters, (int)('a' + n)) != NULL);
 }
 
+/* Who asks to be left alone is of no use, and not at fault. */
+static void test_busy(void **state)
+{
+    (void)state;
+    for (int level = L1; level <= (int)L3; level++) {
+        struct node nodes[NODES];
+        struct play p;
+        play(&p, nodes, &honest, (enum spec_level)level, 3);
+        nodes[0].lie = NODE_BUSY;
+        nodes[1].lie = level == L1 ? NODE_500 : H;
+        play_run(&p);
+        assert_int_equal(p.err, MS_OK);
+        assert_int_equal(p.conduct[0], SOURCE_CONDUCT_BUSY);
+        assert_int_equal(p.conduct[1], level == L1 ? SOURCE_CONDUCT_FAULT : SOURCE_CONDUCT_GOOD);
+        play_done(&p);
+    }
+}
+
 static void test_hurry(void **state)
 {
     (void)state;
@@ -903,27 +921,17 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_hurry),
-        cmocka_unit_test(test_impatient),
-        cmocka_unit_test(test_late_dissent),
-        cmocka_unit_test(test_trust),
-        cmocka_unit_test(test_same_group),
-        cmocka_unit_test(test_heights),
-        cmocka_unit_test(test_floor),
-        cmocka_unit_test(test_policy),
-        cmocka_unit_test(test_trusted),
-        cmocka_unit_test(test_no_code),
-        cmocka_unit_test(test_code),
-        cmocka_unit_test(test_strange_contract),
-        cmocka_unit_test(test_empty_slot),
-        cmocka_unit_test(test_payloads),
-        cmocka_unit_test(test_payload_limits),
-        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_old_finality),
-        cmocka_unit_test(test_vector),
-        cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_rows),           cmocka_unit_test(test_hurry),
+        cmocka_unit_test(test_busy),           cmocka_unit_test(test_impatient),
+        cmocka_unit_test(test_late_dissent),   cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_same_group),     cmocka_unit_test(test_heights),
+        cmocka_unit_test(test_floor),          cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_trusted),        cmocka_unit_test(test_no_code),
+        cmocka_unit_test(test_code),           cmocka_unit_test(test_strange_contract),
+        cmocka_unit_test(test_empty_slot),     cmocka_unit_test(test_payloads),
+        cmocka_unit_test(test_payload_limits), cmocka_unit_test(test_many),
+        cmocka_unit_test(test_extremes),       cmocka_unit_test(test_old_finality),
+        cmocka_unit_test(test_vector),         cmocka_unit_test(test_ids),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

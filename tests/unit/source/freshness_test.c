@@ -193,12 +193,50 @@ static void test_dates(void **state)
     }
 }
 
+static void test_retry_after(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t status;
+        const char *text;
+        int64_t want_s;
+    } rows[] = {
+        {429, NULL, 0},
+        {429, "", 0},
+        {429, "0", 1},
+        {429, "1", 1},
+        {503, "120", 120},
+        {503, " 600 ", 600},
+        {503, "601", 600},
+        {429, "99999999999999999999999", 600},
+        {429, "-5", 0},
+        {429, "1.5", 0},
+        {429, "soon", 0},
+        {429, "3, 4", 0},
+        {429, "Sun, 06 Nov 1994 08:49:37 GMT", 30},
+        {429, "Sun, 06 Nov 1994 08:40:00 GMT", 1}, /* past */
+        {503, "Mon, 07 Nov 1994 08:49:37 GMT", 600},
+        {503, "Sun, 06 Nov 1994 08:49:37 GMT x", 0},
+        {200, "30", 0},
+        {500, "30", 0},
+    };
+    for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++) {
+        struct source_response r = {.status = rows[i].status, .time_s = 784111777 - 30};
+        r.header[SOURCE_HEADER_RETRY_AFTER] = rows[i].text;
+        if (source_retry_after(&r) != rows[i].want_s)
+            fail_msg("%u %s", rows[i].status, rows[i].text);
+        r.err = MS_ERR_TIMEOUT;
+        assert_int_equal(source_retry_after(&r), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_evidence_time),
         cmocka_unit_test(test_dates),
+        cmocka_unit_test(test_retry_after),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
