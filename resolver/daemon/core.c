@@ -695,7 +695,7 @@ static void flight_advance(struct core *core, struct core_entry *e, enum source_
     for (uint32_t p = 0; state != SOURCE_WANTS && p < f->policy.n_providers; p++) {
         enum source_conduct conduct = source_conduct(f->source, p);
         if (conduct != SOURCE_CONDUCT_NOT_ASKED)
-            core->env.conduct(core->env.arg, p, conduct);
+            core->env.conduct(core->env.arg, p, conduct, source_learned(f->source, p));
     }
     if (state != SOURCE_WANTS)
         cancel_requests(core, e); /* of those it went on without */
@@ -763,7 +763,7 @@ static void start_flight(struct core *core, struct core_entry *e)
     }
     e->flight = f;
     f->policy = core->options.policy;
-    core->env.mark_benched(core->env.arg, &f->policy);
+    core->env.mark_providers(core->env.arg, &f->policy);
     f->policy.level = e->id.level != SPEC_LEVEL_NONE ? e->id.level : f->policy.level;
     f->started = now_of(core);
     f->accept = wants_accept(e);

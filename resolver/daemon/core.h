@@ -108,10 +108,13 @@ struct core_env {
     void (*store)(void *arg, struct core_change *change);
     /* Look an id up on disk and verify it; exactly one core_loaded_entry follows. */
     void (*load)(void *arg, const struct answer_id *id);
-    /* How a provider behaved in an attempt that ended: for its breaker, and to bench liars. */
-    void (*conduct)(void *arg, uint32_t provider, enum source_conduct conduct);
-    /* Mark the providers that are not to be asked now (breaker open, benched). */
-    void (*mark_benched)(void *arg, struct source_policy *policy);
+    /* How a provider behaved in an attempt that ended: for its breaker, and to bench liars; and
+     * what showed about the ways it can be asked. */
+    void (*conduct)(void *arg, uint32_t provider, enum source_conduct conduct,
+                    struct source_manners learned);
+    /* Mark the providers that are not to be asked now (breaker open, benched), and what is known of
+     * the ways the others can be asked. */
+    void (*mark_providers)(void *arg, struct source_policy *policy);
     void (*log)(void *arg, int level, const char *event, const struct answer_id *id,
                 const char *detail);
 };

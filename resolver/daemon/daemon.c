@@ -81,14 +81,16 @@ static void env_load(void *arg, const struct answer_id *id)
     store_load(((struct daemon *)arg)->store, id);
 }
 
-static void env_conduct(void *arg, uint32_t provider, enum source_conduct conduct)
+static void env_conduct(void *arg, uint32_t provider, enum source_conduct conduct,
+                        struct source_manners learned)
 {
     upstream_conduct(((struct daemon *)arg)->upstream, provider, conduct);
+    upstream_learned(((struct daemon *)arg)->upstream, provider, learned);
 }
 
-static void env_mark_benched(void *arg, struct source_policy *policy)
+static void env_mark_providers(void *arg, struct source_policy *policy)
 {
-    upstream_mark_benched(((struct daemon *)arg)->upstream, policy);
+    upstream_mark_providers(((struct daemon *)arg)->upstream, policy);
 }
 
 static void env_log(void *arg, int level, const char *event, const struct answer_id *id,
@@ -298,7 +300,7 @@ static enum ms_err open_parts(struct daemon *d, struct ms_diag *diag)
                            .store = env_store,
                            .load = env_load,
                            .conduct = env_conduct,
-                           .mark_benched = env_mark_benched,
+                           .mark_providers = env_mark_providers,
                            .log = env_log};
     struct core_options options = core_options_of(d->config);
 

@@ -30,6 +30,7 @@ struct upstream {
     struct fetch *fetch;
     const struct config *config;
     struct breaker breakers[SOURCE_PROVIDERS_MAX]; /* by index of config->rpcs */
+    struct source_manners manners[SOURCE_PROVIDERS_MAX];
     struct op *ops;
     void (*answer)(void *arg, uint64_t tag, const struct source_response *response);
     void *arg;
@@ -74,15 +75,23 @@ enum ms_err upstream_configure(struct upstream *up, const struct config *config,
 {
     struct fetch_config fetch_config = fetch_config_of(config);
     struct breaker kept[SOURCE_PROVIDERS_MAX] = {0};
+    struct source_manners manners[SOURCE_PROVIDERS_MAX] = {0};
 
     enum ms_err err = fetch_configure(up->fetch, &fetch_config, diag);
     if (err != MS_OK)
         return err;
-    for (size_t i = 0; i < config->n_rpcs && i < SOURCE_PROVIDERS_MAX; i++)
-        for (size_t j = 0; j < up->config->n_rpcs && j < SOURCE_PROVIDERS_MAX; j++)
-            if (strcmp(config->rpcs[i].name, up->config->rpcs[j].name) == 0)
-                kept[i] = up->breakers[j];
+    for (size_t i = 0; i < config->n_rpcs && i < SOURCE_PROVIDERS_MAX; i++) {
+        for (size_t j = 0; j < up->config->n_rpcs && j < SOURCE_PROVIDERS_MAX; j++) {
+            const struct config_rpc *now = &config->rpcs[i], *before = &up->config->rpcs[j];
+            if (strcmp(now->name, before->name) != 0)
+                continue;
+            kept[i] = up->breakers[j];
+            if (strcmp(now->url, before->url) == 0)
+                manners[i] = up->manners[j];
+        }
+    }
     memcpy(up->breakers, kept, sizeof(kept));
+    memcpy(up->manners, manners, sizeof(manners));
     for (struct op *op = up->ops; op != NULL; op = op->next)
         op->provider = NO_PROVIDER; /* an index of the old configuration */
     up->config = config;
@@ -245,6 +254,7 @@ void upstream_conduct(struct upstream *up, uint32_t provider, enum source_conduc
         return;
     case SOURCE_CONDUCT_FAULT:
         breaker_fault(breaker, now_ms);
+        up->manners[provider] = (struct source_manners){0}; /* may be why, by now */
         return;
     case SOURCE_CONDUCT_LIED:
         breaker_bench(breaker, now_ms);
@@ -255,11 +265,27 @@ void upstream_conduct(struct upstream *up, uint32_t provider, enum source_conduc
     }
 }
 
-void upstream_mark_benched(const struct upstream *up, struct source_policy *policy)
+void upstream_learned(struct upstream *up, uint32_t provider, struct source_manners learned)
 {
-    for (size_t i = 0; i < policy->n_providers; i++)
+    if (provider >= SOURCE_PROVIDERS_MAX || provider >= up->config->n_rpcs)
+        return;
+    struct source_manners *known = &up->manners[provider], before = *known;
+
+    known->no_batch = known->no_batch || learned.no_batch;
+    known->bare_hash = known->bare_hash || learned.bare_hash;
+    if (known->no_batch != before.no_batch || known->bare_hash != before.bare_hash)
+        log_line(LOG_LEVEL_INFO, "rpc", "learned", log_str("name", up->config->rpcs[provider].name),
+                 log_str("batches", known->no_batch ? "no" : "yes"),
+                 log_str("eip1898", known->bare_hash ? "no" : "yes"));
+}
+
+void upstream_mark_providers(const struct upstream *up, struct source_policy *policy)
+{
+    for (size_t i = 0; i < policy->n_providers; i++) {
         policy->providers[i].benched =
             !breaker_would_allow(&up->breakers[i], loop_now(up->loop).boot_ms);
+        policy->providers[i].manners = up->manners[i];
+    }
 }
 
 static const char *breaker_name(enum breaker_state state)

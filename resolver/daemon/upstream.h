@@ -13,7 +13,8 @@ MS_MUST_USE enum ms_err
 upstream_new(struct loop *loop, const struct config *config,
              void (*answer)(void *arg, uint64_t tag, const struct source_response *response),
              void *arg, struct upstream **ret_upstream, struct ms_diag *diag);
-/* On error nothing changes. Breakers of endpoints that keep their name are kept. */
+/* On error nothing changes. Breakers of endpoints that keep their name are kept, and what is known
+ * of the ways to ask those that keep their URL too. */
 MS_MUST_USE enum ms_err upstream_configure(struct upstream *up, const struct config *config,
                                            struct ms_diag *diag);
 void upstream_send(struct upstream *up, uint64_t tag, const struct source_request *request);
@@ -23,7 +24,9 @@ void upstream_cancel(struct upstream *up, uint64_t tag);
 /* What the core says of a provider after an attempt: good closes its breaker, faults open it, a lie
  * benches it; an answer that is owed will tell (upstream_cancel). */
 void upstream_conduct(struct upstream *up, uint32_t provider, enum source_conduct conduct);
-void upstream_mark_benched(const struct upstream *up, struct source_policy *policy);
+/* How it can be asked; remembered until a fault, a restart, or a reload that changes its URL. */
+void upstream_learned(struct upstream *up, uint32_t provider, struct source_manners learned);
+void upstream_mark_providers(const struct upstream *up, struct source_policy *policy);
 /* Providers with the state of their breaker, and the fetcher's counters (new references). */
 json_t *upstream_providers_json(const struct upstream *up);
 json_t *upstream_counters_json(const struct upstream *up);

@@ -152,6 +152,10 @@ static json_t *policy_json(const struct source_policy *policy)
         json_t *one = json_pack("{s:s, s:s, s:I, s:i, s:b, s:b}", "name", p->name, "group",
                                 p->group, "chain", (json_int_t)p->chain, "proofs", (int)p->proofs,
                                 "trusted", (int)p->trusted, "benched", (int)p->benched);
+        if (one != NULL && p->manners.no_batch)
+            (void)json_object_set_new(one, "no_batch", json_true());
+        if (one != NULL && p->manners.bare_hash)
+            (void)json_object_set_new(one, "bare_hash", json_true());
         if (one == NULL || json_array_append_new(providers, one) != 0) {
             json_decref(providers);
             return NULL;
@@ -280,6 +284,8 @@ static bool read_policy(const json_t *json, struct source_policy *ret_policy)
         p->chain = (uint64_t)json_integer_value(json_object_get(one, "chain"));
         p->trusted = json_is_true(json_object_get(one, "trusted"));
         p->benched = json_is_true(json_object_get(one, "benched"));
+        p->manners.no_batch = json_is_true(json_object_get(one, "no_batch"));
+        p->manners.bare_hash = json_is_true(json_object_get(one, "bare_hash"));
         if (p->name == NULL || p->group == NULL || proofs < SOURCE_PROOFS_NO ||
             proofs > SOURCE_PROOFS_FINALIZED)
             return false;

@@ -14,6 +14,7 @@ struct source {
     bool faulted[SOURCE_PROVIDERS_MAX]; /* no usable answer: the provider's own failing */
     bool lied[SOURCE_PROVIDERS_MAX];    /* gave something that does not verify */
     bool busy[SOURCE_PROVIDERS_MAX];    /* asked to be left alone */
+    struct source_manners learned[SOURCE_PROVIDERS_MAX];
     size_t owing[SOURCE_PROVIDERS_MAX]; /* messages without an answer */
     int64_t started_s;                  /* wall clock of source_new */
     struct ms_arena arena;              /* request bodies, copies of strings */

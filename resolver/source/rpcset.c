@@ -28,6 +28,7 @@ enum ms_err rpcset_init(struct rpcset *set, struct source *s, uint64_t chain, st
     for (uint32_t p = 0; p < rpcset_n(set); p++) {
         ours[p] = s->policy.providers[p].chain == chain;
         set->peers[p].usable = ours[p] && !s->policy.providers[p].benched;
+        set->peers[p].manners = s->policy.providers[p].manners;
     }
     set->groups = rpcset_groups(set, ours);
     if (set->groups == 0)
@@ -72,12 +73,22 @@ static void write_call(struct eth_rpc_writer *w, const struct rpc_call *call, bo
     }
 }
 
+static bool send_singly(struct rpcset *set, uint32_t peer, const struct rpc_call *calls, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!rpcset_send(set, peer, &calls[i], 1))
+            return false;
+    return true;
+}
+
 bool rpcset_send(struct rpcset *set, uint32_t peer, const struct rpc_call *calls, size_t n)
 {
+    if (n > 1 && set->peers[peer].manners.no_batch)
+        return send_singly(set, peer, calls, n);
     struct source *s = set->s;
     struct ms_buf text = MS_BUF_INIT(RPCSET_MESSAGE_MAX_BYTES);
     struct eth_rpc_writer w;
-    bool batch = n > 1, bare = set->peers[peer].bare_hash;
+    bool batch = n > 1, bare = set->peers[peer].manners.bare_hash;
 
     eth_rpc_begin(&w, &text, 1, batch);
     for (size_t i = 0; i < n; i++)
@@ -197,8 +208,19 @@ static bool ask_bare(struct rpcset *set, const struct rpc_ask *ask, const struct
     if (answer->error.class != ETH_RPC_PARAMS || ask->bare ||
         call->block.form != ETH_BLOCK_HASH_CANONICAL)
         return false;
-    set->peers[ask->peer].bare_hash = true;
+    set->peers[ask->peer].manners.bare_hash = true;
     return rpcset_send(set, ask->peer, call, 1);
+}
+
+/* Asked in another way it does answer. */
+static void learn(struct rpcset *set, const struct rpc_ask *ask, const struct rpc_call *call)
+{
+    struct source_manners *learned = &set->s->learned[ask->peer];
+
+    learned->no_batch =
+        learned->no_batch || (!ask->batch && set->peers[ask->peer].manners.no_batch);
+    learned->bare_hash =
+        learned->bare_hash || (ask->bare && call->block.form == ETH_BLOCK_HASH_CANONICAL);
 }
 
 static void take_answers(struct rpcset *set, const struct rpc_ask *ask,
@@ -209,6 +231,7 @@ static void take_answers(struct rpcset *set, const struct rpc_ask *ask,
         const json_t *ignored = NULL;
         struct ms_diag diag = {0};
         if (answer->result != NULL) {
+            learn(set, ask, &ask->calls[i]);
             set->result(set, ask->peer, &ask->calls[i], answer->result);
         } else if (!ask_bare(set, ask, &ask->calls[i], answer)) {
             enum ms_err err = eth_rpc_result(answer, &ignored, &diag);
@@ -217,12 +240,21 @@ static void take_answers(struct rpcset *set, const struct rpc_ask *ask,
     }
 }
 
-/* The endpoint takes no batches: the calls go singly (2.1). */
-static void send_singly(struct rpcset *set, const struct rpc_ask *ask)
+/* The endpoint takes no batches: the calls go singly, from now on (2.1). */
+static void batch_refused(struct rpcset *set, const struct rpc_ask *ask)
 {
-    for (size_t i = 0; i < ask->n; i++)
-        if (!rpcset_send(set, ask->peer, &ask->calls[i], 1))
-            return;
+    set->peers[ask->peer].manners.no_batch = true;
+    (void)rpcset_send(set, ask->peer, ask->calls, ask->n);
+}
+
+/* One answer, or something else that is no array, to many calls: it does not know what a batch is.
+ */
+static bool no_array(struct ms_span body)
+{
+    size_t i = 0;
+    while (i < body.len && strchr(" \t\r\n", body.ptr[i]) != NULL && body.ptr[i] != '\0')
+        i++;
+    return i < body.len && body.ptr[i] != '[';
 }
 
 /* It asks to be left alone for a while: nothing can be had from it, which is not its fault. */
@@ -252,11 +284,16 @@ static void take_reply(struct rpcset *set, const struct rpc_ask *ask,
     if (is_busy(set, ask->peer, response))
         return;
     if (ask->batch && response->status == 413) {
-        send_singly(set, ask);
+        batch_refused(set, ask);
         return;
     }
     enum ms_err err = eth_rpc_read(response->body, SOURCE_RPC_BODY_MAX_BYTES, 1, ask->n, ask->batch,
                                    &reply, &diag);
+    if (err == MS_ERR_RPC_SHAPE && ask->batch && response->status == 200 &&
+        no_array(response->body)) {
+        batch_refused(set, ask);
+        return;
+    }
     if (err != MS_OK && response->status != 200) {
         diag = (struct ms_diag){0};
         err = ms_diag_set(&diag, MS_ERR_RPC, "HTTP status %u", response->status);
@@ -266,7 +303,7 @@ static void take_reply(struct rpcset *set, const struct rpc_ask *ask,
         return;
     }
     if (reply.whole_failed && reply.answers[0].error.class == ETH_RPC_BATCH)
-        send_singly(set, ask);
+        batch_refused(set, ask);
     else
         take_answers(set, ask, &reply);
     eth_rpc_reply_done(&reply);

@@ -41,7 +41,7 @@ struct rpc_peer { /* one provider of the policy, by the same index */
     bool dead;    /* failed in this attempt; err and diag say why */
     enum ms_err err;
     struct ms_diag diag;
-    bool bare_hash; /* does not know EIP-1898 */
+    struct source_manners manners;
     size_t waiting; /* calls of ours it has not answered */
     size_t late;    /* messages not waited for any more */
 };

@@ -450,6 +450,11 @@ enum source_conduct source_conduct(const struct source *s, uint32_t provider)
     return s->owing[provider] > 0 ? SOURCE_CONDUCT_OWING : SOURCE_CONDUCT_GOOD;
 }
 
+struct source_manners source_learned(const struct source *s, uint32_t provider)
+{
+    return provider < SOURCE_PROVIDERS_MAX ? s->learned[provider] : (struct source_manners){0};
+}
+
 bool source_wants_hash(const struct source *s, uint32_t id, struct ms_sha256 *ret_hash)
 {
     if (id == 0 || id > s->n_requests || s->requests[id - 1].sha256 == NULL)

@@ -26,6 +26,12 @@
 /* ---- local policy, from the configuration ---- */
 enum source_proofs { SOURCE_PROOFS_NO = 0, SOURCE_PROOFS_HEAD, SOURCE_PROOFS_FINALIZED };
 
+/* What an endpoint does not take, so that the next attempt need not find out again (2.1, 2.3). */
+struct source_manners {
+    bool no_batch;  /* calls go singly */
+    bool bare_hash; /* does not know EIP-1898: blocks are named by their bare hash */
+};
+
 struct source_provider { /* one [rpc NAME] section; its URL (and key) never comes here */
     const char *name;
     const char *group;
@@ -33,6 +39,7 @@ struct source_provider { /* one [rpc NAME] section; its URL (and key) never come
     enum source_proofs proofs;
     bool trusted;
     bool benched; /* breaker open or benched: do not ask */
+    struct source_manners manners;
 };
 
 struct source_policy {
@@ -252,6 +259,8 @@ enum source_conduct {
     SOURCE_CONDUCT_OWING, /* the attempt went on without an answer that may still come */
 };
 enum source_conduct source_conduct(const struct source *source, uint32_t provider);
+/* What showed about a provider in this attempt, and led to answers; false: nothing new. */
+struct source_manners source_learned(const struct source *source, uint32_t provider);
 /* Whether the failure is a definite "there is no such thing" (404, no code, revert) and for how
  * long it may be remembered; 0 when it is not. */
 int64_t source_negative_s(const struct source *source);

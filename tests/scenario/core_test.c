@@ -40,6 +40,7 @@ struct world {
     struct core_loaded *row; /* given to the next load when set */
     size_t n_benched;
     bool benched[SOURCE_PROVIDERS_MAX];
+    struct source_manners manners[SOURCE_PROVIDERS_MAX];
     enum source_conduct conduct[SOURCE_PROVIDERS_MAX]; /* the last one told */
     char last_event[64];
     struct node nodes[4];
@@ -103,9 +104,11 @@ static void env_load(void *arg, const struct answer_id *id)
     w.n_loads_ever++;
 }
 
-static void env_conduct(void *arg, uint32_t provider, enum source_conduct conduct)
+static void env_conduct(void *arg, uint32_t provider, enum source_conduct conduct,
+                        struct source_manners learned)
 {
     (void)arg;
+    w.manners[provider] = learned;
     w.conduct[provider] = conduct;
     if (conduct != SOURCE_CONDUCT_LIED)
         return;
@@ -113,11 +116,13 @@ static void env_conduct(void *arg, uint32_t provider, enum source_conduct conduc
     w.benched[provider] = true;
 }
 
-static void env_mark_benched(void *arg, struct source_policy *policy)
+static void env_mark_providers(void *arg, struct source_policy *policy)
 {
     (void)arg;
-    for (size_t i = 0; i < policy->n_providers; i++)
+    for (size_t i = 0; i < policy->n_providers; i++) {
         policy->providers[i].benched = w.benched[i];
+        policy->providers[i].manners = w.manners[i];
+    }
 }
 
 static void env_log(void *arg, int level, const char *event, const struct answer_id *id,
@@ -395,7 +400,7 @@ static void start(void)
                            .store = env_store,
                            .load = env_load,
                            .conduct = env_conduct,
-                           .mark_benched = env_mark_benched,
+                           .mark_providers = env_mark_providers,
                            .log = env_log};
     w.table = table_new();
     assert_non_null(w.table);
@@ -1123,6 +1128,39 @@ static void three_nodes(const struct chain *chain, enum spec_level level)
     w.options.policy = play_policy(level, 2, 3);
     core_set_options(w.core, &w.options);
     use_chain(chain);
+}
+
+/* What an endpoint refused once it is not asked again; the bundle knows, so that it replays. */
+static void test_manners(void **state)
+{
+    (void)state;
+    static const enum node_lie lies[] = {NODE_BATCH_ERROR, NODE_NO_EIP1898};
+    static const size_t messages[] = {8, 3}; /* none of which is refused */
+    struct chain chain;
+
+    chain_init(&chain);
+    for (size_t i = 0; i < MS_ARRAY_LEN(lies); i++) {
+        (void)chain_approve(&chain, document_a, NULL);
+        w.nodes[0].lie = w.nodes[1].lie = lies[i];
+        use_chain(&chain);
+        struct caller *c = ask_with(CHAIN_SPEC, true, 0);
+        chain_replies();
+        expect_served(c, ENTRY_FRESH);
+        assert_int_equal(w.manners[0].no_batch, lies[i] == NODE_BATCH_ERROR);
+        assert_int_equal(w.manners[0].bare_hash, lies[i] == NODE_NO_EIP1898);
+        (void)chain_approve(&chain, document_b, NULL);
+        use_chain(&chain);
+        c = ask_with(CHAIN_SPEC, true, 0);
+        chain_replies();
+        size_t asked = w.nodes[0].asked;
+        expect_served(c, ENTRY_FRESH);
+        assert_int_equal(asked, messages[i]);
+        assert_int_equal(replay_last(), MS_OK);
+        w.manners[0] = w.manners[1] = (struct source_manners){0};
+    }
+    w.nodes[0].lie = w.nodes[1].lie = NODE_HONEST;
+    stop();
+    chain_done(&chain);
 }
 
 /* Two agree and the third says nothing: it has a second, whatever the ten it may take, and no one
@@ -1878,6 +1916,7 @@ int main(void)
         T(test_conflict_at_l2),
         T(test_rollback),
         T(test_liar_is_benched),
+        T(test_manners),
         T(test_straggler),
         T(test_slow_prover),
         T(test_dissent_in_grace),

@@ -530,6 +530,9 @@ void node_answer(struct node *node, struct ms_span request, struct node_answer *
     } else if (node->lie == NODE_OVERSIZE) {
         while (ret->body.len <= (size_t)1 << 20)
             (void)ms_buf_add_str(&ret->body, "                ");
+    } else if (batch && node->lie == NODE_BATCH_ONE) {
+        out = with_id(answer_call(node, &state, json_array_get(root, 0)),
+                      json_object_get(json_array_get(root, 0), "id"));
     } else if (batch && node->lie == NODE_BATCH_ERROR) {
         out = with_id(error_json(-32600, "batch too large"), json_null());
     } else {

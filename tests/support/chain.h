@@ -49,11 +49,12 @@ enum node_lie {
     NODE_BUSY, /* 429 with a Retry-After, and a JSON-RPC error as body */
     NODE_NOT_JSON,
     NODE_OVERSIZE, /* more than the body cap */
-    /* batches; the first five still lead to an answer */
+    /* batches; the first four still lead to an answer */
     NODE_REVERSED,
     NODE_BATCH_ERROR, /* one -32600 for the whole batch; single calls are answered */
     NODE_BATCH_413,
-    NODE_PARTIAL, /* one answer of a batch is missing */
+    NODE_BATCH_ONE, /* answers the first call of a batch, as if it were alone */
+    NODE_PARTIAL,   /* one answer of a batch is missing */
     NODE_IDS_REPEATED,
     NODE_ERRORS, /* HTTP 200, every call an error */
     /* heads */

@@ -221,6 +221,7 @@ void play_run(struct play *p)
     }
     for (uint32_t i = 0; i < SOURCE_PROVIDERS_MAX; i++) {
         p->conduct[i] = source_conduct(source, i);
+        p->learned[i] = source_learned(source, i);
         p->lied[i] = p->conduct[i] == SOURCE_CONDUCT_LIED;
     }
     if (state == SOURCE_FAILED) {

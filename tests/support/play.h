@@ -30,6 +30,7 @@ struct play {
     int64_t negative_s;
     bool lied[SOURCE_PROVIDERS_MAX];
     enum source_conduct conduct[SOURCE_PROVIDERS_MAX];
+    struct source_manners learned[SOURCE_PROVIDERS_MAX];
     struct source_result *result;
     size_t n_requests;
     struct ms_buf bundle; /* when done */

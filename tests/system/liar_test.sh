@@ -419,6 +419,20 @@ retry_after() {
     took=$((($(date +%s%N) - begun) / 1000000))
     [ $took -ge 4800 ] || fail "l1, asked again after $took ms instead of 5 s"
 }
+# What it refuses once it is not asked again.
+manners() {
+    local before
+    daemon_fresh < <(config_of l1)
+    tell 'batch refuse'
+    served
+    expect 'l1, batches refused' good
+    before=$(wc -l <"$home/asked")
+    refreshed
+    expect 'l1, batches refused, again' good
+    ! tail -n +$((before + 1)) "$home/asked" | grep -q , || fail 'l1, batches refused: asked in batches again'
+    [ "$before" -lt "$(wc -l <"$home/asked")" ] || fail 'l1, batches refused: not asked'
+    honest
+}
 slow_l1() {
     daemon_fresh < <(config_of l1)
     served
@@ -437,6 +451,7 @@ slow_l1() {
     served
     expect 'l1, the breaker is open' good
     retry_after
+    manners
 }
 # One endpoint hangs on the lie's messages: those who answer have a second on it, each time it is asked
 # something, a refresh as well as somebody who asks for the first time (and who would wait five).

@@ -45,6 +45,7 @@ static const struct row rows[] = {
     {"L1: batch out of order", L1, ONE(NODE_REVERSED), MS_OK, "", 0, NULL, NULL},
     {"L1: batch refused", L1, ONE(NODE_BATCH_ERROR), MS_OK, "", 0, NULL, NULL},
     {"L1: batch 413", L1, ONE(NODE_BATCH_413), MS_OK, "", 0, NULL, NULL},
+    {"L1: one answer to a batch", L1, ONE(NODE_BATCH_ONE), MS_OK, "", 0, NULL, NULL},
     {"L1: batch partly", L1, ONE(NODE_PARTIAL), MS_ERR_RPC_SHAPE, "", 0, NULL, NULL},
     {"L1: ids repeated", L1, ONE(NODE_IDS_REPEATED), MS_ERR_RPC_SHAPE, "", 0, NULL, NULL},
     {"L1: 200 with errors", L1, ONE(NODE_ERRORS), MS_ERR_RPC, "", 0, NULL, NULL},
@@ -261,6 +262,41 @@ static bool has_conduct(const struct play *p, size_t n, enum source_conduct cond
                         const char *letters)
 {
     return (p->conduct[n] == conduct) == (strchr(letters, (int)('a' + n)) != NULL);
+}
+
+/* What is learned is what led to answers, and what is known already is not tried again. */
+static void test_manners(void **state)
+{
+    (void)state;
+    static const struct {
+        enum node_lie lie;
+        struct source_manners want;
+        size_t fewer; /* messages that the knowledge spares */
+    } cases[] = {
+        {H, {false, false}, 0},
+        {NODE_BATCH_ERROR, {true, false}, 1},
+        {NODE_BATCH_413, {true, false}, 1},
+        {NODE_BATCH_ONE, {true, false}, 1},
+        {NODE_NO_EIP1898, {false, true}, 4},
+        {NODE_ERRORS, {false, false}, 0},
+    };
+    for (size_t i = 0; i < MS_ARRAY_LEN(cases); i++) {
+        struct node nodes[NODES];
+        struct play p;
+        play(&p, nodes, &honest, L1, 1);
+        nodes[0].lie = cases[i].lie;
+        play_run(&p);
+        enum ms_err err = p.err;
+        size_t n = p.n_requests;
+        assert_int_equal(p.learned[0].no_batch, cases[i].want.no_batch);
+        assert_int_equal(p.learned[0].bare_hash, cases[i].want.bare_hash);
+        p.policy.providers[0].manners = p.learned[0];
+        play_done(&p);
+        play_run(&p); /* and its bundle is replayed */
+        assert_int_equal(p.err, err);
+        assert_int_equal(n - p.n_requests, cases[i].fewer);
+        play_done(&p);
+    }
 }
 
 /* Who asks to be left alone is of no use, and not at fault. */
@@ -921,17 +957,29 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),           cmocka_unit_test(test_hurry),
-        cmocka_unit_test(test_busy),           cmocka_unit_test(test_impatient),
-        cmocka_unit_test(test_late_dissent),   cmocka_unit_test(test_trust),
-        cmocka_unit_test(test_same_group),     cmocka_unit_test(test_heights),
-        cmocka_unit_test(test_floor),          cmocka_unit_test(test_policy),
-        cmocka_unit_test(test_trusted),        cmocka_unit_test(test_no_code),
-        cmocka_unit_test(test_code),           cmocka_unit_test(test_strange_contract),
-        cmocka_unit_test(test_empty_slot),     cmocka_unit_test(test_payloads),
-        cmocka_unit_test(test_payload_limits), cmocka_unit_test(test_many),
-        cmocka_unit_test(test_extremes),       cmocka_unit_test(test_old_finality),
-        cmocka_unit_test(test_vector),         cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_hurry),
+        cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_manners),
+        cmocka_unit_test(test_impatient),
+        cmocka_unit_test(test_late_dissent),
+        cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_same_group),
+        cmocka_unit_test(test_heights),
+        cmocka_unit_test(test_floor),
+        cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_trusted),
+        cmocka_unit_test(test_no_code),
+        cmocka_unit_test(test_code),
+        cmocka_unit_test(test_strange_contract),
+        cmocka_unit_test(test_empty_slot),
+        cmocka_unit_test(test_payloads),
+        cmocka_unit_test(test_payload_limits),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_old_finality),
+        cmocka_unit_test(test_vector),
+        cmocka_unit_test(test_ids),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
