@@ -62,13 +62,13 @@ enum ms_err ms_gunzip(struct ms_span in, size_t max_ratio, struct ms_buf *out, s
     return err;
 }
 
-enum ms_err ms_gzip(struct ms_span in, struct ms_buf *out)
+static enum ms_err pack(struct ms_span in, int level, struct ms_buf *out)
 {
     if (in.len > INT_MAX)
         return MS_ERR_LIMIT;
 
     z_stream z = {0};
-    if (deflateInit2(&z, 9, Z_DEFLATED, GZIP_WINDOW, 9, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (deflateInit2(&z, level, Z_DEFLATED, GZIP_WINDOW, 9, Z_DEFAULT_STRATEGY) != Z_OK)
         return MS_ERR_MEMORY;
     gz_header header = {.os = 255};
     enum ms_err err = MS_ERR_INTERNAL;
@@ -91,4 +91,14 @@ enum ms_err ms_gzip(struct ms_span in, struct ms_buf *out)
 out:
     (void)deflateEnd(&z);
     return err;
+}
+
+enum ms_err ms_gzip(struct ms_span in, struct ms_buf *out)
+{
+    return pack(in, 9, out);
+}
+
+enum ms_err ms_gzip_fast(struct ms_span in, struct ms_buf *out)
+{
+    return pack(in, 1, out);
 }

@@ -86,7 +86,7 @@ static enum ms_err write_blob(struct cache *cache, const struct ms_sha256 *hash,
     struct ms_span data = bytes;
     int encoding = BLOB_AS_IS;
 
-    if (bytes.len >= CACHE_BLOB_GZIP_BYTES && ms_gzip(bytes, &packed) == MS_OK &&
+    if (bytes.len >= CACHE_BLOB_GZIP_BYTES && ms_gzip_fast(bytes, &packed) == MS_OK &&
         packed.len < bytes.len) {
         data = ms_buf_span(&packed);
         encoding = BLOB_GZIP;
