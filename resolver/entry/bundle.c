@@ -10,7 +10,9 @@
 #define TRANSCRIPT_MAX_BYTES ((size_t)12 << 20)
 
 struct bundle_transcript {
-    json_t *answers; /* array, in order of arrival */
+    json_t *answers;                     /* array, in order of arrival, without the bodies */
+    struct ms_buf bodies[SOURCE_ID_MAX]; /* by position: raw, as most attempts change nothing and
+                                            are never written */
     size_t bytes;
 };
 
@@ -34,6 +36,8 @@ void bundle_transcript_free(struct bundle_transcript *transcript)
 {
     if (transcript == NULL)
         return;
+    for (size_t i = 0; i < json_array_size(transcript->answers); i++)
+        ms_buf_done(&transcript->bodies[i]);
     json_decref(transcript->answers);
     free(transcript);
 }
@@ -43,8 +47,8 @@ static json_t *base64_string(struct ms_span bytes)
     struct ms_buf text = MS_BUF_INIT(TRANSCRIPT_MAX_BYTES * 2);
     json_t *out = NULL;
 
-    if (ms_base64_encode(bytes, &text) == MS_OK)
-        out = json_stringn(text.len == 0 ? "" : (const char *)text.ptr, text.len);
+    if (ms_base64_encode(bytes, &text) == MS_OK) /* which is ASCII */
+        out = json_stringn_nocheck(text.len == 0 ? "" : (const char *)text.ptr, text.len);
     ms_buf_done(&text);
     return out;
 }
@@ -109,9 +113,12 @@ static json_t *headers_json(const struct source_response *response)
 
 enum ms_err bundle_transcript_add(struct bundle_transcript *t, const struct source_response *r)
 {
-    if (r->body.len > TRANSCRIPT_MAX_BYTES - t->bytes)
+    size_t n = json_array_size(t->answers);
+
+    if (n == SOURCE_ID_MAX || r->body.len > TRANSCRIPT_MAX_BYTES - t->bytes)
         return MS_ERR_LIMIT;
     t->bytes += r->body.len;
+    t->bodies[n] = (struct ms_buf)MS_BUF_INIT(TRANSCRIPT_MAX_BYTES);
     json_t *answer = json_object();
     int bad = answer == NULL;
     bad = bad || json_object_set_new(answer, "id", json_integer(r->id)) != 0;
@@ -121,16 +128,35 @@ enum ms_err bundle_transcript_add(struct bundle_transcript *t, const struct sour
     } else {
         bad = bad || json_object_set_new(answer, "status", json_integer(r->status)) != 0;
         bad = bad || json_object_set_new(answer, "headers", headers_json(r)) != 0;
-        bad = bad || json_object_set_new(answer, "body", base64_string(r->body)) != 0;
+        bad = bad || ms_buf_add(&t->bodies[n], r->body) != MS_OK;
         if (r->peer_sha256[0] != '\0')
             bad = bad || json_object_set_new(answer, "peer", json_string(r->peer_sha256)) != 0;
     }
     if (bad || json_array_append(t->answers, answer) != 0) {
+        ms_buf_done(&t->bodies[n]);
         json_decref(answer);
         return MS_ERR_MEMORY;
     }
     json_decref(answer);
     return MS_OK;
+}
+
+/* The answers with their bodies; NULL when memory is short. */
+static json_t *answers_json(const struct bundle_transcript *t)
+{
+    json_t *out = json_array();
+
+    for (size_t i = 0; out != NULL && i < json_array_size(t->answers); i++) {
+        json_t *answer = json_copy(json_array_get(t->answers, i));
+        int bad = json_array_append_new(out, answer);
+        if (bad == 0 && json_object_get(answer, "error") == NULL)
+            bad = json_object_set_new(answer, "body", base64_string(ms_buf_span(&t->bodies[i])));
+        if (bad != 0) {
+            json_decref(out);
+            return NULL;
+        }
+    }
+    return out;
 }
 
 /* ---- writing ---- */
@@ -237,13 +263,13 @@ enum ms_err bundle_write(const struct spec *spec, const struct source_policy *po
 {
     static const struct source_previous nothing;
 
-    json_t *root = json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:o, s:o, s:O, s:o}", "type",
+    json_t *root = json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "type",
                              BUNDLE_TYPE, "specifier", spec->canonical, "text", spec->text, "key",
                              hex_string(ms_span_of(spec->key.b, MS_SHA256_BYTES)), "time",
                              (json_int_t)started.wall_s, "boot_ms", (json_int_t)started.boot_ms,
                              "policy", policy_json(policy), "previous",
                              previous_json(previous == NULL ? &nothing : previous), "answers",
-                             transcript->answers, "verdict", verdict_json(result, err));
+                             answers_json(transcript), "verdict", verdict_json(result, err));
     if (root == NULL)
         return MS_ERR_MEMORY;
     err = ms_json_dump(root, out);
