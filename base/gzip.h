@@ -15,7 +15,9 @@ MS_MUST_USE enum ms_err ms_gunzip(struct ms_span in, size_t max_ratio, struct ms
 
 /* Level 9, mtime 0, OS byte 255 ("unknown"): the same bytes on every machine. */
 MS_MUST_USE enum ms_err ms_gzip(struct ms_span in, struct ms_buf *out);
-/* The same, larger and with a third of the work: for what is kept, not for what is sent. */
+/* The same, a little larger and with about half of the work: for what is kept, not for what is
+ * sent.
+ */
 MS_MUST_USE enum ms_err ms_gzip_fast(struct ms_span in, struct ms_buf *out);
 
 #endif
