@@ -6,12 +6,12 @@
 
 #include "base/hex.h"
 #include "contracts-abi/registry_abi.h"
+#include "eth/slot.h"
 #include "resolver/source/kind.h"
 #include "resolver/source/owner.h"
 
-#define CONTRACT_WARN_AGE_S 1800 /* finality this old is worth a warning (T2) */
-#define CONTRACT_FRESH_S 120     /* F and W, ethereum.md 6.2 */
-#define CONTRACT_SIE_S 3600      /* E */
+#define CONTRACT_FRESH_S 120 /* F and W, ethereum.md 6.2 */
+#define CONTRACT_SIE_S 3600  /* E */
 
 void *contract_own(struct source *s, size_t size)
 {
@@ -447,7 +447,7 @@ static void add_warnings(struct source *s, struct source_result *result)
     const struct contract *c = contract_of(s);
     int64_t age_s = s->started_s - (int64_t)c->trusted.final.header.timestamp_s;
 
-    if (age_s > CONTRACT_WARN_AGE_S)
+    if (age_s > SOURCE_WARN_AGE_S)
         source_result_warn(result, "old-finality", "the finalized block is %lld minutes old",
                            (long long)(age_s / 60));
     if (!c->final.proven)
@@ -478,6 +478,75 @@ static void set_identity(const struct source *s, struct source_result *r)
         runs = c->adapter->runs(s);
     r->has_identity = true;
     r->identity = ms_sha256_parts(parts, c->adapter->runs != NULL ? 3 : 2);
+}
+
+/* ---- what to ask to know that nothing has changed ---- */
+
+static struct ms_span keep(struct source_result *r, struct ms_span bytes)
+{
+    const char *copy = ms_arena_strdup(&r->arena, bytes);
+    return ms_span_of(copy, copy == NULL ? 0 : bytes.len);
+}
+
+static bool probe_calls(const struct contract *c, struct source_result *r)
+{
+    const struct reading_peer *final = reading_answer(&c->final), *head = reading_answer(&c->head);
+    struct source_probe_call *calls =
+        ms_arena_alloc(&r->arena, c->plan.n_calls + 1, sizeof(*calls));
+    size_t n = 0;
+
+    for (size_t i = 0; calls != NULL && i < c->plan.n_calls; i++) {
+        struct ms_span newest = c->has_head ? head->calls[i] : final->calls[i];
+        if (final->reverted[i] || (c->has_head && head->reverted[i]))
+            continue;
+        calls[n] = (struct source_probe_call){.to = c->plan.address,
+                                              .data = keep(r, c->plan.calls[i]),
+                                              .final = keep(r, final->calls[i]),
+                                              .head = keep(r, newest)};
+        if (calls[n].data.ptr == NULL || calls[n].final.ptr == NULL || calls[n].head.ptr == NULL)
+            return false;
+        n++;
+    }
+    r->probe.n_calls = n;
+    r->probe.calls = calls;
+    return calls != NULL;
+}
+
+/* The plan's keys and EIP-1967's, so many to an account's proof. */
+static bool probe_slots(const struct contract *c, struct source_result *r)
+{
+    const struct reading_peer *final = reading_answer(&c->final);
+    size_t n = c->plan.n_keys + 1, per = SOURCE_PROBE_SLOTS_MAX;
+    struct source_probe_slot *slots = ms_arena_alloc(&r->arena, n, sizeof(*slots));
+    struct source_probe_account *accounts =
+        ms_arena_alloc(&r->arena, SOURCE_PROBE_ACCOUNTS_MAX, sizeof(*accounts));
+
+    if (slots == NULL || accounts == NULL)
+        return false;
+    for (size_t i = 0; i < c->plan.n_keys; i++)
+        slots[i] = (struct source_probe_slot){c->plan.keys[i], final->values[i]};
+    slots[n - 1] = (struct source_probe_slot){eth_slot_eip1967("eip1967.proxy.implementation"),
+                                              final->implementation};
+    if (!final->has_implementation)
+        n--;
+    for (size_t i = 0; i < n; i += per)
+        accounts[r->probe.n_accounts++] =
+            (struct source_probe_account){.address = c->plan.address,
+                                          .code_hash = final->account.code_hash,
+                                          .n_slots = n - i < per ? n - i : per,
+                                          .slots = slots + i};
+    r->probe.accounts = accounts;
+    return true;
+}
+
+bool contract_probe(const struct source *s, struct source_result *r)
+{
+    const struct contract *c = contract_of(s);
+
+    if (c->plan.n_calls == 0 || c->plan.n_calls > SOURCE_PROBE_CALLS_MAX ||
+        c->plan.n_keys >= SOURCE_PROBE_ACCOUNTS_MAX * SOURCE_PROBE_SLOTS_MAX)
+        return true;
+    return probe_calls(c, r) && (!c->final.proven || probe_slots(c, r));
 }
 
 static enum source_trust trust_of(const struct contract *c)

@@ -89,6 +89,10 @@ bool contract_is_reference(const struct reading *r);
 /* Facts of the result that do not depend on the kind: level, trust, block, identity, how long it
  * may be used; and warnings. sequence and commitment are the adapter's. */
 void contract_facts(struct source *s, struct source_result *result);
+/* result.probe for a contract whose answers and slots, as the plan has them, are all there is to
+ * know: what was answered has to be answered again, and what was proven has to be so. What reverted
+ * is left out. false when out of memory; nothing is set when it is too much for a probe. */
+bool contract_probe(const struct source *s, struct source_result *result);
 /* What the envelope tells of any contract: adapter, chain, address, code, implementation, head.
  * NULL when out of memory. */
 json_t *contract_governance(const struct source *s);

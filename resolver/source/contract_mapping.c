@@ -528,7 +528,7 @@ static enum source_state after(struct source *s)
     struct source_result *r = source_result_begin(s);
 
     if (r == NULL || add_release(s, version) != MS_OK || !keep_candidates(s) ||
-        hash_state(s, r) != MS_OK)
+        !contract_probe(s, r) || hash_state(s, r) != MS_OK)
         return source_fail(s, MS_ERR_MEMORY, NULL);
     r->workload_version = version;
     r->governance = governance_json(s, version);

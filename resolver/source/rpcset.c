@@ -5,15 +5,13 @@
 
 #include <stdarg.h>
 
-#define RPCSET_MESSAGE_MAX_BYTES 16384u
-
 struct rpc_ask { /* one message that is out */
     bool used, batch;
     bool bare; /* blocks were named by their bare hash */
     bool late; /* not waited for any more */
     uint32_t peer;
     size_t n;
-    struct rpc_call calls[RPCSET_CALLS_MAX];
+    struct rpc_call *calls; /* in the source's arena */
 };
 
 enum ms_err rpcset_init(struct rpcset *set, struct source *s, uint64_t chain, struct ms_diag *diag)
@@ -22,6 +20,7 @@ enum ms_err rpcset_init(struct rpcset *set, struct source *s, uint64_t chain, st
 
     set->s = s;
     set->chain = chain;
+    set->message_max_bytes = RPCSET_MESSAGE_MAX_BYTES;
     set->asks = ms_arena_alloc(&s->arena, SOURCE_REQUESTS_MAX + 1, sizeof(*set->asks));
     if (set->asks == NULL)
         return MS_ERR_MEMORY;
@@ -86,7 +85,7 @@ bool rpcset_send(struct rpcset *set, uint32_t peer, const struct rpc_call *calls
     if (n > 1 && set->peers[peer].manners.no_batch)
         return send_singly(set, peer, calls, n);
     struct source *s = set->s;
-    struct ms_buf text = MS_BUF_INIT(RPCSET_MESSAGE_MAX_BYTES);
+    struct ms_buf text = MS_BUF_INIT(set->message_max_bytes);
     struct eth_rpc_writer w;
     bool batch = n > 1, bare = set->peers[peer].manners.bare_hash;
 
@@ -97,7 +96,8 @@ bool rpcset_send(struct rpcset *set, uint32_t peer, const struct rpc_call *calls
     const char *body = err == MS_OK ? ms_arena_strdup(&s->arena, ms_buf_span(&text)) : NULL;
     size_t len = text.len;
     ms_buf_done(&text);
-    if (body == NULL) {
+    struct rpc_call *kept = ms_arena_alloc(&s->arena, n, sizeof(*kept));
+    if (body == NULL || kept == NULL) {
         (void)source_fail(s, err == MS_OK ? MS_ERR_MEMORY : err, NULL);
         return false;
     }
@@ -109,8 +109,9 @@ bool rpcset_send(struct rpcset *set, uint32_t peer, const struct rpc_call *calls
     if (sent == NULL)
         return false;
     struct rpc_ask *ask = &set->asks[sent->id];
-    *ask = (struct rpc_ask){.used = true, .batch = batch, .bare = bare, .peer = peer, .n = n};
-    memcpy(ask->calls, calls, n * sizeof(calls[0]));
+    *ask = (struct rpc_ask){
+        .used = true, .batch = batch, .bare = bare, .peer = peer, .n = n, .calls = kept};
+    memcpy(kept, calls, n * sizeof(calls[0]));
     set->peers[peer].waiting += n;
     s->asked[peer] = true;
     s->owing[peer]++;

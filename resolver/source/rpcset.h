@@ -12,6 +12,7 @@
 
 #define RPCSET_CALLS_MAX ETH_RPC_BATCH_MAX /* in one message of ours */
 #define RPCSET_KEYS_MAX 64                 /* storage keys of one eth_getProof */
+#define RPCSET_MESSAGE_MAX_BYTES 16384u
 
 enum rpc_method {
     RPC_NONE = 0,
@@ -53,8 +54,9 @@ struct rpcset {
     uint64_t chain;
     uint32_t groups; /* configured for the chain, those of benched peers too */
     struct rpc_peer peers[SOURCE_PROVIDERS_MAX];
-    struct rpc_ask *asks; /* by request id; in the source's arena */
-    size_t out;           /* messages whose answer is waited for */
+    size_t message_max_bytes; /* RPCSET_MESSAGE_MAX_BYTES unless the owner raises it */
+    struct rpc_ask *asks;     /* by request id; in the source's arena */
+    size_t out;               /* messages whose answer is waited for */
     /* A call was answered. */
     void (*result)(struct rpcset *set, uint32_t peer, const struct rpc_call *call,
                    const json_t *result);
@@ -69,7 +71,8 @@ struct rpcset {
 MS_MUST_USE enum ms_err rpcset_init(struct rpcset *set, struct source *s, uint64_t chain,
                                     struct ms_diag *diag);
 
-/* One message with these calls. false: the attempt has failed (source_fail was called). */
+/* One message with these calls, or one each to a peer that refused a batch. false: the attempt has
+ * failed (source_fail was called). */
 bool rpcset_send(struct rpcset *set, uint32_t peer, const struct rpc_call *calls, size_t n);
 
 /* Whether this response answers one of our messages; results have been told then. */

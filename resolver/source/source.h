@@ -7,7 +7,8 @@
 #define MS_SOURCE_H
 
 #include "base/clock.h"
-#include "eth/keccak.h"
+#include "eth/address.h"
+#include "eth/quantity.h"
 #include "resolver/spec/spec.h"
 
 #define SOURCE_BODY_MAX_BYTES 262144u      /* a location's body (T5) */
@@ -21,6 +22,7 @@
 #define SOURCE_ID_MAX (SOURCE_REQUESTS_MAX + SOURCE_WAITS_MAX)
 #define SOURCE_GRACE_MS 1000 /* for those who have not answered when enough others have */
 #define SOURCE_PROVIDERS_MAX 16u
+#define SOURCE_WARN_AGE_S 1800 /* finality this old is worth a warning, "old-finality" (T2) */
 #define SOURCE_RELEASES_MAX 64u
 
 /* ---- local policy, from the configuration ---- */
@@ -166,6 +168,40 @@ struct source_block {
     int64_t time_s;
 };
 
+/* What to ask a chain to know that an answer still stands: calls that return in so few bytes what
+ * would not be the same any more, and for level L3 the state behind them (resolver/source/poll.h).
+ * Filled by the adapter; everything lies in the result's arena. */
+struct source_probe_call {
+    struct eth_addr to;
+    struct ms_span data;
+    struct ms_span final, head; /* its answer in the finalized and in the newest state read */
+};
+
+struct source_probe_slot {
+    struct eth_word key, value; /* in the finalized state */
+};
+
+struct source_probe_account { /* one eth_getProof; long lists of slots take several */
+    struct eth_addr address;
+    struct eth_hash code_hash;
+    size_t n_slots;                        /* at most SOURCE_PROBE_SLOTS_MAX */
+    const struct source_probe_slot *slots; /* proven when the answer was read */
+};
+
+#define SOURCE_PROBE_CALLS_MAX 256u
+#define SOURCE_PROBE_ACCOUNTS_MAX 8u
+#define SOURCE_PROBE_SLOTS_MAX 64u
+
+struct source_probe {
+    /* proven to be code that we know: in one eth_call with others it takes no more than its share
+     */
+    bool known_code;
+    size_t n_calls; /* 0: there is no probe, only a full read tells */
+    const struct source_probe_call *calls;
+    size_t n_accounts; /* 0: nothing was proven */
+    const struct source_probe_account *accounts;
+};
+
 struct source_result {
     struct ms_arena arena;
     bool unchanged; /* 304: the stored body is still right; only lifetime and times are set */
@@ -189,9 +225,10 @@ struct source_result {
     int64_t valid_until_s;   /* governance heartbeat, 0 none */
     int64_t evidence_time_s; /* chain time | Date - Age | now */
     struct source_lifetime life;
-    json_t *governance;  /* object or NULL */
-    const char *adapter; /* contracts: the kind, "registry"; static storage; or NULL */
-    size_t n_candidates; /* contracts with mappings: all that were asked about */
+    struct source_probe probe; /* contracts */
+    json_t *governance;        /* object or NULL */
+    const char *adapter;       /* contracts: the kind, "registry"; static storage; or NULL */
+    size_t n_candidates;       /* contracts with mappings: all that were asked about */
     struct source_candidate *candidates; /* sorted; in the arena */
     uint32_t candidate_kinds; /* bit 1 << kind: those that it can be asked about at all */
     struct source_scan scan;

@@ -50,6 +50,14 @@ void chain_init(struct chain *c)
     memset(c->snapshot.state.owner.b, 0x0e, ETH_ADDR_BYTES);
 }
 
+void chain_init_more(struct chain *c, struct chain *more, uint8_t at)
+{
+    chain_init(more);
+    more->registry.b[0] = at;
+    must(c->n_more < CHAIN_MORE_MAX);
+    c->more[c->n_more++] = more;
+}
+
 void chain_done(struct chain *c)
 {
     json_decref(c->told);
@@ -176,13 +184,18 @@ static json_t *hex_json(struct ms_span bytes)
     return out;
 }
 
-static json_t *call_json(const struct node *node)
+static json_t *call_json(const struct node *node, const struct chain *c, struct ms_span selector)
 {
+    static const uint8_t commit[4] = REGISTRY_CALL_COMMITMENT;
     struct ms_buf data = MS_BUF_INIT(TEXT_MAX_BYTES);
-    struct registry_snapshot lie = node->chain->snapshot;
 
-    if (node->lie == NODE_CALL_EMPTY || node->chain->no_account)
+    if (node->lie == NODE_CALL_EMPTY || c == NULL || c->no_account)
         return json_string("0x");
+    if (ms_span_eq(selector, ms_span_of(commit, sizeof(commit)))) {
+        struct eth_hash commitment = registry_commitment(&c->snapshot);
+        return hex_json(eth_hash_span(&commitment));
+    }
+    struct registry_snapshot lie = c->snapshot;
     if (node->lie == NODE_GARBAGE)
         return json_string("0x00112233");
     if (node->lie == NODE_SNAPSHOT)
@@ -207,8 +220,23 @@ struct state { /* roots and proofs of the registry's account and its slot 0 */
     struct eth_hash root, storage_root, code_hash;
     struct eth_word slot0;
     struct trie_proof account, storage, implementation;
-    struct ms_span code; /* empty for the reference registry's: nobody asks for it */
+    struct ms_span code;    /* empty for the reference registry's: nobody asks for it */
+    const struct chain *of; /* which registry; NULL: none at this address */
 };
+
+/* The registry at an address, as it is in the newest blocks or in final ones. */
+static const struct chain *registry_at(const struct chain *c, const struct eth_addr *address,
+                                       bool newest)
+{
+    const struct chain *found = NULL;
+
+    if (eth_addr_eq(&c->registry, address))
+        found = c;
+    for (size_t i = 0; found == NULL && i < c->n_more; i++)
+        if (eth_addr_eq(&c->more[i]->registry, address))
+            found = c->more[i];
+    return found != NULL && newest && found->newest != NULL ? found->newest : found;
+}
 
 static struct ms_span add_account(struct ms_arena *arena, uint64_t nonce,
                                   const struct eth_hash *storage, const struct eth_hash *code)
@@ -233,19 +261,19 @@ static struct ms_span path_of(struct ms_arena *arena, struct ms_span key)
     return keep(arena, eth_hash_span(&hash));
 }
 
-static void state_build(const struct chain *c, struct state *s)
+/* One account's storage, code and hashes. */
+static void account_build(const struct chain *c, struct state *s)
 {
     static const struct eth_hash known = REGISTRY_CODE_HASH;
     static const struct eth_word key0;
-    static const uint8_t others[3][ETH_ADDR_BYTES] = {{1}, {2}, {3}};
     struct ms_buf value = MS_BUF_INIT(64);
     struct eth_word key1 = eth_word_u64(1);
     struct eth_word impl_key = eth_slot_eip1967("eip1967.proxy.implementation");
     static const uint8_t pointer[23] = {0xef, 0x01, 0x00, 0x42};
-    struct trie_entry slots[3], accounts[4];
-    size_t n = 0, n_slots = 0;
+    struct trie_entry slots[3];
+    size_t n_slots = 0;
 
-    *s = (struct state){.arena = MS_ARENA_INIT((size_t)1 << 20)};
+    s->of = c;
     struct eth_hash commitment = registry_commitment(&c->snapshot);
     struct ms_span path = path_of(&s->arena, eth_word_span(&key0));
     if (!c->empty_slot0) {
@@ -268,15 +296,35 @@ static void state_build(const struct chain *c, struct state *s)
     if (c->strange_code)
         s->code = c->delegated ? ms_span_of(pointer, sizeof(pointer)) : ms_span_str("strange");
     s->code_hash = c->strange_code ? eth_keccak256(s->code) : known;
+}
 
+/* All accounts; what is told of the one at `address` is left in s. */
+static void state_build(const struct chain *c, const struct eth_addr *address, bool newest,
+                        struct state *s)
+{
+    static const uint8_t others[3][ETH_ADDR_BYTES] = {{1}, {2}, {3}};
+    struct trie_entry accounts[4 + CHAIN_MORE_MAX];
+    size_t n = 0;
+
+    *s = (struct state){.arena = MS_ARENA_INIT((size_t)16 << 20)};
     for (size_t i = 0; i < MS_ARRAY_LEN(others); i++)
         accounts[n++] = (struct trie_entry){
             path_of(&s->arena, ms_span_of(others[i], ETH_ADDR_BYTES)),
             add_account(&s->arena, i + 1, &eth_empty_trie_root, &eth_empty_code_hash)};
-    path = path_of(&s->arena, ms_span_of(c->registry.b, ETH_ADDR_BYTES));
-    if (!c->no_account)
-        accounts[n++] =
-            (struct trie_entry){path, add_account(&s->arena, 1, &s->storage_root, &s->code_hash)};
+    for (size_t i = 0; i <= c->n_more; i++) {
+        const struct eth_addr *at = i == 0 ? &c->registry : &c->more[i - 1]->registry;
+        const struct chain *r = registry_at(c, at, newest);
+        struct state one = {.arena = s->arena};
+        account_build(r, &one);
+        s->arena = one.arena;
+        if (!r->no_account)
+            accounts[n++] =
+                (struct trie_entry){path_of(&s->arena, ms_span_of(at->b, ETH_ADDR_BYTES)),
+                                    add_account(&s->arena, 1, &one.storage_root, &one.code_hash)};
+        if (eth_addr_eq(at, address))
+            *s = one;
+    }
+    struct ms_span path = path_of(&s->arena, ms_span_of(address->b, ETH_ADDR_BYTES));
     s->root = trie_root(accounts, n, &s->arena, path, &s->account);
 }
 
@@ -288,15 +336,33 @@ static json_t *nodes_json(const struct trie_proof *proof)
     return out;
 }
 
-static json_t *proof_json(const struct node *node, const struct state *s, bool implementation)
+static json_t *slot_json(const struct node *node, const struct state *s, bool implementation)
 {
-    const struct chain *c = node->chain;
-    struct trie_proof account = s->account, storage = s->storage;
-    struct eth_addr address = c->registry;
+    const struct chain *c = s->of;
     struct eth_word value = s->slot0;
     struct eth_word impl_key = eth_slot_eip1967("eip1967.proxy.implementation");
     struct trie_proof none = {0};
     char key[67];
+
+    if (implementation)
+        return json_pack("{s:o, s:o, s:o}", "key", hex_json(eth_word_span(&impl_key)), "value",
+                         hex_json(eth_word_span(&c->implementation)), "proof",
+                         nodes_json(c->no_account ? &none : &s->implementation));
+    if (node->lie == NODE_PROOF_VALUE)
+        value.b[31] ^= 1;
+    if (c->no_account || c->empty_slot0)
+        value = (struct eth_word){0};
+    (void)snprintf(key, sizeof(key), HEX32, node->lie == NODE_PROOF_KEY ? 1u : 0u);
+    return json_pack("{s:s, s:o, s:o}", "key", key, "value", hex_json(eth_word_span(&value)),
+                     "proof", nodes_json(c->no_account ? &none : &s->storage));
+}
+
+static json_t *proof_json(const struct node *node, const struct state *s, const json_t *keys)
+{
+    const struct chain *c = s->of;
+    struct trie_proof account = s->account;
+    struct eth_addr address = c->registry;
+    json_t *slots = json_array();
 
     if (node->lie == NODE_PROOF_ACCOUNT)
         address.b[0] ^= 1;
@@ -306,27 +372,18 @@ static json_t *proof_json(const struct node *node, const struct state *s, bool i
         account.nodes[account.n] = account.nodes[account.n - 1];
         account.n++;
     }
-    if (node->lie == NODE_PROOF_VALUE)
-        value.b[31] ^= 1;
-    (void)snprintf(key, sizeof(key), HEX32, node->lie == NODE_PROOF_KEY ? 1u : 0u);
     json_t *code = c->no_account ? hex_json(eth_hash_span(&eth_empty_code_hash))
                                  : hex_json(eth_hash_span(&s->code_hash));
     json_t *root = c->no_account ? hex_json(eth_hash_span(&eth_empty_trie_root))
                                  : hex_json(eth_hash_span(&s->storage_root));
-    if (c->no_account || c->empty_slot0)
-        value = (struct eth_word){0};
-    json_t *slot = implementation ? NULL
-                                  : json_pack("{s:s, s:o, s:o}", "key", key, "value",
-                                              hex_json(eth_word_span(&value)), "proof",
-                                              nodes_json(c->no_account ? &none : &storage));
-    if (implementation)
-        slot = json_pack("{s:o, s:o, s:o}", "key", hex_json(eth_word_span(&impl_key)), "value",
-                         hex_json(eth_word_span(&c->implementation)), "proof",
-                         nodes_json(c->no_account ? &none : &s->implementation));
-    json_t *out = json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:[o]}", "address",
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const char *key = json_string_value(json_array_get(keys, i));
+        must(json_array_append_new(slots, slot_json(node, s, strspn(key + 2, "0") != 64)) == 0);
+    }
+    json_t *out = json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "address",
                             hex_json(ms_span_of(address.b, ETH_ADDR_BYTES)), "balance", "0x0",
                             "nonce", c->no_account ? "0x0" : "0x1", "codeHash", code, "storageHash",
-                            root, "accountProof", nodes_json(&account), "storageProof", slot);
+                            root, "accountProof", nodes_json(&account), "storageProof", slots);
     must(out != NULL);
     return out;
 }
@@ -346,8 +403,7 @@ static void set_zeros(json_t *block, const char *name, size_t n)
     must(json_object_set_new(block, name, hex_json(ms_span_of(zeros, n))) == 0);
 }
 
-static json_t *block_json(const struct node *node, const struct state *s, uint64_t number,
-                          bool latest)
+static json_t *block_json(const struct node *node, uint64_t number, bool latest)
 {
     static const char *const words[] = {
         "parentHash", "sha3Uncles",      "transactionsRoot",      "receiptsRoot",
@@ -377,7 +433,10 @@ static json_t *block_json(const struct node *node, const struct state *s, uint64
     set_quantity(block, "baseFeePerGas", 7);
     set_quantity(block, "blobGasUsed", 0);
     set_quantity(block, "excessBlobGas", 0);
-    must(json_object_set_new(block, "stateRoot", hex_json(eth_hash_span(&s->root))) == 0);
+    struct state s;
+    state_build(node->chain, &node->chain->registry, number > node->final, &s);
+    must(json_object_set_new(block, "stateRoot", hex_json(eth_hash_span(&s.root))) == 0);
+    ms_arena_done(&s.arena);
     must(json_object_set_new(block, "extraData",
                              json_string(node->lie == NODE_FORK ? "0x66" : "0x")) == 0);
     must(eth_header_encode_json(block, &rlp, NULL) == MS_OK);
@@ -401,7 +460,7 @@ static json_t *result_json(json_t *result)
     return json_pack("{s:o}", "result", result);
 }
 
-static json_t *answer_block(const struct node *node, const struct state *s, const char *name)
+static json_t *answer_block(const struct node *node, const char *name)
 {
     uint64_t number = 0;
 
@@ -421,7 +480,7 @@ static json_t *answer_block(const struct node *node, const struct state *s, cons
     json_t *old = honest ? json_object_get(node->chain->told, key) : NULL;
     if (old != NULL && name[0] == '0')
         return result_json(json_incref(old));
-    json_t *block = block_json(node, s, number, strcmp(name, "latest") == 0);
+    json_t *block = block_json(node, number, strcmp(name, "latest") == 0);
     if (honest && name[0] != '0')
         must(json_object_set(node->chain->told, key, block) == 0);
     return result_json(block);
@@ -438,7 +497,127 @@ static json_t *block_by_hash(const struct node *node, const char *hash)
     return json_null();
 }
 
-static json_t *answer_call(const struct node *node, const struct state *s, const json_t *call)
+/* Whether the block named in a call is above the finalized one. */
+static bool is_newest(const struct node *node, const json_t *block)
+{
+    const char *hash = json_is_object(block)
+                           ? json_string_value(json_object_get(block, "blockHash"))
+                           : json_string_value(block);
+    json_t *found = hash == NULL ? json_null() : block_by_hash(node, hash);
+    const char *number = json_string_value(json_object_get(found, "number"));
+    bool newest = number != NULL && strtoull(number, NULL, 16) > node->final;
+
+    json_decref(found);
+    return newest;
+}
+
+static struct ms_span hex_bytes(struct ms_arena *arena, const json_t *text)
+{
+    struct ms_buf bytes = MS_BUF_INIT(TEXT_MAX_BYTES);
+
+    must(json_is_string(text) &&
+         eth_data_parse(ms_span_str(json_string_value(text)), &bytes) == MS_OK);
+    struct ms_span out = keep(arena, ms_buf_span(&bytes));
+    ms_buf_done(&bytes);
+    return out;
+}
+
+static struct eth_addr addr_of(struct ms_span bytes)
+{
+    struct eth_addr addr;
+    must(bytes.len == ETH_ADDR_BYTES);
+    memcpy(addr.b, bytes.ptr, ETH_ADDR_BYTES);
+    return addr;
+}
+
+static const struct eth_abi_type *type_of(struct ms_arena *arena, const char *text)
+{
+    const struct eth_abi_type *type = NULL;
+    must(eth_abi_params_parse(ms_span_str(text), arena, &type) == MS_OK);
+    return type;
+}
+
+/* Multicall3.aggregate3, every call allowed to fail. */
+static json_t *multicall_json(const struct node *node, const struct chain *c, bool newest,
+                              struct ms_span data)
+{
+    struct ms_arena arena = MS_ARENA_INIT((size_t)16 << 20);
+    struct ms_buf out = MS_BUF_INIT(TEXT_MAX_BYTES);
+    struct eth_abi_value in, results = {.kind = ETH_ABI_ARRAY},
+                             all = {.kind = ETH_ABI_TUPLE, .n = 1, .items = &results};
+
+    must(eth_abi_decode(type_of(&arena, "(address,bool,bytes)[]"), ms_span_sub(data, 4, data.len),
+                        &arena, &in, NULL) == MS_OK);
+    results.n = in.items[0].n - (node->lie == NODE_MULTICALL_FEWER ? 1 : 0);
+    results.items = items(&arena, results.n);
+    for (size_t i = 0; i < results.n; i++) {
+        const struct eth_abi_value *call = in.items[0].items[i].items;
+        struct eth_addr to = addr_of(ms_span_of(call[0].word.b + 12, ETH_ADDR_BYTES));
+        json_t *answer = call_json(node, registry_at(c, &to, newest), call[2].bytes);
+        struct eth_abi_value *of = items(&arena, 2);
+        of[0].kind = ETH_ABI_BOOL;
+        of[0].word = eth_word_u64(1);
+        of[1] = (struct eth_abi_value){.kind = ETH_ABI_BYTES, .bytes = hex_bytes(&arena, answer)};
+        results.items[i] = (struct eth_abi_value){.kind = ETH_ABI_TUPLE, .n = 2, .items = of};
+        json_decref(answer);
+    }
+    must(eth_abi_encode(type_of(&arena, "(bool,bytes)[]"), &all, &out) == MS_OK);
+    json_t *json = hex_json(ms_buf_span(&out));
+    ms_buf_done(&out);
+    ms_arena_done(&arena);
+    return json;
+}
+
+static json_t *answer_eth_call(struct node *node, const json_t *params)
+{
+    static const uint8_t aggregate3[4] = {0x82, 0xad, 0x56, 0xcb};
+    static const uint8_t snapshot[4] = REGISTRY_CALL_SNAPSHOT_WITH_PAYLOADS;
+    const struct chain *c = node->says != NULL ? node->says : node->chain;
+    struct ms_arena arena = MS_ARENA_INIT((size_t)8 << 20);
+    const json_t *call = json_array_get(params, 0);
+    struct ms_span data = hex_bytes(&arena, json_object_get(call, "data"));
+    struct eth_addr to = addr_of(hex_bytes(&arena, json_object_get(call, "to")));
+    bool newest = is_newest(node, json_array_get(params, 1));
+    json_t *out;
+
+    node->calls++;
+    if (newest && node->lie == NODE_NO_HEAD) {
+        out = error_json(-32001, "unknown block");
+    } else if (!ms_span_eq(ms_span_sub(data, 0, 4), ms_span_of(aggregate3, 4))) {
+        node->snapshots += ms_span_eq(data, ms_span_of(snapshot, 4));
+        out = result_json(call_json(node, registry_at(c, &to, newest), data));
+    } else if (c->no_multicall || node->lie == NODE_NO_MULTICALL) {
+        out = result_json(json_string("0x"));
+    } else if (node->lie == NODE_MULTICALL_ERROR) {
+        out = error_json(-32000, "out of gas");
+    } else if (node->lie == NODE_MULTICALL_GARBAGE) {
+        out = result_json(json_string("0x00112233"));
+    } else {
+        node->multicalls++;
+        out = result_json(multicall_json(node, c, newest, data));
+    }
+    ms_arena_done(&arena);
+    return out;
+}
+
+static json_t *answer_state(struct node *node, const char *method, const json_t *params)
+{
+    bool is_code = strcmp(method, "eth_getCode") == 0;
+    struct ms_arena arena = MS_ARENA_INIT(4096);
+    struct eth_addr address = addr_of(hex_bytes(&arena, json_array_get(params, 0)));
+    bool newest = is_newest(node, json_array_get(params, is_code ? 1 : 2));
+    struct state s;
+
+    node->proofs += !is_code;
+    state_build(node->chain, &address, newest, &s);
+    must(s.of != NULL);
+    json_t *out = is_code ? hex_json(s.code) : proof_json(node, &s, json_array_get(params, 1));
+    ms_arena_done(&s.arena);
+    ms_arena_done(&arena);
+    return result_json(out);
+}
+
+static json_t *answer_call(struct node *node, const json_t *call)
 {
     const char *method = json_string_value(json_object_get(call, "method"));
     const json_t *params = json_object_get(call, "params");
@@ -448,11 +627,11 @@ static json_t *answer_call(const struct node *node, const struct state *s, const
     if (strcmp(method, "eth_chainId") == 0)
         return result_json(json_string(node->lie == NODE_WRONG_CHAIN ? "0x5" : "0x1"));
     if (strcmp(method, "eth_getBlockByNumber") == 0)
-        return answer_block(node, s, json_string_value(json_array_get(params, 0)));
+        return answer_block(node, json_string_value(json_array_get(params, 0)));
     if (strcmp(method, "eth_getBlockByHash") == 0)
         return result_json(block_by_hash(node, json_string_value(json_array_get(params, 0))));
     if (strcmp(method, "eth_getCode") == 0)
-        return result_json(hex_json(s->code));
+        return answer_state(node, method, params);
     bool is_call = strcmp(method, "eth_call") == 0;
     const json_t *block = json_array_get(params, is_call ? 1 : 2);
     must(json_is_string(block) || json_is_object(block));
@@ -464,10 +643,7 @@ static json_t *answer_call(const struct node *node, const struct state *s, const
         return error_json(-32000, "header not found");
     if (!is_call && node->lie == NODE_NO_PROOF)
         return error_json(-32601, "the method eth_getProof does not exist");
-    if (is_call)
-        return result_json(call_json(node));
-    const char *key = json_string_value(json_array_get(json_array_get(params, 1), 0));
-    return result_json(proof_json(node, s, strspn(key + 2, "0") != 64));
+    return is_call ? answer_eth_call(node, params) : answer_state(node, method, params);
 }
 
 static json_t *with_id(json_t *answer, json_t *id)
@@ -477,15 +653,15 @@ static json_t *with_id(json_t *answer, json_t *id)
     return answer;
 }
 
-static json_t *answer_batch(const struct node *node, const struct state *s, const json_t *calls)
+static json_t *answer_batch(struct node *node, const json_t *calls)
 {
     json_t *out = json_array();
 
     for (size_t i = 0; i < json_array_size(calls); i++) {
         const json_t *call = json_array_get(calls, i);
         size_t id_of = node->lie == NODE_IDS_REPEATED ? 0 : i;
-        json_t *answer = with_id(answer_call(node, s, call),
-                                 json_object_get(json_array_get(calls, id_of), "id"));
+        json_t *answer =
+            with_id(answer_call(node, call), json_object_get(json_array_get(calls, id_of), "id"));
         must((node->lie == NODE_REVERSED ? json_array_insert_new(out, 0, answer)
                                          : json_array_append_new(out, answer)) == 0);
     }
@@ -509,12 +685,10 @@ void node_answer(struct node *node, struct ms_span request, struct node_answer *
 {
     static const struct ms_json_limits limits = {1u << 20, 16, 4096, 0};
     json_t *root = NULL, *out = NULL;
-    struct state state;
 
     *ret = (struct node_answer){.status = 200, .body = MS_BUF_INIT(TEXT_MAX_BYTES)};
     node->asked++;
     must(ms_json_parse(request, &limits, &root, NULL) == MS_OK);
-    state_build(node->chain, &state);
     bool batch = json_is_array(root);
     if (node->lie == NODE_DEAD || node_hangs(node, request)) {
         ret->err = MS_ERR_TIMEOUT;
@@ -531,17 +705,16 @@ void node_answer(struct node *node, struct ms_span request, struct node_answer *
         while (ret->body.len <= (size_t)1 << 20)
             (void)ms_buf_add_str(&ret->body, "                ");
     } else if (batch && node->lie == NODE_BATCH_ONE) {
-        out = with_id(answer_call(node, &state, json_array_get(root, 0)),
+        out = with_id(answer_call(node, json_array_get(root, 0)),
                       json_object_get(json_array_get(root, 0), "id"));
     } else if (batch && node->lie == NODE_BATCH_ERROR) {
         out = with_id(error_json(-32600, "batch too large"), json_null());
     } else {
-        out = batch ? answer_batch(node, &state, root)
-                    : with_id(answer_call(node, &state, root), json_object_get(root, "id"));
+        out = batch ? answer_batch(node, root)
+                    : with_id(answer_call(node, root), json_object_get(root, "id"));
     }
     if (out != NULL)
         must(ms_json_dump(out, &ret->body) == MS_OK);
     json_decref(out);
     json_decref(root);
-    ms_arena_done(&state.arena);
 }

@@ -11,6 +11,8 @@
 #define CHAIN_ADDRESS "0xae519fc2ba8e6ffe6473195c092bf1bae986ff90"
 #define CHAIN_SPEC "eip155:1:" CHAIN_ADDRESS
 
+#define CHAIN_MORE_MAX 256
+
 struct chain {
     struct ms_arena arena;
     uint64_t id;
@@ -23,12 +25,21 @@ struct chain {
     struct registry_snapshot snapshot;
     struct registry_release releases[REGISTRY_RELEASES_MAX];
     struct ms_span documents[REGISTRY_RELEASES_MAX]; /* whole payloads, on chain or not */
+    /* The registry as it is in blocks above a node's finalized one; NULL: the same. Only its state
+     * and code are looked at. */
+    const struct chain *newest;
+    size_t n_more;
+    const struct chain *more[CHAIN_MORE_MAX]; /* other registries of the same chain, elsewhere */
+    bool no_multicall;                        /* no Multicall3 on this chain */
     json_t *told; /* by number: blocks that honest nodes called finalized or latest; they stay as
                      they are */
 };
 
 /* An owner, sequence 1, no releases. */
 void chain_init(struct chain *chain);
+/* A registry of the same chain at another address: chain_init, and byte 0 of its address is `at`.
+ */
+void chain_init_more(struct chain *chain, struct chain *more, uint8_t at);
 void chain_done(struct chain *chain);
 /* One operation each: the sequence grows by one. uri not NULL: the document is not on chain. */
 struct registry_release *chain_approve(struct chain *chain, const char *document, const char *uri);
@@ -80,14 +91,22 @@ enum node_lie {
     NODE_SNAPSHOT,   /* well-formed, another state */
     NODE_PAYLOAD,    /* a payload byte differs */
     NODE_GARBAGE,    /* no ABI */
+    /* polls */
+    NODE_NO_MULTICALL,      /* "0x" from Multicall3 */
+    NODE_MULTICALL_ERROR,   /* -32000 from Multicall3 only */
+    NODE_MULTICALL_GARBAGE, /* no ABI */
+    NODE_MULTICALL_FEWER,   /* one result is missing */
+    NODE_NO_HEAD,           /* -32001 for calls at blocks that are not final */
 };
 
 struct node {
     const struct chain *chain;
     enum node_lie lie;
-    uint64_t final, head; /* block numbers */
-    int64_t now_s;        /* for NODE_FUTURE */
-    size_t asked;         /* messages so far */
+    uint64_t final, head;     /* block numbers */
+    int64_t now_s;            /* for NODE_FUTURE */
+    const struct chain *says; /* calls are answered from here; NULL: from chain */
+    size_t asked;             /* messages so far */
+    size_t calls, multicalls, snapshots, proofs; /* of these */
 };
 
 /* Whether this message gets no answer before the attempt's patience is over. */
