@@ -402,10 +402,6 @@ static void send_requests(struct core *core, struct core_entry *e)
             bodies[n++] = body;
             continue;
         }
-        if (request.kind == SOURCE_REQUEST_RPC)
-            METRIC_INC(upstream_rpc);
-        else
-            METRIC_INC(upstream_http);
         core->env.fetch(core->env.arg, tag_of(e, request.id), &request);
     }
     uint64_t tag_base = tag_of(e, 0);
@@ -803,7 +799,6 @@ void core_response(struct core *core, uint64_t tag, const struct source_response
         f->wait_id = 0;
     } else {
         f->out--;
-        METRIC_ADD(upstream_bytes, response->body.len);
         if (response->err != MS_OK)
             METRIC_INC(upstream_failed);
     }

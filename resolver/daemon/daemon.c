@@ -150,6 +150,7 @@ static void render_metrics(void *arg, struct ms_buf *out)
     size_t counts[ENTRY_CLOCK_SUSPECT + 1];
 
     metrics_render(out);
+    upstream_metrics_render(d->upstream, out);
     (void)ms_buf_add_str(out, "# HELP measured_entries entries in memory by state\n"
                               "# TYPE measured_entries gauge\n");
     core_count(d->core, counts);

@@ -21,11 +21,7 @@
     X(flights_failed, "measured_resolution_failures_total", "attempts that failed")               \
     X(changes, "measured_changes_total", "accepted changes of a set")                             \
     X(conflicts, "measured_conflicts_total", "contradictions between verified answers")           \
-    X(upstream_http, "measured_upstream_requests_total{kind=\"https\"}",                          \
-      "requests to sources of governance")                                                        \
-    X(upstream_rpc, "measured_upstream_requests_total{kind=\"rpc\"}", NULL)                       \
     X(upstream_failed, "measured_upstream_failures_total", "upstream requests without an answer") \
-    X(upstream_bytes, "measured_upstream_bytes_total", "bytes of upstream bodies received")       \
     X(store_errors_commit, "measured_store_errors_total{op=\"commit\"}",                          \
       "failures of the database")                                                                 \
     X(store_errors_load, "measured_store_errors_total{op=\"load\"}", NULL)                        \

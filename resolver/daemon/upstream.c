@@ -11,6 +11,11 @@
 #include <string.h>
 
 #define NO_PROVIDER UINT32_MAX
+#define LOCATIONS "https" /* the name under which locations are counted */
+
+struct traffic { /* since the start of the daemon */
+    uint64_t requests, bytes;
+};
 
 struct op { /* one request that is out */
     struct op *next;
@@ -31,6 +36,8 @@ struct upstream {
     const struct config *config;
     struct breaker breakers[SOURCE_PROVIDERS_MAX]; /* by index of config->rpcs */
     struct source_manners manners[SOURCE_PROVIDERS_MAX];
+    struct traffic traffic[SOURCE_PROVIDERS_MAX];  /* likewise */
+    struct traffic locations;
     struct op *ops;
     void (*answer)(void *arg, uint64_t tag, const struct source_response *response);
     void *arg;
@@ -76,6 +83,7 @@ enum ms_err upstream_configure(struct upstream *up, const struct config *config,
     struct fetch_config fetch_config = fetch_config_of(config);
     struct breaker kept[SOURCE_PROVIDERS_MAX] = {0};
     struct source_manners manners[SOURCE_PROVIDERS_MAX] = {0};
+    struct traffic traffic[SOURCE_PROVIDERS_MAX] = {0};
 
     enum ms_err err = fetch_configure(up->fetch, &fetch_config, diag);
     if (err != MS_OK)
@@ -86,12 +94,14 @@ enum ms_err upstream_configure(struct upstream *up, const struct config *config,
             if (strcmp(now->name, before->name) != 0)
                 continue;
             kept[i] = up->breakers[j];
+            traffic[i] = up->traffic[j];
             if (strcmp(now->url, before->url) == 0)
                 manners[i] = up->manners[j];
         }
     }
     memcpy(up->breakers, kept, sizeof(kept));
     memcpy(up->manners, manners, sizeof(manners));
+    memcpy(up->traffic, traffic, sizeof(traffic));
     for (struct op *op = up->ops; op != NULL; op = op->next)
         op->provider = NO_PROVIDER; /* an index of the old configuration */
     up->config = config;
@@ -129,6 +139,11 @@ static void note_retry(struct upstream *up, uint32_t provider,
              log_int("retry_after_s", retry_s));
 }
 
+static struct traffic *traffic_of(struct upstream *up, uint32_t provider)
+{
+    return provider < SOURCE_PROVIDERS_MAX ? &up->traffic[provider] : &up->locations;
+}
+
 static void on_answer(void *arg, const struct source_response *response)
 {
     struct op *op = arg;
@@ -138,6 +153,7 @@ static void on_answer(void *arg, const struct source_response *response)
     bool straggler = op->straggler;
 
     loop_turn(up->loop);
+    traffic_of(up, op->provider)->bytes += response->body.len;
     forget(up, op);
     note_retry(up, provider, response);
     if (straggler)
@@ -188,6 +204,7 @@ static enum ms_err start(struct op *op, const struct source_request *request)
     } else {
         out.url = request->location->url;
     }
+    traffic_of(up, op->provider)->requests++;
     return fetch_start(up->fetch, &out, on_answer, op, &op->fetch_id);
 }
 
@@ -318,6 +335,44 @@ json_t *upstream_providers_json(const struct upstream *up)
                       breaker_name(breaker_state(&up->breakers[i], loop_now(up->loop).boot_ms))));
     }
     return list;
+}
+
+/* An endpoint may have the locations' name; a counter has one line for each name. */
+static struct traffic locations_of(const struct upstream *up)
+{
+    struct traffic sum = up->locations;
+
+    for (size_t i = 0; i < up->config->n_rpcs && i < SOURCE_PROVIDERS_MAX; i++) {
+        if (strcmp(up->config->rpcs[i].name, LOCATIONS) != 0)
+            continue;
+        sum.requests += up->traffic[i].requests;
+        sum.bytes += up->traffic[i].bytes;
+    }
+    return sum;
+}
+
+static void render_traffic(const struct upstream *up, bool bytes, const char *name,
+                           const char *help, struct ms_buf *out)
+{
+    struct traffic locations = locations_of(up);
+
+    (void)ms_buf_addf(out, "# HELP %s %s\n# TYPE %s counter\n", name, help, name);
+    (void)ms_buf_addf(out, "%s{provider=\"" LOCATIONS "\"} %llu\n", name,
+                      (unsigned long long)(bytes ? locations.bytes : locations.requests));
+    for (size_t i = 0; i < up->config->n_rpcs && i < SOURCE_PROVIDERS_MAX; i++) {
+        const struct traffic *t = &up->traffic[i];
+        if (strcmp(up->config->rpcs[i].name, LOCATIONS) != 0)
+            (void)ms_buf_addf(out, "%s{provider=\"%s\"} %llu\n", name, up->config->rpcs[i].name,
+                              (unsigned long long)(bytes ? t->bytes : t->requests));
+    }
+}
+
+void upstream_metrics_render(const struct upstream *up, struct ms_buf *out)
+{
+    render_traffic(up, false, "measured_upstream_requests_total",
+                   "requests to sources of governance", out);
+    render_traffic(up, true, "measured_upstream_bytes_total",
+                   "bytes of upstream bodies received", out);
 }
 
 json_t *upstream_counters_json(const struct upstream *up)

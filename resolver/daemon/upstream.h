@@ -30,6 +30,9 @@ void upstream_mark_providers(const struct upstream *up, struct source_policy *po
 /* Providers with the state of their breaker, and the fetcher's counters (new references). */
 json_t *upstream_providers_json(const struct upstream *up);
 json_t *upstream_counters_json(const struct upstream *up);
+/* Requests and bytes by the name of the [rpc] section, "https" for locations, as Prometheus text,
+ * appended. Endpoints that keep their name keep their counts over a reload. */
+void upstream_metrics_render(const struct upstream *up, struct ms_buf *out);
 void upstream_free(struct upstream *up);
 
 #endif

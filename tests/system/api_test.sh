@@ -291,7 +291,7 @@ operators() {
     body_has '"version"'
     get /metrics; want 200 metrics
     [[ $TYPE == text/plain* ]] || fail "metrics: $TYPE"
-    body_has '^measured_upstream_requests_total\{kind="https"\} [1-9]'
+    body_has '^measured_upstream_requests_total\{provider="https"\} [1-9]'
     body_has '^measured_entries\{state="fresh"\} [1-9]'
     [ -z "$(grep -vE '^(#|measured_[a-z_]+(\{[a-z]+="[^"]*"\})? [0-9.e+-]+$)' "$work/body")" ] || fail 'metrics: a bad line'
     for path in /healthz /readyz; do get "$path"; want 200 "$path"; done

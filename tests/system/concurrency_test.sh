@@ -48,7 +48,7 @@ at_once() { # N SPECIFIER WANTED_STATUS WHAT: all get that status and one ETag
 }
 spec_of() { local u; u=$(measuredctl url --host h "$@") || return 1; u=${u#https://}; echo "${u%%@*}"; }
 location() { spec_of --location "https://docs.example.test:$TLS_PORT/$1.json"; }
-rpc() { get /metrics; sed -n 's/^measured_upstream_requests_total{kind="rpc"} //p' "$work/body"; }
+rpc() { get /metrics; sed -n 's/^measured_upstream_requests_total{provider="a"} //p' "$work/body"; }
 
 at_once 50 "$(location one)" 200 'a cold location'
 [ "$(tls_count /one.json)" = 1 ] || fail "50 cold requests made $(tls_count /one.json) fetches"
