@@ -5,6 +5,7 @@
 #include "base/hex.h"
 #include "resolver/daemon/metrics.h"
 #include "resolver/daemon/publish.h"
+#include "resolver/source/poll.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -19,6 +20,14 @@
     2000                      /* wall against boot clock: more than rounding, the clock was set \
                                */
 #define CORE_LEAD_MIN_MS 3000 /* before its end a watched set is confirmed */
+/* Contracts that are polled together are read in full at least every 10 minutes, spread out. */
+#define CORE_FULL_MIN_MS 480000
+#define CORE_FULL_SPREAD_MS 100000
+#define CORE_APART_MS 600000 /* a poll said "changed", and nothing had: read it by itself so long \
+                              */
+#define CORE_NO_MULTICALL_MS 3600000 /* a chain without Multicall3 is asked again */
+#define CORE_READS_MAX 64u           /* attempts at once that polls and the clock begin */
+#define CORE_POLL_BUCKET 0xffffu     /* in tags, in place of a bucket: a poll's */
 
 /* One attempt of one entry. */
 struct flight {
@@ -39,6 +48,32 @@ struct flight {
 struct document { /* one that governance names by its hash and keeps elsewhere */
     struct ms_sha256 hash;
     struct ms_buf body;
+};
+
+struct member {
+    struct core_entry *entry;   /* NULL when it is gone */
+    struct shared_result *good; /* whose probe is asked; a reference */
+};
+
+/* Contracts of one chain and level that are asked together whether they changed. */
+struct poll {
+    struct poll *next;
+    uint64_t serial; /* high bits of a fetch's tag */
+    uint64_t chain;
+    enum spec_level level;
+    bool known_code;
+    bool full; /* there were more than one poll takes */
+    struct source *source;
+    struct source_policy policy;
+    size_t out; /* requests without an answer */
+    size_t n;
+    struct member *members;
+};
+
+struct chain_hints { /* what polls found out about a chain's endpoints */
+    uint64_t chain;  /* 0: free */
+    struct source_poll_hints hints;
+    int64_t until_ms; /* no_multicall holds so long */
 };
 
 struct core_entry {
@@ -70,7 +105,16 @@ struct core_entry {
     uint64_t from;      /* from=: where a search of logs is to begin, 0 when nobody said */
     size_t n_asked;     /* values to ask about next time */
     struct source_candidate asked[CORE_ASKED_MAX];
-    bool dissent_kept; /* the evidence of this dissent is stored */
+    bool dissent_kept;  /* the evidence of this dissent is stored */
+    /* contracts, for polls of several: */
+    struct poll *poll;         /* that it is part of now */
+    struct source_block block; /* the last in which the good set is known to stand */
+    bool solo;                 /* the next read is its own, in full */
+    bool told_changed;         /* because a poll said so */
+    int64_t full_ms;           /* when the next read in full is due */
+    int64_t apart_until_ms;    /* it takes no part in polls before */
+    int64_t proven_ms;         /* L3: when its state was last proven */
+    int64_t touched_ms;        /* when its times were last stored */
 };
 
 struct core {
@@ -81,6 +125,10 @@ struct core {
     size_t n_entries;
     uint64_t last_serial;
     bool draining, stopped;
+    size_t n_flying; /* attempts under way */
+    struct poll *polls;
+    uint64_t last_poll;
+    struct chain_hints hints[SOURCE_PROVIDERS_MAX];
     int64_t offset_ms; /* wall minus boot clock, as answers were rendered with */
 };
 
@@ -160,11 +208,21 @@ static void flight_free(struct core *core, struct core_entry *e)
     source_result_free(f->result);
     free(f);
     e->flight = NULL;
+    core->n_flying--;
+}
+
+static void leave_poll(struct core_entry *e)
+{
+    for (size_t i = 0; e->poll != NULL && i < e->poll->n; i++)
+        if (e->poll->members[i].entry == e)
+            e->poll->members[i].entry = NULL;
+    e->poll = NULL;
 }
 
 static void entry_release(struct core *core, struct core_entry *e)
 {
     flight_free(core, e);
+    leave_poll(e);
     shared_result_unref(e->good);
     spec_release(e->spec);
     for (size_t i = 0; i < e->n_documents; i++)
@@ -231,6 +289,7 @@ static struct core_entry *add_entry(struct core *core, const struct answer_id *i
     bundle_identity_only(e->spec);
     e->next_change_ms = ENTRY_NEVER;
     e->poll_ms = ENTRY_NEVER;
+    e->full_ms = ENTRY_NEVER;
     e->loading = true;
     size_t b = bucket_of(id);
     e->next = core->buckets[b];
@@ -260,6 +319,14 @@ static void tell_watchers(struct core_entry *e)
     }
 }
 
+/* A later block than the result's own, in which a poll found it unchanged. */
+static const struct source_block *later_block(const struct core_entry *e)
+{
+    bool own = e->good == NULL || e->block.chain == 0 ||
+               eth_hash_eq(&e->block.hash, &e->good->result->block.hash);
+    return own ? NULL : &e->block;
+}
+
 static int64_t window_change_ms(const struct core_entry *e, struct ms_now now)
 {
     const struct rec_set *sets[SOURCE_RELEASES_MAX];
@@ -267,7 +334,7 @@ static int64_t window_change_ms(const struct core_entry *e, struct ms_now now)
 
     if (e->good == NULL)
         return ENTRY_NEVER;
-    (void)envelope_in_force(e->good->result, now, sets, NULL, &next_s);
+    (void)envelope_in_force(e->good->result, later_block(e), now, sets, NULL, &next_s);
     return next_s == 0 ? ENTRY_NEVER : entry_boot_ms(next_s, now);
 }
 
@@ -294,6 +361,7 @@ static void publish(struct core *core, struct core_entry *e, bool confirmed)
     struct publish_input in = {
         .envelope = {.spec = e->spec,
                      .result = e->good == NULL ? NULL : e->good->result,
+                     .block = later_block(e),
                      .view = view,
                      .entry = &e->facts,
                      .evidence = e->has_evidence ? &e->evidence : NULL,
@@ -380,6 +448,9 @@ static void keep_document(struct core_entry *e, const struct source_response *re
         ms_buf_done(&slot->body);
 }
 
+static void flight_response(struct core *core, uint64_t tag,
+                            const struct source_response *response);
+
 static void send_requests(struct core *core, struct core_entry *e)
 {
     struct source_request request;
@@ -410,7 +481,7 @@ static void send_requests(struct core *core, struct core_entry *e)
                                            .status = 200,
                                            .time_s = now_of(core).wall_s,
                                            .body = ms_buf_span(bodies[i])};
-        core_response(core, tag_base | at_hand[i], &response);
+        flight_response(core, tag_base | at_hand[i], &response);
     }
 }
 
@@ -419,20 +490,40 @@ static bool is_contract(const struct core_entry *e)
     return e->spec->kind == SPEC_CONTRACT;
 }
 
-static void schedule_poll(struct core *core, struct core_entry *e)
+static int64_t random_ms(struct core *core, int64_t span_ms)
 {
-    if (!is_contract(e) || !e->facts.good) {
-        e->poll_ms = ENTRY_NEVER;
-        return;
-    }
+    return (int64_t)((uint64_t)span_ms * core->env.random(core->env.arg) >> 32);
+}
+
+/* When contracts are to be asked again. */
+static int64_t next_poll_ms(struct core *core)
+{
     /* each attempt reads the finalized and the newest state; 12 + U(0,4) s, or 60 s +-10 % (6.2) */
     bool by_head = core->options.policy.head_poll_s > 0 &&
                    core->options.policy.head_poll_s < core->options.policy.poll_s;
     int64_t period =
         1000 * (by_head ? core->options.policy.head_poll_s : core->options.policy.poll_s);
     int64_t spread = by_head ? period / 3 : period / 5;
-    int64_t jitter = (int64_t)((uint64_t)spread * core->env.random(core->env.arg) >> 32);
-    e->poll_ms = now_of(core).boot_ms + period + jitter - (by_head ? 0 : period / 10);
+    return now_of(core).boot_ms + period + random_ms(core, spread) - (by_head ? 0 : period / 10);
+}
+
+static void schedule_poll(struct core *core, struct core_entry *e)
+{
+    bool polled = is_contract(e) && e->facts.good;
+
+    e->poll_ms = polled ? next_poll_ms(core) : ENTRY_NEVER;
+    e->full_ms = ENTRY_NEVER;
+    if (polled)
+        e->full_ms = now_of(core).boot_ms + CORE_FULL_MIN_MS + random_ms(core, CORE_FULL_SPREAD_MS);
+}
+
+/* An attempt of its own has told all there is to know. */
+static void read_in_full(struct core *core, struct core_entry *e)
+{
+    e->solo = false;
+    e->told_changed = false;
+    e->proven_ms = now_of(core).boot_ms;
+    schedule_poll(core, e);
 }
 
 static void change_free(struct core_change *change)
@@ -507,6 +598,7 @@ static void flight_failed(struct core *core, struct core_entry *e, enum ms_err e
     if (e->facts.next_try_ms < retry_ms)
         e->facts.next_try_ms = retry_ms;
     flight_free(core, e);
+    e->solo = true; /* a poll of several says nothing about what is wrong with this one */
     if (e->poll_ms != ENTRY_NEVER)
         e->poll_ms = e->facts.next_try_ms;
     publish(core, e, false);
@@ -540,6 +632,36 @@ static void take_result(struct core_entry *e)
     shared_result_unref(e->good);
     e->good = shared_result_new(f->result);
     f->result = NULL;
+    e->block = e->good == NULL ? (struct source_block){0} : e->good->result->block;
+}
+
+/* A poll said that this one changed, and it is as it was: whatever answers the probe's calls so, it
+ * is not to cost a full read at each poll. */
+static bool cried_wolf(const struct core_entry *e, const struct source_result *fresh)
+{
+    const struct source_probe *now = &fresh->probe;
+
+    if (!e->told_changed || e->good == NULL || e->good->result->probe.n_calls != now->n_calls)
+        return false;
+    for (size_t i = 0; i < now->n_calls; i++) {
+        const struct source_probe_call *old = &e->good->result->probe.calls[i];
+        if (!ms_span_eq(old->final, now->calls[i].final) ||
+            !ms_span_eq(old->head, now->calls[i].head))
+            return false;
+    }
+    return true;
+}
+
+/* Times that a crash may lose; restarting with older ones is harmless. */
+static void store_touch(struct core *core, struct core_entry *e, struct ms_now now)
+{
+    struct core_change *change = new_change(e, CORE_CHANGE_TOUCH, now);
+
+    if (change == NULL)
+        return;
+    e->touched_ms = now.boot_ms;
+    change->block = e->block;
+    core->env.store(core->env.arg, change);
 }
 
 /* Same set: only times are new. They need not be durable before they are used. */
@@ -550,9 +672,12 @@ static void flight_confirmed(struct core *core, struct core_entry *e)
     struct source_result *fresh = f->result;
 
     e->dissent_kept = false;
+    if (cried_wolf(e, fresh))
+        e->apart_until_ms = now.boot_ms + CORE_APART_MS;
     entry_accept(&e->facts, fresh, ENTRY_SAME, now);
     if (!fresh->unchanged && e->good != NULL &&
-        fresh->evidence_time_s >= e->good->result->evidence_time_s) {
+        fresh->evidence_time_s >= e->good->result->evidence_time_s &&
+        fresh->block.time_s >= e->block.time_s) {
         /* a newer block of the same state: newer evidence time, pending releases may be in force
          * now; an older one, of a node that lags, does not turn the chain's time back */
         struct ms_sha256 kept = e->set_hash, previous = e->previous_set;
@@ -563,14 +688,9 @@ static void flight_confirmed(struct core *core, struct core_entry *e)
         e->has_previous_set = had_previous;
     }
     flight_free(core, e);
-    struct core_change *change = new_change(e, CORE_CHANGE_TOUCH, now);
-    if (change != NULL && e->good != NULL) {
-        change->block = e->good->result->block;
-        core->env.store(core->env.arg, change);
-    } else {
-        change_free(change);
-    }
-    schedule_poll(core, e);
+    if (e->good != NULL)
+        store_touch(core, e, now);
+    read_in_full(core, e);
     publish(core, e, e->good != NULL);
     release_waiters(e, e->good == NULL ? MS_ERR_MEMORY : MS_OK, NULL);
 }
@@ -626,7 +746,7 @@ static void flight_still_held(struct core *core, struct core_entry *e)
 {
     entry_accept(&e->facts, e->flight->result, ENTRY_HELD, now_of(core));
     flight_free(core, e);
-    schedule_poll(core, e);
+    read_in_full(core, e);
     publish(core, e, false);
     release_waiters(e, MS_ERR_CODE_IDENTITY, NULL);
 }
@@ -758,6 +878,7 @@ static void start_flight(struct core *core, struct core_entry *e)
         return;
     }
     e->flight = f;
+    core->n_flying++;
     f->policy = core->options.policy;
     core->env.mark_providers(core->env.arg, &f->policy);
     f->policy.level = e->id.level != SPEC_LEVEL_NONE ? e->id.level : f->policy.level;
@@ -788,7 +909,7 @@ static void start_flight(struct core *core, struct core_entry *e)
     flight_advance(core, e, source_step(f->source, NULL, f->started));
 }
 
-void core_response(struct core *core, uint64_t tag, const struct source_response *response)
+static void flight_response(struct core *core, uint64_t tag, const struct source_response *response)
 {
     struct core_entry *e = find_tag(core, tag);
     if (e == NULL || e->flight == NULL || e->flight->result != NULL)
@@ -811,6 +932,356 @@ void core_response(struct core *core, uint64_t tag, const struct source_response
     struct ms_now now = now_of(core);
     now.wall_s = response->time_s; /* what the bundle will replay */
     flight_advance(core, e, source_step(f->source, response, now));
+}
+
+/* ---- polls of several contracts ---- */
+
+static struct chain_hints *hints_of(struct core *core, uint64_t chain)
+{
+    for (size_t i = 0; i < MS_ARRAY_LEN(core->hints); i++) {
+        struct chain_hints *h = &core->hints[i];
+        if (h->chain == 0)
+            h->chain = chain;
+        if (h->chain == chain)
+            return h;
+    }
+    return &core->hints[0]; /* there are no more chains than endpoints */
+}
+
+static uint64_t poll_tag(const struct poll *p, uint32_t request_id)
+{
+    return p->serial << 24 | (uint64_t)CORE_POLL_BUCKET << 8 | request_id;
+}
+
+static bool is_poll_tag(uint64_t tag)
+{
+    return (tag >> 8 & 0xffff) == CORE_POLL_BUCKET;
+}
+
+/* Its members, if it still has any, are due. */
+static void poll_free(struct core *core, struct poll *p)
+{
+    struct poll **at = &core->polls;
+
+    while (*at != p)
+        at = &(*at)->next;
+    *at = p->next;
+    for (uint32_t id = 1; p->out > 0 && id <= SOURCE_REQUESTS_MAX; id++)
+        core->env.cancel(core->env.arg, poll_tag(p, id));
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->members[i].entry != NULL && p->members[i].entry->poll == p)
+            p->members[i].entry->poll = NULL;
+        shared_result_unref(p->members[i].good);
+    }
+    source_free(p->source);
+    free(p->members);
+    free(p);
+}
+
+/* Its own attempt decides, and not before its backoff is over. */
+static void read_alone(struct core_entry *e, struct ms_now now)
+{
+    e->solo = true;
+    e->poll_ms = now.boot_ms < e->facts.next_try_ms ? e->facts.next_try_ms : now.boot_ms;
+}
+
+static void member_failed(struct core *core, struct core_entry *e, enum ms_err err,
+                          const struct ms_diag *diag, uint32_t random, struct ms_now now)
+{
+    entry_fail(&e->facts, err, diag, 0, ENTRY_BACKOFF_CAP_RPC_MS, random, now);
+    publish(core, e, false);
+}
+
+static void member_confirmed(struct core *core, struct core_entry *e,
+                             const struct source_block *block, struct ms_now now)
+{
+    entry_confirm(&e->facts, block->time_s, now);
+    if (block->time_s >= e->block.time_s) {
+        e->block = *block;
+        remember_final(e, block);
+    }
+    if (e->id.level >= SPEC_LEVEL_L3) { /* code and state are proven: as good as a full read */
+        e->proven_ms = now.boot_ms;
+        e->full_ms = now.boot_ms + CORE_FULL_MIN_MS + random_ms(core, CORE_FULL_SPREAD_MS);
+    }
+    if (now.boot_ms - e->touched_ms >= core->options.policy.poll_s * 1000)
+        store_touch(core, e, now);
+    publish(core, e, true);
+}
+
+static void member_done(struct core *core, const struct poll *p, size_t i, struct ms_now now)
+{
+    struct core_entry *e = p->members[i].entry;
+    struct source_block block = source_poll_final(p->source);
+    struct ms_diag diag = {0};
+    enum ms_err err = MS_OK;
+    uint64_t head = 0;
+    bool has_head = source_poll_head(p->source, &head);
+
+    switch (source_poll_verdict(p->source, i, &err, &diag)) {
+    case SOURCE_POLL_CHANGED:
+        e->told_changed = true;
+        read_alone(e, now);
+        return;
+    case SOURCE_POLL_UNKNOWN:
+        read_alone(e, now);
+        return;
+    case SOURCE_POLL_UNPROVEN:
+        member_failed(core, e, err, &diag, core->env.random(core->env.arg), now);
+        return;
+    case SOURCE_POLL_STANDS:
+        return;
+    case SOURCE_POLL_SAME:
+        if (entry_may_confirm(&e->facts, has_head, head, now))
+            member_confirmed(core, e, &block, now);
+        else
+            read_alone(e, now);
+        return;
+    }
+}
+
+/* No block was agreed on: that holds for every member, with one backoff for all. A contradiction is
+ * for each to look at, because its evidence is kept with it. */
+static void poll_failed(struct core *core, const struct poll *p, struct ms_now now)
+{
+    uint32_t random = core->env.random(core->env.arg);
+    struct ms_diag diag = {0};
+    enum ms_err err = source_error(p->source, &diag);
+
+    bool told = false;
+
+    for (size_t i = 0; i < p->n; i++) {
+        struct core_entry *e = p->members[i].entry;
+        if (e == NULL)
+            continue;
+        if (err == MS_ERR_DISSENT || err == MS_ERR_CONFLICT) {
+            read_alone(e, now);
+            continue;
+        }
+        if (!told) /* once for all of them */
+            note_event(core, 5, "poll-failed", e, ms_diag_text(&diag, err));
+        told = true;
+        member_failed(core, e, err, &diag, random, now);
+        e->poll_ms = e->facts.next_try_ms;
+    }
+}
+
+static void poll_done(struct core *core, struct poll *p)
+{
+    struct ms_now now = now_of(core);
+    struct chain_hints *hints = hints_of(core, p->chain);
+    struct source_poll_hints found = source_poll_hints(p->source);
+    int64_t next_ms = next_poll_ms(core);
+
+    if (found.no_multicall && !hints->hints.no_multicall)
+        hints->until_ms = now.boot_ms + CORE_NO_MULTICALL_MS;
+    hints->hints = found;
+    for (size_t i = 0; i < p->n; i++) {
+        struct member *m = &p->members[i];
+        if (m->entry == NULL)
+            continue;
+        m->entry->poll = NULL;
+        if (m->entry->flight != NULL || m->entry->good != m->good) {
+            m->entry = NULL; /* an attempt of its own knows better */
+            continue;
+        }
+        m->entry->poll_ms = next_ms;
+    }
+    if (source_poll_no_block(p->source))
+        poll_failed(core, p, now);
+    else
+        for (size_t i = 0; i < p->n; i++)
+            if (p->members[i].entry != NULL)
+                member_done(core, p, i, now);
+    poll_free(core, p);
+}
+
+static void poll_advance(struct core *core, struct poll *p, enum source_state state)
+{
+    struct source_request request;
+
+    for (uint32_t i = 0; state != SOURCE_WANTS && i < p->policy.n_providers; i++) {
+        enum source_conduct conduct = source_conduct(p->source, i);
+        if (conduct != SOURCE_CONDUCT_NOT_ASKED)
+            core->env.conduct(core->env.arg, i, conduct);
+    }
+    if (state != SOURCE_WANTS) {
+        poll_done(core, p);
+        return;
+    }
+    while (source_take_request(p->source, &request)) {
+        p->out++;
+        core->env.fetch(core->env.arg, poll_tag(p, request.id), &request);
+    }
+}
+
+static void poll_response(struct core *core, uint64_t tag, const struct source_response *response)
+{
+    struct poll *p = core->polls;
+
+    while (p != NULL && p->serial != tag >> 24)
+        p = p->next;
+    if (p == NULL)
+        return;
+    p->out--;
+    if (response->err != MS_OK)
+        METRIC_INC(upstream_failed);
+    poll_advance(core, p, source_step(p->source, response, now_of(core)));
+}
+
+void core_response(struct core *core, uint64_t tag, const struct source_response *response)
+{
+    if (is_poll_tag(tag))
+        poll_response(core, tag, response);
+    else
+        flight_response(core, tag, response);
+}
+
+static bool wanted(const struct core_entry *e, struct ms_now now)
+{
+    return e->watchers != NULL || now.boot_ms - last_used(e) < CORE_IDLE_MS;
+}
+
+/* A checkpoint is one block for ever, and l0 has no finalized state: nothing to share. */
+static bool may_join(const struct core *core, const struct core_entry *e, struct ms_now now)
+{
+    const struct source_policy *policy = &core->options.policy;
+
+    if (!is_contract(e) || e->good == NULL || e->good->result->probe.n_calls == 0 ||
+        e->id.level < SPEC_LEVEL_L1 || e->id.level > SPEC_LEVEL_L3 || e->flight != NULL ||
+        e->poll != NULL || e->loading || e->waiters != NULL || e->solo ||
+        now.boot_ms >= e->full_ms || now.boot_ms < e->apart_until_ms || !wanted(e, now))
+        return false;
+    if (policy->has_checkpoint && policy->checkpoint_chain == e->spec->chain &&
+        e->id.level >= SPEC_LEVEL_L3)
+        return false;
+    return e->facts.good && !e->facts.hold && !e->facts.conflict && !e->facts.dissent &&
+           entry_view(&e->facts, now).serve;
+}
+
+static bool same_group(const struct core_entry *a, const struct core_entry *b)
+{
+    return a->id.level == b->id.level && a->spec->chain == b->spec->chain &&
+           a->good->result->probe.known_code == b->good->result->probe.known_code;
+}
+
+static bool is_polled(const struct core *core, const struct core_entry *e)
+{
+    for (const struct poll *p = core->polls; p != NULL; p = p->next)
+        if (!p->full && p->chain == e->spec->chain && p->level == e->id.level &&
+            p->known_code == e->good->result->probe.known_code)
+            return true;
+    return false;
+}
+
+struct gathering {
+    struct core_entry *like;
+    struct core_entry **entries;
+    size_t n, n_calls, max_calls;
+    bool full;
+};
+
+/* Those that are due first, so that none has to wait when there are more than one poll takes. */
+static void gather(struct core *core, struct gathering *g, bool due, struct ms_now now)
+{
+    for (size_t b = 0; b < CORE_BUCKETS; b++) {
+        for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next) {
+            if ((now.boot_ms >= e->poll_ms) != due || !may_join(core, e, now) ||
+                !same_group(g->like, e))
+                continue;
+            size_t calls = e->good->result->probe.n_calls;
+            if (g->n_calls + calls > g->max_calls) {
+                g->full = true;
+                continue;
+            }
+            g->n_calls += calls;
+            g->entries[g->n++] = e;
+        }
+    }
+}
+
+static void fill_items(const struct core *core, const struct gathering *g,
+                       struct source_poll_item *items, struct ms_now now)
+{
+    int64_t rest_ms = core->options.policy.poll_s * 900; /* in time, although polls have jitter */
+
+    for (size_t i = 0; i < g->n; i++) {
+        const struct core_entry *e = g->entries[i];
+        items[i] = (struct source_poll_item){.probe = &e->good->result->probe,
+                                             .has_final = e->has_final,
+                                             .final_number = e->final_number,
+                                             .final_hash = e->final_hash,
+                                             .prove = e->id.level >= SPEC_LEVEL_L3 &&
+                                                      now.boot_ms - e->proven_ms >= rest_ms};
+    }
+}
+
+static struct poll *new_poll(struct core *core, const struct gathering *g, struct ms_now now)
+{
+    struct poll *p = calloc(1, sizeof(*p));
+    struct member *members = calloc(g->n, sizeof(*members));
+    struct source_poll_item *items = calloc(g->n, sizeof(*items));
+    struct chain_hints *hints = hints_of(core, g->like->spec->chain);
+    enum ms_err err = MS_ERR_MEMORY;
+
+    if (p != NULL && members != NULL && items != NULL) {
+        fill_items(core, g, items, now);
+        p->policy = core->options.policy;
+        core->env.mark_benched(core->env.arg, &p->policy);
+        p->policy.level = g->like->id.level;
+        err = source_poll_new(g->like->spec->chain, &p->policy, items, g->n, &hints->hints, now,
+                              &p->source, NULL);
+    }
+    free(items);
+    if (err != MS_OK) {
+        free(members);
+        free(p);
+        return NULL;
+    }
+    for (size_t i = 0; i < g->n; i++) {
+        members[i].entry = g->entries[i];
+        members[i].good = shared_result_ref(g->entries[i]->good);
+        g->entries[i]->poll = p;
+    }
+    p->serial = ++core->last_poll;
+    p->chain = g->like->spec->chain;
+    p->level = g->like->id.level;
+    p->known_code = g->like->good->result->probe.known_code;
+    p->full = g->full;
+    p->members = members;
+    p->n = g->n;
+    p->next = core->polls;
+    core->polls = p;
+    return p;
+}
+
+/* The entry is due: ask for all that are like it. false: it is to be read by itself, because it is
+ * alone or because a poll cannot be begun; its own attempt says why. */
+static bool start_poll(struct core *core, struct core_entry *e, struct ms_now now)
+{
+    struct gathering g = {.like = e, .max_calls = SOURCE_POLL_CALLS_MAX};
+    struct chain_hints *hints = hints_of(core, e->spec->chain);
+
+    if (!may_join(core, e, now))
+        return false;
+    if (is_polled(core, e))
+        return true; /* it is of the next one */
+    if (now.boot_ms >= hints->until_ms)
+        hints->hints.no_multicall = false;
+    if (hints->hints.no_multicall) /* halved with the calls of a message until all is answered */
+        g.max_calls = SOURCE_POLL_SINGLES_MAX * hints->hints.chunk_calls / SOURCE_POLL_CHUNK_MAX;
+    g.entries = calloc(core->n_entries, sizeof(*g.entries));
+    if (g.entries == NULL)
+        return false;
+    gather(core, &g, true, now);
+    gather(core, &g, false, now);
+    struct poll *p = g.n < 2 ? NULL : new_poll(core, &g, now);
+    free(g.entries);
+    if (p == NULL)
+        return false;
+    METRIC_INC(polls);
+    poll_advance(core, p, source_step(p->source, NULL, now));
+    return true;
 }
 
 void core_stored(struct core *core, struct core_change *change, enum ms_err err,
@@ -855,7 +1326,7 @@ void core_stored(struct core *core, struct core_change *change, enum ms_err err,
     }
     change_free(change);
     flight_free(core, e);
-    schedule_poll(core, e);
+    read_in_full(core, e);
     publish(core, e, e->good != NULL);
     release_waiters(e, outcome, NULL);
 }
@@ -1044,9 +1515,12 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
             e->facts.overlay_head = good->head_number;
             e->facts.has_identity = good->has_identity;
             e->facts.identity = good->identity;
+            e->block = good->block;
             remember_final(e, &good->block);
         }
         schedule_poll(core, e);
+        if (e->full_ms != ENTRY_NEVER) /* many may be loaded at once */
+            e->full_ms = now_of(core).boot_ms + random_ms(core, CORE_FULL_MIN_MS);
     }
     struct entry_view view = entry_view(&e->facts, now_of(core));
     for (struct core_request *r = e->waiters; r != NULL; r = r->next) {
@@ -1148,8 +1622,9 @@ static void tick_entry(struct core *core, struct core_entry *e, struct ms_now no
             start_flight(core, e);
         return;
     }
-    bool wanted = e->watchers != NULL || now.boot_ms - last_used(e) < CORE_IDLE_MS;
-    if (now.boot_ms >= e->poll_ms && wanted)
+    bool due = now.boot_ms >= e->poll_ms || (!e->solo && now.boot_ms >= e->full_ms);
+    if (due && e->poll == NULL && wanted(e, now) && !start_poll(core, e, now) &&
+        core->n_flying < CORE_READS_MAX)
         start_flight(core, e);
     if (e->flight == NULL && e->watchers != NULL && watchers_want(e, now))
         start_flight(core, e);
@@ -1214,6 +1689,9 @@ static void forget_backoff(struct core *core, struct core_entry *e)
 void core_set_options(struct core *core, const struct core_options *options)
 {
     core->options = *options;
+    memset(core->hints, 0, sizeof(core->hints));
+    while (core->polls != NULL)
+        poll_free(core, core->polls);
     for (size_t b = 0; b < CORE_BUCKETS; b++) {
         for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next) {
             forget_backoff(core, e);
@@ -1250,6 +1728,8 @@ void core_stop(struct core *core)
         return;
     core->draining = true;
     core->stopped = true;
+    while (core->polls != NULL)
+        poll_free(core, core->polls);
     for (size_t b = 0; b < CORE_BUCKETS; b++) {
         for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next) {
             if (e->flight != NULL && e->flight->result == NULL)

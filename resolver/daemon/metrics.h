@@ -21,6 +21,7 @@
     X(flights_failed, "measured_resolution_failures_total", "attempts that failed")               \
     X(changes, "measured_changes_total", "accepted changes of a set")                             \
     X(conflicts, "measured_conflicts_total", "contradictions between verified answers")           \
+    X(polls, "measured_polls_total", "polls of several contracts at once")                        \
     X(upstream_failed, "measured_upstream_failures_total", "upstream requests without an answer") \
     X(store_errors_commit, "measured_store_errors_total{op=\"commit\"}",                          \
       "failures of the database")                                                                 \
@@ -37,7 +38,6 @@ struct metrics {
 extern struct metrics metrics;
 
 #define METRIC_INC(member) atomic_fetch_add_explicit(&metrics.member, 1, memory_order_relaxed)
-#define METRIC_ADD(member, n) atomic_fetch_add_explicit(&metrics.member, (n), memory_order_relaxed)
 
 /* All counters as Prometheus text, appended. */
 void metrics_render(struct ms_buf *out);

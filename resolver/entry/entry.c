@@ -286,16 +286,48 @@ static void take_change(struct entry *e, const struct source_result *result)
     e->conflict = false;
 }
 
-void entry_accept(struct entry *e, const struct source_result *result, enum entry_verdict verdict,
-                  struct ms_now now)
+/* The set stands: whatever went wrong before is over. */
+static void take_time(struct entry *e, struct ms_now now)
 {
-    if (verdict == ENTRY_REFUSED)
-        return;
+    e->hold = false;
+    e->good = true;
+    e->recheck = false;
+    e->negative_until_ms = 0;
+    e->negative_err = MS_OK;
+    e->checked_boot_ms = now.boot_ms;
+}
+
+static void forget_failures(struct entry *e)
+{
     e->fails = 0;
     e->next_try_ms = 0;
     e->last_err = MS_OK;
     e->last_diag = (struct ms_diag){0};
     e->dissent = false;
+}
+
+void entry_confirm(struct entry *e, int64_t evidence_time_s, struct ms_now now)
+{
+    forget_failures(e);
+    take_time(e, now);
+    if (evidence_time_s > e->evidence_time_s)
+        e->evidence_time_s = evidence_time_s;
+}
+
+bool entry_may_confirm(const struct entry *e, bool has_head, uint64_t head_number,
+                       struct ms_now now)
+{
+    if (!e->good || e->hold || e->conflict || e->dissent || !entry_view(e, now).serve)
+        return false;
+    return !has_overlay(e) || (has_head && head_number >= e->overlay_head);
+}
+
+void entry_accept(struct entry *e, const struct source_result *result, enum entry_verdict verdict,
+                  struct ms_now now)
+{
+    if (verdict == ENTRY_REFUSED)
+        return;
+    forget_failures(e);
     if (verdict == ENTRY_CONTRADICTS) {
         e->conflict = true;
         e->conflict_err = MS_ERR_CONFLICT;
@@ -314,12 +346,7 @@ void entry_accept(struct entry *e, const struct source_result *result, enum entr
         e->has_identity = true;
         e->identity = result->identity;
     }
-    e->hold = false;
-    e->good = true;
-    e->recheck = false;
-    e->negative_until_ms = 0;
-    e->negative_err = MS_OK;
-    e->checked_boot_ms = now.boot_ms;
+    take_time(e, now);
     e->life = result->life;
     /* evidence never gets younger by a replayed answer, never older either */
     if (verdict == ENTRY_CHANGED || ahead || result->evidence_time_s > e->evidence_time_s)

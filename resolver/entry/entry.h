@@ -114,6 +114,14 @@ uint64_t entry_floor(const struct entry *entry, enum spec_level level, struct ms
 void entry_accept(struct entry *entry, const struct source_result *result,
                   enum entry_verdict verdict, struct ms_now now);
 
+/* A poll (resolver/source/poll.h) found that the answer at hand still stands in a block of this
+ * time: as entry_accept of the same set. */
+void entry_confirm(struct entry *entry, int64_t evidence_time_s, struct ms_now now);
+/* Whether a poll may speak for it: it is served, nothing is held against it, and if the newest
+ * state takes something away, that state was read as of this block or a later one. */
+bool entry_may_confirm(const struct entry *entry, bool has_head, uint64_t head_number,
+                       struct ms_now now);
+
 /* A failed attempt. negative_s > 0: a definite no. random is uniform in [0, 2^32): full jitter. */
 void entry_fail(struct entry *entry, enum ms_err err, const struct ms_diag *diag,
                 int64_t negative_s, int64_t backoff_cap_ms, uint32_t random, struct ms_now now);

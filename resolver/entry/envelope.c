@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#define OLD_FINALITY "old-finality"
+
 void envelope_trust(const struct source_result *result, char out[32])
 {
     switch (result->trust) {
@@ -33,10 +35,18 @@ void envelope_trust(const struct source_result *result, char out[32])
     (void)snprintf(out, 32, "none");
 }
 
-/* Chain time of an answer: the block's for contracts, the wall clock elsewhere. */
-static int64_t chain_time(const struct source_result *result, struct ms_now now)
+static const struct source_block *block_of(const struct source_result *result,
+                                           const struct source_block *later)
 {
-    return result->block.time_s != 0 ? result->block.time_s : now.wall_s;
+    return later != NULL ? later : &result->block;
+}
+
+/* Chain time of an answer: the block's for contracts, the wall clock elsewhere. */
+static int64_t chain_time(const struct source_result *result, const struct source_block *later,
+                          struct ms_now now)
+{
+    int64_t time_s = block_of(result, later)->time_s;
+    return time_s != 0 ? time_s : now.wall_s;
 }
 
 static void sooner(int64_t *next_s, int64_t candidate_s, int64_t now_s)
@@ -45,10 +55,11 @@ static void sooner(int64_t *next_s, int64_t candidate_s, int64_t now_s)
         *next_s = candidate_s;
 }
 
-size_t envelope_in_force(const struct source_result *result, struct ms_now now,
-                         const struct rec_set **ret_sets, size_t *ret_index, int64_t *ret_next_s)
+size_t envelope_in_force(const struct source_result *result, const struct source_block *block,
+                         struct ms_now now, const struct rec_set **ret_sets, size_t *ret_index,
+                         int64_t *ret_next_s)
 {
-    int64_t chain_s = chain_time(result, now), next_s = 0;
+    int64_t chain_s = chain_time(result, block, now), next_s = 0;
     size_t n = 0;
 
     for (size_t i = 0; i < result->n_releases; i++) {
@@ -65,9 +76,10 @@ size_t envelope_in_force(const struct source_result *result, struct ms_now now,
     return n;
 }
 
-static bool nothing_in_force(const struct source_result *result, struct ms_now now)
+static bool nothing_in_force(const struct source_result *result, const struct source_block *block,
+                             struct ms_now now)
 {
-    int64_t chain_s = chain_time(result, now);
+    int64_t chain_s = chain_time(result, block, now);
 
     for (size_t i = 0; i < result->n_releases; i++) {
         const struct source_release *release = &result->releases[i];
@@ -80,7 +92,7 @@ static bool nothing_in_force(const struct source_result *result, struct ms_now n
 
 enum entry_state envelope_state(const struct envelope_input *in)
 {
-    if (in->view.serve && in->result != NULL && nothing_in_force(in->result, in->now))
+    if (in->view.serve && in->result != NULL && nothing_in_force(in->result, in->block, in->now))
         return ENTRY_REVOKED;
     return in->view.state;
 }
@@ -120,7 +132,7 @@ static json_t *releases_json(const struct envelope_input *in)
     for (size_t i = 0; list != NULL && i < in->result->n_releases; i++) {
         const struct source_release *r = &in->result->releases[i];
         enum entry_window window =
-            entry_release_window(r, chain_time(in->result, in->now), in->now.wall_s);
+            entry_release_window(r, chain_time(in->result, in->block, in->now), in->now.wall_s);
         json_t *one =
             json_pack("{s:I, s:s, s:I, s:I, s:s, s:o, s:o}", "id", (json_int_t)r->id, "version",
                       r->version, "not_before", (json_int_t)r->not_before_s, "not_after",
@@ -134,20 +146,34 @@ static json_t *releases_json(const struct envelope_input *in)
     return list;
 }
 
-static json_t *source_json(const struct source_result *result)
+static json_t *source_json(const struct source_result *result, const struct source_block *later)
 {
+    const struct source_block *block = block_of(result, later);
+
     if (result->level == SPEC_LEVEL_NONE)
         return json_object();
-    return json_pack("{s:I, s:I, s:o, s:I, s:s, s:s}", "chain", (json_int_t)result->block.chain,
-                     "block", (json_int_t)result->block.number, "block_hash",
-                     prefixed("0x", result->block.hash.b, ETH_HASH_BYTES), "block_time",
-                     (json_int_t)result->block.time_s, "level", spec_level_name(result->level),
-                     "hash_by", result->hash_by);
+    return json_pack("{s:I, s:I, s:o, s:I, s:s, s:s}", "chain", (json_int_t)block->chain, "block",
+                     (json_int_t)block->number, "block_hash",
+                     prefixed("0x", block->hash.b, ETH_HASH_BYTES), "block_time",
+                     (json_int_t)block->time_s, "level", spec_level_name(result->level), "hash_by",
+                     result->hash_by);
 }
 
 static int add_warning(json_t *list, const char *code, const char *text)
 {
     return json_array_append_new(list, json_pack("{s:s, s:s}", "code", code, "text", text));
+}
+
+/* Of a later block than the one the result warned about. */
+static int add_finality(json_t *list, int64_t age_s)
+{
+    char text[64];
+
+    if (age_s <= SOURCE_WARN_AGE_S)
+        return 0;
+    (void)snprintf(text, sizeof(text), "the finalized block is %lld minutes old",
+                   (long long)(age_s / 60));
+    return add_warning(list, OLD_FINALITY, text);
 }
 
 static json_t *warnings_json(const struct envelope_input *in)
@@ -156,7 +182,10 @@ static json_t *warnings_json(const struct envelope_input *in)
     int bad = list == NULL;
 
     for (size_t i = 0; !bad && in->result != NULL && i < in->result->n_warnings; i++)
-        bad = add_warning(list, in->result->warnings[i].code, in->result->warnings[i].text);
+        if (in->block == NULL || strcmp(in->result->warnings[i].code, OLD_FINALITY) != 0)
+            bad = add_warning(list, in->result->warnings[i].code, in->result->warnings[i].text);
+    if (!bad && in->result != NULL && in->block != NULL)
+        bad = add_finality(list, in->now.wall_s - in->block->time_s);
     if (!bad && in->view.serve && in->view.state == ENTRY_SIE)
         bad = add_warning(list, "stale-if-error",
                           in->entry->last_err == MS_OK
@@ -194,7 +223,7 @@ static int add_good(json_t *root, const struct envelope_input *in)
         bad |= json_object_set(root, "governance", r->governance);
     else
         bad |= json_object_set_new(root, "governance", json_object());
-    bad |= json_object_set_new(root, "source", source_json(r));
+    bad |= json_object_set_new(root, "source", source_json(r, in->block));
     bad |= json_object_set_new(root, "fetched_at",
                                json_integer(entry_wall_s(in->entry->checked_boot_ms, in->now)));
     bad |= json_object_set_new(root, "fresh_until",

@@ -1883,6 +1883,597 @@ static void test_odd_headers(void **state)
     spec_done(&spec);
 }
 
+/* ---- several contracts of one chain ---- */
+
+#define TOWN_MAX 6
+
+struct town {
+    struct chain chains[TOWN_MAX]; /* [0] is the chain, and has the others */
+    size_t n;
+    char specs[TOWN_MAX][64];
+};
+
+static struct town town;
+
+static void now_at(enum spec_level level, size_t providers)
+{
+    w.options.policy = play_policy(level, level == SPEC_LEVEL_L1 ? 1 : 2, providers);
+    core_set_options(w.core, &w.options);
+}
+
+/* n registries, each read once, and polled at the same moment from then on. */
+static void have_town(enum spec_level level, size_t providers, size_t n)
+{
+    town.n = n;
+    now_at(level, providers);
+    chain_init(&town.chains[0]);
+    for (size_t i = 0; i < n; i++) {
+        char address[ETH_ADDR_TEXT + 1];
+        if (i > 0)
+            chain_init_more(&town.chains[0], &town.chains[i], (uint8_t)(0x10 * i));
+        (void)chain_approve(&town.chains[i], document_a, NULL);
+        eth_addr_text(&town.chains[i].registry, address);
+        (void)snprintf(town.specs[i], sizeof(town.specs[i]), "eip155:1:%s", address);
+    }
+    use_chain(&town.chains[0]);
+    for (size_t i = 0; i < n; i++) {
+        struct caller *c = ask(town.specs[i]);
+        chain_replies();
+        expect_served(c, ENTRY_FRESH);
+    }
+    w.n_fetches = 0;
+}
+
+static void town_done(void)
+{
+    stop();
+    for (size_t i = 0; i < town.n; i++)
+        chain_done(&town.chains[i]);
+}
+
+static size_t snapshots(void)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < MS_ARRAY_LEN(w.nodes); i++)
+        n += w.nodes[i].snapshots;
+    return n;
+}
+
+static size_t proofs(void)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < MS_ARRAY_LEN(w.nodes); i++)
+        n += w.nodes[i].proofs;
+    return n;
+}
+
+/* Time passes, the chain grows, nodes answer. Returns how many requests that took. */
+static size_t pass(int64_t ms)
+{
+    size_t before = w.n_fetches;
+
+    tick_at(ms);
+    use_chain(&town.chains[0]);
+    chain_replies();
+    return w.n_fetches - before;
+}
+
+/* Until whoever is to be read by itself has been. */
+static size_t pass_and_read(int64_t ms)
+{
+    size_t n = pass(ms);
+    tick_at(200);
+    chain_replies();
+    return n;
+}
+
+static bool shows(const char *spec, const char *text)
+{
+    struct caller *c = ask(spec);
+    bool found = strstr(c->envelope, text) != NULL;
+    assert_true(c->done);
+    free(c);
+    return found;
+}
+
+static bool shows_block(const char *spec, uint64_t number)
+{
+    char text[40];
+    (void)snprintf(text, sizeof(text), "\"block\":%llu,\"block_hash\"", (unsigned long long)number);
+    return shows(spec, text);
+}
+
+/* One poll for all, and it renews what each of them says. */
+static void test_poll_together(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L2, 2, 5);
+    tick_at(12000 - 1);
+    assert_int_equal(w.n_fetches, 0);
+    tick_at(1);
+    assert_int_equal(w.n_out, 2); /* each provider once, not once for each contract */
+    use_chain(&town.chains[0]);
+    chain_replies();
+    assert_int_equal(w.n_fetches, 4);
+    for (size_t t = 12; t < 460; t += 12) {
+        assert_int_equal(snapshots(), 0); /* since use_chain */
+        for (size_t i = 0; i < town.n; i++) {
+            expect_served(ask(town.specs[i]), ENTRY_FRESH);
+            assert_true(shows_block(town.specs[i], w.nodes[0].final));
+        }
+        assert_int_equal(pass(12000), 4);
+    }
+    assert_int_equal(w.n_bundles, 5);
+    town_done();
+}
+
+/* All are read in full at least every ten minutes. */
+static void test_poll_full_read(void **state)
+{
+    (void)state;
+    size_t read[2] = {0};
+
+    have_town(SPEC_LEVEL_L2, 2, 3);
+    w.random = UINT32_MAX;
+    (void)pass(600000 - 20000); /* long asleep: everything is due */
+    for (int64_t t = 0; t < 1240000; t += 12000) {
+        (void)pass(12000);
+        read[t / 620000] += snapshots();
+    }
+    assert_true(read[0] >= 3 * 2 * 2 && read[1] >= 3 * 2 * 2); /* two providers, two blocks */
+    assert_true(read[0] + read[1] < 60);                       /* and not much more often */
+    town_done();
+}
+
+/* What changed is read, the others are not. */
+static void test_poll_one_changed(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L2, 2, 5);
+    (void)chain_approve(&town.chains[3], document_b, NULL);
+    assert_int_equal(pass(12000), 4);
+    uint64_t block = w.nodes[0].final;
+    assert_int_equal(snapshots(), 0);
+    tick_at(200);
+    assert_int_equal(w.n_out, 2);
+    chain_replies();
+    assert_int_equal(snapshots(), 2 * 2);
+    for (size_t i = 0; i < town.n; i++) {
+        assert_int_equal(shows(town.specs[i], "bbbbbbbb"), i == 3);
+        assert_true(shows_block(town.specs[i], block));
+    }
+    assert_int_equal(w.n_bundles, 6);
+    assert_int_equal(pass(12200), 4); /* and it is one of them again */
+    assert_int_equal(snapshots(), 0);
+    town_done();
+}
+
+/* A revocation in the newest block counts within a poll; a reorganisation undoes it. */
+static void test_poll_revoked_at_head(void **state)
+{
+    (void)state;
+    for (enum spec_level level = SPEC_LEVEL_L1; level <= SPEC_LEVEL_L3; level++) {
+        have_town(level, 2, 4);
+        struct chain newest = town.chains[2];
+        chain_revoke_all(&newest);
+        town.chains[2].newest = &newest;
+        (void)pass_and_read(12000);
+        for (size_t i = 0; i < town.n; i++)
+            assert_int_equal(shows(town.specs[i], "\"releases\":[]"), i == 2);
+        assert_true(shows(town.specs[2], "revoked-at-head"));
+        size_t bundles = w.n_bundles;
+        for (int k = 0; k < 8; k++) { /* it stays, and it is no news at each poll */
+            (void)pass_and_read(12000);
+            assert_int_equal(snapshots(), 0);
+            expect_served(ask(town.specs[2]), ENTRY_REVOKED);
+        }
+        assert_int_equal(w.n_bundles, bundles);
+        assert_true(shows_block(town.specs[2], w.nodes[0].final) || level == SPEC_LEVEL_L3);
+        town.chains[2].newest = NULL;
+        (void)pass_and_read(12000);
+        assert_true(shows(town.specs[2], "aaaaaaaa"));
+        expect_served(ask(town.specs[2]), ENTRY_FRESH);
+        town_done();
+        start();
+    }
+}
+
+/* While nobody agrees on a newest block, what it took away stays away and is not confirmed. */
+static void test_poll_no_newest(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L2, 2, 3);
+    struct chain newest = town.chains[1];
+    chain_revoke_all(&newest);
+    town.chains[1].newest = &newest;
+    (void)pass_and_read(12000);
+    expect_served(ask(town.specs[1]), ENTRY_REVOKED);
+    for (int k = 0; k < 4; k++) {
+        tick_at(12200);
+        use_chain(&town.chains[0]);
+        w.nodes[0].lie = w.nodes[1].lie = NODE_NO_HEAD;
+        chain_replies();
+        tick_at(200);
+        chain_replies();
+        expect_served(ask(town.specs[1]), ENTRY_REVOKED);
+        expect_served(ask(town.specs[0]), ENTRY_FRESH);
+    }
+    town_done();
+}
+
+/* One endpoint answers from the state before; the others tell of the revocation. */
+static void test_poll_liar(void **state)
+{
+    (void)state;
+    for (enum spec_level level = SPEC_LEVEL_L2; level <= SPEC_LEVEL_L3; level++) {
+        for (size_t liar = 0; liar < 3; liar++) {
+            have_town(level, 3, 3);
+            struct chain then = town.chains[0], then_2 = town.chains[2];
+            then.more[1] = &then_2;
+            chain_revoke_all(&town.chains[2]);
+            tick_at(12000);
+            use_chain(&town.chains[0]);
+            w.nodes[liar].says = &then;
+            chain_replies();
+            tick_at(200);
+            chain_replies();
+            expect_served(ask(town.specs[2]), ENTRY_REVOKED);
+            expect_served(ask(town.specs[0]), ENTRY_FRESH);
+            memset(w.benched, 0, sizeof(w.benched));
+            town_done();
+            start();
+        }
+    }
+}
+
+/* Contradicting blocks: each entry says so itself, with its evidence; afterwards they are together
+ * again. */
+static void test_poll_dissent(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L2, 2, 3);
+    w.nodes[1].lie = NODE_FORK;
+    (void)pass_and_read(12000);
+    assert_int_equal(w.n_bundles, 3 + 3);
+    for (size_t i = 0; i < town.n; i++)
+        expect_served(ask(town.specs[i]), ENTRY_HOLD);
+    w.nodes[1].lie = NODE_HONEST;
+    (void)pass(1000);
+    chain_replies();
+    for (size_t i = 0; i < town.n; i++)
+        expect_served(ask(town.specs[i]), ENTRY_FRESH);
+    assert_int_equal(pass(12000), 4);
+    assert_int_equal(w.n_bundles, 6);
+    town_done();
+}
+
+/* A finalized block is replaced: none of them is served any more. */
+static void test_poll_conflict(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L2, 2, 3);
+    assert_int_equal(pass(12000), 4);
+    w.nodes[0].lie = w.nodes[1].lie = NODE_FORK;
+    (void)pass_and_read(12000);
+    for (size_t i = 0; i < town.n; i++) {
+        struct caller *c = ask(town.specs[i]);
+        chain_replies();
+        expect_refused(c, MS_ERR_CONFLICT);
+    }
+    town_done();
+}
+
+/* No quorum: nobody is asked once for each contract; all age, and are there again when it is. */
+static void test_poll_no_quorum(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L2, 2, 5);
+    w.random = UINT32_MAX;
+    w.nodes[1].lie = NODE_DEAD;
+    for (int64_t t = 0; t < 100; t++) {
+        tick_at(1000);
+        chain_replies();
+    }
+    assert_true(w.n_fetches >= 2 && w.n_fetches <= 2 * 12); /* 1, 2, 4, .. 60 s apart */
+    for (size_t i = 0; i < town.n; i++)
+        expect_served(ask(town.specs[i]), ENTRY_FRESH);
+    tick_at(100000);
+    chain_replies();
+    struct caller *c = ask(town.specs[1]);
+    chain_replies();
+    expect_served(c, ENTRY_SWR);
+    tick_at(100000);
+    chain_replies();
+    for (int k = 0; k < 8; k++) {
+        tick_at(60000);
+        chain_replies();
+    }
+    assert_true(shows(town.specs[0], "stale-if-error"));
+    w.nodes[1].lie = NODE_HONEST;
+    (void)pass(61000);
+    for (size_t i = 0; i < town.n; i++)
+        expect_served(ask(town.specs[i]), ENTRY_FRESH);
+    town_done();
+}
+
+/* Without Multicall3 calls go in batches, and that is remembered for an hour. */
+static void test_poll_no_multicall(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L2, 2, 5);
+    town.chains[0].no_multicall = true;
+    assert_int_equal(pass(12000), 2 + 2 + 2 * 2); /* blocks, Multicall3, a batch for each block */
+    assert_int_equal(pass(12000), 2 + 2 * 2);
+    for (size_t i = 0; i < town.n; i++)
+        assert_true(shows_block(town.specs[i], w.nodes[0].final));
+    town.chains[0].no_multicall = false;
+    assert_int_equal(pass(12000), 2 + 2 * 2);
+    tick_at(3600000);
+    use_chain(&town.chains[0]);
+    chain_replies();
+    (void)pass_and_read(12200);
+    assert_int_equal(pass(16000), 4);
+    town_done();
+}
+
+/* One of two endpoints dies after the blocks are agreed on: each is read by itself. */
+static void test_poll_dies(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L2, 2, 3);
+    tick_at(12000);
+    use_chain(&town.chains[0]);
+    for (int k = 0; k < 2; k++) { /* the blocks */
+        struct node_answer from;
+        node_answer(&w.nodes[w.out[0].request.provider], w.out[0].request.body, &from);
+        respond(0, (struct source_response){
+                       .err = from.err, .status = from.status, .body = ms_buf_span(&from.body)});
+        ms_buf_done(&from.body);
+    }
+    w.nodes[1].lie = NODE_DEAD;
+    chain_replies();
+    assert_int_equal(snapshots(), 0);
+    w.nodes[1].lie = NODE_HONEST;
+    tick_at(200);
+    chain_replies();
+    assert_int_equal(snapshots(), 3 * 2 * 2);
+    for (size_t i = 0; i < town.n; i++) {
+        expect_served(ask(town.specs[i]), ENTRY_FRESH);
+        assert_true(shows_block(town.specs[i], w.nodes[0].final));
+    }
+    town_done();
+}
+
+/* L3: what is not proven is not confirmed. Proofs are asked for once a minute. */
+static void test_poll_l3(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L3, 2, 3);
+    uint64_t first = w.nodes[0].final;
+    for (int k = 0; k < 4; k++) {
+        assert_int_equal(pass(12000), 4);
+        assert_int_equal(proofs(), 0);
+        assert_true(shows_block(town.specs[1], first));
+    }
+    assert_int_equal(pass(12000), 5);
+    assert_int_equal(proofs(), 3);
+    for (size_t i = 0; i < town.n; i++)
+        assert_true(shows_block(town.specs[i], w.nodes[0].final));
+    assert_int_equal(pass(12000), 4);
+    town_done();
+}
+
+static void test_poll_l3_unproven(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L3, 2, 3);
+    uint64_t first = w.nodes[0].final;
+    w.nodes[0].lie = w.nodes[1].lie = NODE_NO_PROOF;
+    for (int k = 0; k < 9; k++) {
+        (void)pass(12000);
+        expect_served(ask(town.specs[1]), ENTRY_FRESH);
+    }
+    (void)pass(13000); /* 121 s after it was read */
+    assert_int_equal(snapshots(), 0);
+    struct caller *c = ask(town.specs[1]);
+    assert_non_null(strstr(c->envelope, "stale-while-revalidate"));
+    expect_served(c, ENTRY_SWR);
+    chain_replies();
+    assert_true(shows_block(town.specs[1], first));
+    for (int k = 0; k < 64; k++)
+        (void)pass(60000);
+    c = ask(town.specs[1]);
+    chain_replies();
+    expect_refused(c, MS_ERR_STALE);
+    w.nodes[0].lie = NODE_HONEST;
+    c = ask(town.specs[1]);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    town_done();
+}
+
+/* A false proof benches, the other one's is taken. */
+static void test_poll_l3_false_proof(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L3, 3, 3);
+    for (int k = 0; k < 4; k++)
+        (void)pass(12000);
+    w.nodes[0].lie = NODE_PROOF_VALUE;
+    (void)pass(12000);
+    assert_int_equal(w.n_benched, 1);
+    assert_true(w.benched[0]);
+    for (size_t i = 0; i < town.n; i++)
+        assert_true(shows_block(town.specs[i], w.nodes[0].final));
+    town_done();
+}
+
+/* Its commitment() says what is not so: it is read by itself, and costs the others nothing. */
+static void test_poll_cries_wolf(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L2, 2, 4);
+    town.chains[2].wrong_commitment = true;
+    assert_int_equal(pass(12000), 4);
+    tick_at(200);
+    chain_replies();
+    size_t alone = 0;
+    for (int k = 0; k < 10; k++) {
+        assert_true(pass(12200) >= 4);
+        alone += snapshots();
+        expect_served(ask(town.specs[2]), ENTRY_FRESH);
+    }
+    assert_int_equal(alone, 10 * 2 * 2); /* only that one, as if there were no others */
+    town_done();
+}
+
+/* Other levels and other chains have polls of their own; one alone has none. */
+static void test_poll_groups(void **state)
+{
+    (void)state;
+    char spec[96];
+
+    have_town(SPEC_LEVEL_L2, 2, 4);
+    (void)snprintf(spec, sizeof(spec), "%s;level=l3", town.specs[0]);
+    struct caller *c = ask(spec);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    size_t n = w.n_fetches;
+    assert_true(n >= 4);
+    assert_int_equal(pass(12000), 4 + n); /* as much as a first read */
+    assert_true(snapshots() > 0);
+    (void)snprintf(spec, sizeof(spec), "%s;level=l3", town.specs[1]);
+    c = ask(spec);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    assert_int_equal(pass(12000), 4 + 4);
+    assert_int_equal(snapshots(), 0);
+    town_done();
+}
+
+/* An attempt that somebody forces in the middle of a poll knows better than the poll. */
+static void test_poll_overtaken(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L2, 2, 3);
+    tick_at(12000);
+    assert_int_equal(w.n_out, 2);
+    (void)chain_approve(&town.chains[1], document_b, NULL);
+    use_chain(&town.chains[0]);
+    struct caller *c = ask_with(town.specs[1], true, 0);
+    struct sent poll[2] = {w.out[0], w.out[1]};
+    w.n_out -= 2;
+    memmove(w.out, w.out + 2, w.n_out * sizeof(w.out[0]));
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    assert_true(shows(town.specs[1], "bbbbbbbb"));
+    w.out[0] = poll[0];
+    w.out[1] = poll[1];
+    w.n_out = 2;
+    w.n_bundles = 0;
+    chain_replies();
+    tick_at(200);
+    assert_int_equal(w.n_out, 0);
+    assert_true(shows(town.specs[1], "bbbbbbbb"));
+    town_done();
+}
+
+/* New options, and the end, while a poll is out. */
+static void test_poll_interrupted(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L2, 2, 3);
+    tick_at(12000);
+    assert_int_equal(w.n_out, 2);
+    now_at(SPEC_LEVEL_L2, 2);
+    assert_int_equal(w.n_out, 0);
+    assert_int_equal(w.n_cancels, 2);
+    assert_int_equal(pass(200), 4);
+    tick_at(12000);
+    assert_int_equal(w.n_out, 2);
+    town_done(); /* checks that nothing is out */
+}
+
+/* Entries from disk are polled together like those read just now. */
+static void test_poll_restart(void **state)
+{
+    (void)state;
+    struct core_loaded rows[2];
+
+    have_town(SPEC_LEVEL_L2, 2, 2);
+    for (size_t i = 0; i < 2; i++) {
+        (void)chain_approve(&town.chains[i], document_b, NULL);
+        use_chain(&town.chains[0]);
+        struct caller *c = ask_with(town.specs[i], true, 0);
+        chain_replies();
+        expect_served(c, ENTRY_FRESH);
+        row_from_last(&rows[i], (struct entry){0}, false, 0);
+        rows[i].entry = stored_facts(rows[i].result);
+    }
+    uint64_t stored = w.nodes[0].final;
+    stop();
+    start();
+    w.n_fetches = 0;
+    for (size_t i = 0; i < 2; i++) {
+        w.row = &rows[i];
+        expect_served(ask(town.specs[i]), ENTRY_FRESH);
+    }
+    assert_int_equal(w.n_fetches, 0);
+    w.random = UINT32_MAX;
+    assert_true(shows_block(town.specs[1], stored));
+    tick_at(0);
+    w.random = 0;
+    (void)pass_and_read(12000);
+    size_t n = pass(12200);
+    assert_int_equal(n, 4);
+    for (size_t i = 0; i < 2; i++)
+        assert_true(shows_block(town.specs[i], w.nodes[0].final));
+    town_done();
+}
+
+/* Pending releases come into force by the time of the blocks that polls have seen. */
+static void test_poll_windows(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L2, 2, 3);
+    struct registry_release *r = chain_approve(&town.chains[1], document_b, NULL);
+    r->not_before_s = (uint64_t)chain_time(w.nodes[0].final + 6);
+    (void)pass_and_read(12000);
+    assert_true(shows(town.specs[1], "pending"));
+    bool in_force = false;
+    for (int k = 0; k < 10 && !in_force; k++) {
+        (void)pass(12200);
+        assert_int_equal(snapshots(), 0);
+        in_force = !shows(town.specs[1], "pending");
+        assert_int_equal(in_force, chain_time(w.nodes[0].final) >= (int64_t)r->not_before_s);
+    }
+    assert_true(in_force);
+    town_done();
+}
+
+/* The chain stands still: polls succeed, and the evidence ages all the same. */
+static void test_poll_frozen(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L2, 2, 3);
+    int64_t block_s = chain_time(w.nodes[0].final);
+    while (w.now.wall_s < block_s + 21600 - 60) {
+        tick_at(59000);
+        chain_replies();
+        assert_true(fast_serves(town.specs[0]));
+        if (w.now.wall_s > block_s + 1860)
+            assert_true(shows(town.specs[0], "old-finality"));
+    }
+    tick_at(61000);
+    chain_replies();
+    tick_at(200);
+    chain_replies();
+    struct caller *c = ask(town.specs[0]);
+    chain_replies();
+    expect_refused(c, MS_ERR_STALE);
+    town_done();
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -1944,6 +2535,27 @@ int main(void)
         T(test_shutdown),
         T(test_late_answers),
         T(test_odd_headers),
+        T(test_poll_together),
+        T(test_poll_full_read),
+        T(test_poll_one_changed),
+        T(test_poll_revoked_at_head),
+        T(test_poll_no_newest),
+        T(test_poll_liar),
+        T(test_poll_dissent),
+        T(test_poll_conflict),
+        T(test_poll_no_quorum),
+        T(test_poll_no_multicall),
+        T(test_poll_dies),
+        T(test_poll_l3),
+        T(test_poll_l3_unproven),
+        T(test_poll_l3_false_proof),
+        T(test_poll_cries_wolf),
+        T(test_poll_groups),
+        T(test_poll_overtaken),
+        T(test_poll_interrupted),
+        T(test_poll_restart),
+        T(test_poll_windows),
+        T(test_poll_frozen),
     };
     return cmocka_run_group_tests(tests, make_documents, NULL);
 }

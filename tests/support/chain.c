@@ -193,6 +193,7 @@ static json_t *call_json(const struct node *node, const struct chain *c, struct 
         return json_string("0x");
     if (ms_span_eq(selector, ms_span_of(commit, sizeof(commit)))) {
         struct eth_hash commitment = registry_commitment(&c->snapshot);
+        commitment.b[0] ^= c->wrong_commitment;
         return hex_json(eth_hash_span(&commitment));
     }
     struct registry_snapshot lie = c->snapshot;

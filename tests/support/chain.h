@@ -31,6 +31,7 @@ struct chain {
     size_t n_more;
     const struct chain *more[CHAIN_MORE_MAX]; /* other registries of the same chain, elsewhere */
     bool no_multicall;                        /* no Multicall3 on this chain */
+    bool wrong_commitment;                    /* its commitment() is not what slot 0 says */
     json_t *told; /* by number: blocks that honest nodes called finalized or latest; they stay as
                      they are */
 };

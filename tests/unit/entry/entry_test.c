@@ -221,6 +221,45 @@ static void test_accept(void **state)
     assert_int_equal(e.floor_sequence, 8);
 }
 
+/* A poll confirms as an attempt that found the same set does; what stands against it forbids it. */
+static void test_confirm(void **state)
+{
+    (void)state;
+    struct ms_diag diag = {0};
+    struct entry e = good();
+
+    e.recheck = true;
+    entry_fail(&e, MS_ERR_TIMEOUT, &diag, 60, 60000, UINT32_MAX, at(50000));
+    assert_true(entry_may_confirm(&e, false, 0, at(60000)));
+    entry_confirm(&e, WALL - 500, at(60000));
+    assert_int_equal(e.checked_boot_ms, T0 + 60000);
+    assert_int_equal(e.evidence_time_s, WALL - 500);
+    assert_int_equal(e.fails, 0);
+    assert_int_equal(e.next_try_ms, 0);
+    assert_int_equal(e.negative_until_ms, 0);
+    assert_int_equal(e.last_err, MS_OK);
+    assert_int_equal(entry_view(&e, at(60000)).state, ENTRY_FRESH);
+    entry_confirm(&e, WALL - 700, at(70000)); /* an older block */
+    assert_int_equal(e.evidence_time_s, WALL - 500);
+    assert_int_equal(e.checked_boot_ms, T0 + 70000);
+
+    e = good();
+    e.overlay.b[0] = 1;
+    e.overlay_head = 90;
+    assert_false(entry_may_confirm(&e, false, 0, at(0)));
+    assert_false(entry_may_confirm(&e, true, 89, at(0)));
+    assert_true(entry_may_confirm(&e, true, 90, at(0)));
+    for (int i = 0; i < 5; i++) {
+        e = good();
+        e.good = i != 0;
+        e.hold = i == 1;
+        e.conflict = i == 2;
+        e.dissent = i == 3;
+        e.evidence_time_s = i == 4 ? WALL - 21600 : WALL; /* too old to be served */
+        assert_false(entry_may_confirm(&e, true, 100, at(0)));
+    }
+}
+
 static void test_windows(void **state)
 {
     (void)state;
@@ -387,7 +426,7 @@ int main(void)
         cmocka_unit_test(test_states),     cmocka_unit_test(test_failures),
         cmocka_unit_test(test_judge),      cmocka_unit_test(test_judge_contracts),
         cmocka_unit_test(test_accept),     cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_views_hold),
+        cmocka_unit_test(test_views_hold), cmocka_unit_test(test_confirm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

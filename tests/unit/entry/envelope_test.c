@@ -107,13 +107,14 @@ static void test_in_force(void **state)
     size_t index[SOURCE_RELEASES_MAX];
     int64_t next_s = -1;
 
-    assert_int_equal(envelope_in_force(play.result, (struct ms_now){.wall_s = NOW_S, .boot_ms = 0},
-                                       sets, index, &next_s),
+    assert_int_equal(envelope_in_force(play.result, NULL,
+                                       (struct ms_now){.wall_s = NOW_S, .boot_ms = 0}, sets, index,
+                                       &next_s),
                      1);
     assert_int_equal(index[0], 0);
     assert_int_equal(next_s, NOW_S + 500);
     struct ms_now end = {.wall_s = NOW_S + 500, .boot_ms = 0};
-    assert_int_equal(envelope_in_force(play.result, end, sets, index, &next_s), 0);
+    assert_int_equal(envelope_in_force(play.result, NULL, end, sets, index, &next_s), 0);
     assert_int_equal(next_s, 0);
     struct entry entry = {.good = true};
     struct envelope_input in = {.spec = &spec,
@@ -125,6 +126,67 @@ static void test_in_force(void **state)
     in.view.serve = false; /* what is not served is not empty */
     in.view.state = ENTRY_EXPIRED;
     assert_int_equal(envelope_state(&in), ENTRY_EXPIRED);
+}
+
+static bool warns_of_age(const json_t *root)
+{
+    const json_t *warnings = json_object_get(root, "warnings");
+    bool found = false;
+    for (size_t i = 0; i < json_array_size(warnings); i++)
+        found = found || strcmp(text_of(json_array_get(warnings, i), "code"), "old-finality") == 0;
+    return found;
+}
+
+/* A later block in which the set still stands: it is shown, its time counts for windows, and so
+ * does its age. */
+static void test_later_block(void **state)
+{
+    (void)state;
+    struct chain other;
+    struct node tells[2];
+    const struct rec_set *sets[SOURCE_RELEASES_MAX];
+    struct play p = {.spec = CHAIN_SPEC,
+                     .policy = play_policy(SPEC_LEVEL_L2, 2, 2),
+                     .now = {chain_time(100) + 1000, 1000, 0},
+                     .nodes = tells};
+    struct entry entry = {.good = true};
+    struct source_block later = {.chain = 1, .number = 102, .time_s = chain_time(102)};
+
+    chain_init(&other);
+    chain_approve(&other, chain_document(1), NULL)->not_before_s = (uint64_t)chain_time(101);
+    for (size_t i = 0; i < 2; i++)
+        tells[i] = (struct node){.chain = &other, .final = 100, .head = 150};
+    play_run(&p);
+    assert_int_equal(p.err, MS_OK);
+    assert_int_equal(envelope_in_force(p.result, NULL, p.now, sets, NULL, NULL), 0);
+    assert_int_equal(envelope_in_force(p.result, &later, p.now, sets, NULL, NULL), 1);
+    for (int old = 0; old < 2; old++) {
+        struct envelope_input in = {.spec = &spec,
+                                    .result = p.result,
+                                    .block = &later,
+                                    .entry = &entry,
+                                    .now = {chain_time(102) + 1800 + old, 1000, 0},
+                                    .view = {.state = ENTRY_FRESH, .serve = true}};
+        struct ms_buf text = MS_BUF_INIT(ENVELOPE_MAX_BYTES);
+        source_result_warn(p.result, "old-finality", "of the block it was read at");
+        assert_int_equal(envelope_render(&in, &text), MS_OK);
+        json_t *root = json_loadb((const char *)text.ptr, text.len, 0, NULL);
+        const json_t *source = json_object_get(root, "source");
+        assert_int_equal(json_integer_value(json_object_get(source, "block")), 102);
+        assert_int_equal(json_integer_value(json_object_get(source, "block_time")),
+                         chain_time(102));
+        assert_int_equal(warns_of_age(root), old == 1);
+        in.block = NULL;
+        ms_buf_reset(&text);
+        json_decref(root);
+        assert_int_equal(envelope_render(&in, &text), MS_OK);
+        root = json_loadb((const char *)text.ptr, text.len, 0, NULL);
+        assert_true(warns_of_age(root));
+        json_decref(root);
+        ms_buf_done(&text);
+    }
+    play_done(&p);
+    chain_done(&other);
 }
 
 static void test_trust(void **state)
@@ -214,7 +276,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_served),        cmocka_unit_test(test_refused),
         cmocka_unit_test(test_stale_warning), cmocka_unit_test(test_in_force),
-        cmocka_unit_test(test_trust),         cmocka_unit_test(test_spelling),
+        cmocka_unit_test(test_later_block),   cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_spelling),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
