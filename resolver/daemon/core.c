@@ -23,8 +23,9 @@
 /* Contracts that are polled together are read in full at least every 10 minutes, spread out. */
 #define CORE_FULL_MIN_MS 480000
 #define CORE_FULL_SPREAD_MS 100000
-#define CORE_APART_MS 600000 /* a poll said "changed", and nothing had: read it by itself so long \
-                              */
+#define CORE_APART_MS                                                           \
+    600000 /* a poll said "changed", and nothing had: read it by itself so long \
+            */
 #define CORE_NO_MULTICALL_MS 3600000 /* a chain without Multicall3 is asked again */
 #define CORE_READS_MAX 64u           /* attempts at once that polls and the clock begin */
 #define CORE_POLL_BUCKET 0xffffu     /* in tags, in place of a bucket: a poll's */

@@ -371,8 +371,8 @@ void upstream_metrics_render(const struct upstream *up, struct ms_buf *out)
 {
     render_traffic(up, false, "measured_upstream_requests_total",
                    "requests to sources of governance", out);
-    render_traffic(up, true, "measured_upstream_bytes_total",
-                   "bytes of upstream bodies received", out);
+    render_traffic(up, true, "measured_upstream_bytes_total", "bytes of upstream bodies received",
+                   out);
 }
 
 json_t *upstream_counters_json(const struct upstream *up)
