@@ -2101,6 +2101,30 @@ static void test_poll_no_newest(void **state)
     town_done();
 }
 
+/* The same while there are two newest blocks: the others are confirmed, it ages. */
+static void test_poll_two_newest(void **state)
+{
+    (void)state;
+    have_town(SPEC_LEVEL_L2, 2, 4);
+    struct chain newest = town.chains[1];
+    chain_revoke_all(&newest);
+    town.chains[1].newest = &newest;
+    (void)pass_and_read(12000);
+    expect_served(ask(town.specs[1]), ENTRY_REVOKED);
+    uint64_t seen = w.nodes[0].final;
+    w.nodes[1].lie = NODE_FORK_HEAD;
+    for (int k = 0; k < 4; k++) {
+        (void)pass_and_read(12200);
+        expect_served(ask(town.specs[1]), ENTRY_REVOKED);
+        assert_true(shows_block(town.specs[1], seen));
+        assert_true(shows_block(town.specs[2], w.nodes[0].final));
+    }
+    w.nodes[1].lie = NODE_HONEST;
+    (void)pass_and_read(12200);
+    assert_true(shows_block(town.specs[1], w.nodes[0].final));
+    town_done();
+}
+
 /* One endpoint answers from the state before; the others tell of the revocation. */
 static void test_poll_liar(void **state)
 {
@@ -2540,6 +2564,7 @@ int main(void)
         T(test_poll_one_changed),
         T(test_poll_revoked_at_head),
         T(test_poll_no_newest),
+        T(test_poll_two_newest),
         T(test_poll_liar),
         T(test_poll_dissent),
         T(test_poll_conflict),

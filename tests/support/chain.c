@@ -412,6 +412,7 @@ static json_t *block_json(const struct node *node, uint64_t number, bool latest)
     struct ms_buf rlp = MS_BUF_INIT(ETH_HEADER_RLP_MAX_BYTES);
     json_t *block = json_object();
     uint64_t time_s = (uint64_t)chain_time(number);
+    bool forked = node->lie == NODE_FORK || (node->lie == NODE_FORK_HEAD && number > node->final);
 
     if (node->lie == NODE_NULL_BLOCK) {
         json_decref(block);
@@ -438,8 +439,7 @@ static json_t *block_json(const struct node *node, uint64_t number, bool latest)
     state_build(node->chain, &node->chain->registry, number > node->final, &s);
     must(json_object_set_new(block, "stateRoot", hex_json(eth_hash_span(&s.root))) == 0);
     ms_arena_done(&s.arena);
-    must(json_object_set_new(block, "extraData",
-                             json_string(node->lie == NODE_FORK ? "0x66" : "0x")) == 0);
+    must(json_object_set_new(block, "extraData", json_string(forked ? "0x66" : "0x")) == 0);
     must(eth_header_encode_json(block, &rlp, NULL) == MS_OK);
     struct eth_hash hash = eth_keccak256(ms_buf_span(&rlp));
     ms_buf_done(&rlp);

@@ -77,6 +77,7 @@ enum node_lie {
     NODE_FINAL_ABOVE_HEAD,
     NODE_NULL_BLOCK,
     NODE_FORK,         /* another block at each height, hashing well */
+    NODE_FORK_HEAD,    /* the same above the finalized one only */
     NODE_OTHER_NUMBER, /* asked by number it says its finalized block */
     /* data */
     NODE_NO_EIP1898, /* only bare hashes */
