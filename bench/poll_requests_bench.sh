@@ -18,7 +18,8 @@ MEASURED_BIN=$(realpath "$build/bin")
 . tests/support/daemon.sh
 
 anvil_program >/dev/null || { echo 'skipped: no anvil (scripts/fetch-anvil)'; exit 0; }
-work=$(mktemp -d /tmp/polls.XXXXXX)
+# in memory when that is possible: the disk is not what is measured, and there are thousands of commits
+work=$(mktemp -d /dev/shm/polls.XXXXXX 2>/dev/null || mktemp -d /tmp/polls.XXXXXX)
 trap 'daemon_stop || true; anvil_stop; rm -rf "$work"' EXIT
 
 printf '[{"measurement_id":"one","attestation_type":"dcap-tdx","measurements":{"0":{"expected":"%096d"}}}]' 1 \
@@ -40,16 +41,20 @@ counters() {
         END { print polls, resolutions, requests, bytes }'
 }
 
-ask_all() { # N: each of them once, on one connection
+ask_all() { # N: until each of them is served; a busy machine takes more than one try
     local ok
     for ((i = 0; i < $1; i++)); do
         printf 'url = "http://localhost/v1/resolve?specifier=eip155:1:%s"\noutput = "%s/out.%s"\n' \
             "${REGISTRIES[i]}" "$work" "$i"
     done >"$work/curl.conf"
-    rm -f "$work"/out.*
-    curl -sS --unix-socket "$work/d/run/api.sock" -K "$work/curl.conf"
-    ok=$(cat "$work"/out.* | grep -o '"set_hash"' | wc -l) || true
-    [ "$ok" = "$1" ] || { echo "$ok of $1 are served; one that is not: $(grep -L set_hash "$work"/out.* | head -n 1 | xargs tail -c 400)" >&2; return 1; }
+    for _ in 1 2 3 4 5; do
+        rm -f "$work"/out.*
+        curl -sS --no-progress-meter -Z --parallel-max 8 --unix-socket "$work/d/run/api.sock" -K "$work/curl.conf"
+        ok=$(cat "$work"/out.* | grep -o '"set_hash"' | wc -l) || true
+        [ "$ok" != "$1" ] || return 0
+    done
+    echo "$ok of $1 are served; one that is not: $(grep -L set_hash "$work"/out.* | head -n 1 | xargs tail -c 400)" >&2
+    return 1
 }
 
 # Until `polls` more polls are over during which nothing was read in full; those that came one by one need a few.
@@ -69,7 +74,9 @@ run() { # LEVEL N
     local first last
     {
         printf '[policy]\nlevel = %s\npoll = 10s\nhead-poll = 2s\n' "$1"
-        printf '[rpc %s]\nurl = %s\n' a "$ANVIL_URL" b "$ANVIL_URL"
+        # proofs are what a test chain of a thousand contracts is slow at: where the level needs none, there are none
+        printf '[rpc a]\nurl = %s\nproofs = %s\n' "$ANVIL_URL" "$([ "$1" = l3 ] && echo finalized || echo no)"
+        printf '[rpc b]\nurl = %s\nproofs = no\n' "$ANVIL_URL"
     } | daemon_config "$work/d"
     daemon_start "$work/d"
     ask_all "$2"
