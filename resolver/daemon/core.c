@@ -1104,7 +1104,7 @@ static void poll_advance(struct core *core, struct poll *p, enum source_state st
     for (uint32_t i = 0; state != SOURCE_WANTS && i < p->policy.n_providers; i++) {
         enum source_conduct conduct = source_conduct(p->source, i);
         if (conduct != SOURCE_CONDUCT_NOT_ASKED)
-            core->env.conduct(core->env.arg, i, conduct);
+            core->env.conduct(core->env.arg, i, conduct, source_learned(p->source, i));
     }
     if (state != SOURCE_WANTS) {
         poll_done(core, p);
@@ -1228,7 +1228,7 @@ static struct poll *new_poll(struct core *core, const struct gathering *g, struc
     if (p != NULL && members != NULL && items != NULL) {
         fill_items(core, g, items, now);
         p->policy = core->options.policy;
-        core->env.mark_benched(core->env.arg, &p->policy);
+        core->env.mark_providers(core->env.arg, &p->policy);
         p->policy.level = g->like->id.level;
         err = source_poll_new(g->like->spec->chain, &p->policy, items, g->n, &hints->hints, now,
                               &p->source, NULL);
