@@ -192,6 +192,20 @@ static enum ms_err check_quote(struct http_request *r, const json_t *quote, stru
     return MS_OK;
 }
 
+/* What of a workload is among the registers, and in words what is missing. */
+static enum ms_err read_workload(struct http_request *r, json_t *measurements, struct ms_diag *diag)
+{
+    struct ms_buf lacks = MS_BUF_INIT(256);
+
+    workload_missing(measurements, &lacks);
+    r->workload_lacks = ms_arena_strdup(&r->arena, ms_buf_span(&lacks));
+    enum ms_err err = ms_buf_err(&lacks);
+    ms_buf_done(&lacks);
+    if (err != MS_OK || r->workload_lacks == NULL)
+        return MS_ERR_MEMORY;
+    return workload_from_registers(measurements, &r->has_workload, &r->workload, diag);
+}
+
 static enum ms_err check_registers(struct http_request *r, const json_t *root, struct ms_diag *diag)
 {
     struct ms_span type = ms_json_member_str(root, "attestation_type");
@@ -205,8 +219,7 @@ static enum ms_err check_registers(struct http_request *r, const json_t *root, s
     if (r->type == REC_TYPE_UNKNOWN)
         return MS_OK; /* a type nobody approves is refused, not malformed */
     if (rec_type_comparable(r->type, REC_TYPE_DCAP_TDX)) {
-        enum ms_err err =
-            workload_from_registers(measurements, &r->has_workload, &r->workload, diag);
+        enum ms_err err = read_workload(r, measurements, diag);
         if (err != MS_OK)
             return err;
     }
@@ -281,6 +294,7 @@ struct check_outcome {
     bool approved;
     const char *measurement_id; /* "" for a predicate */
     size_t set;                 /* index of the set that approves */
+    const char *why;
 };
 
 static struct check_outcome check_sets(const struct http_request *r, const struct answer *a)
@@ -288,7 +302,7 @@ static struct check_outcome check_sets(const struct http_request *r, const struc
     for (size_t i = 0; i < a->n_sets; i++) {
         if (r->predicate.kind != REC_PREDICATE_NONE) {
             if (predicate_approved(a->sets[i], &r->predicate))
-                return (struct check_outcome){true, "", i};
+                return (struct check_outcome){true, "", i, "the value is approved"};
             continue;
         }
         const struct rec_record *match =
@@ -296,23 +310,94 @@ static struct check_outcome check_sets(const struct http_request *r, const struc
                 ? NULL
                 : rec_match(a->sets[i], r->type, r->presented, r->n_presented);
         if (match != NULL)
-            return (struct check_outcome){true, match->id, i};
+            return (struct check_outcome){true, match->id, i, "an approved record matches"};
         if (r->has_workload && workload_approved(a->sets[i], &r->workload))
-            return (struct check_outcome){true, "", i};
+            return (struct check_outcome){true, "", i, "its workload id is approved"};
     }
-    return (struct check_outcome){false, "", 0};
+    return (struct check_outcome){false, "", 0, ""};
+}
+
+/* The formula of the ids that are approved; *ret_any: there are any, or may be. */
+static uint32_t workload_formula(const struct answer *a, bool *ret_any)
+{
+    const struct source_result *result = a->shared->result;
+    uint32_t formula = result->workload_version;
+
+    *ret_any = (result->candidate_kinds >> SOURCE_CANDIDATE_WORKLOAD_ID & 1u) != 0;
+    for (size_t i = 0; !*ret_any && i < a->n_sets; i++) {
+        for (size_t k = 0; !*ret_any && k < a->sets[i]->n_predicates; k++) {
+            *ret_any = a->sets[i]->predicates[k].kind == REC_PREDICATE_TDX_WORKLOAD_ID;
+            formula = a->sets[i]->predicates[k].version;
+        }
+    }
+    return formula;
+}
+
+/* Where workload ids are approved: what id this one has, or what is missing to tell. */
+static bool why_no_workload(const struct http_request *r, const struct answer *a,
+                            struct ms_diag *diag)
+{
+    bool any;
+    uint32_t formula = workload_formula(a, &any);
+    char hex[2 * ETH_HASH_BYTES + 1];
+
+    if (!any || !rec_type_comparable(r->type, REC_TYPE_DCAP_TDX))
+        return false;
+    if (!r->has_workload) {
+        (void)ms_diag_set(diag, MS_OK,
+                          "workload ids are approved here: that takes a quote, or beside the "
+                          "registers: %s",
+                          r->workload_lacks);
+        return true;
+    }
+    if (formula == 0) {
+        (void)ms_diag_set(diag, MS_OK,
+                          "the contract computes workload ids by no formula known here");
+        return true;
+    }
+    struct eth_hash id = formula == 1 ? workload_id_v1(&r->workload) : workload_id_v2(&r->workload);
+    ms_hex_encode(eth_hash_span(&id), hex);
+    (void)ms_diag_set(diag, MS_OK, "workload id 0x%s (formula %u) is not approved", hex, formula);
+    return true;
+}
+
+static bool has_records(const struct answer *a)
+{
+    for (size_t i = 0; i < a->n_sets; i++)
+        if (a->sets[i]->n_records > 0)
+            return true;
+    return false;
+}
+
+/* Registers, or those of a quote: compared with records, and where there are any with workload
+ * ids. */
+static void why_registers(const struct http_request *r, const struct answer *a,
+                          struct ms_diag *diag)
+{
+    struct ms_diag workload = {0}, record = {0};
+
+    bool about_workload = why_no_workload(r, a, &workload);
+    if (!about_workload && a->state == ENTRY_REVOKED) {
+        (void)ms_diag_set(diag, MS_OK, "nothing is approved");
+        return;
+    }
+    rec_explain_mismatch(a->sets, a->n_sets, r->type, r->presented, r->n_presented, &record);
+    if (about_workload && has_records(a))
+        (void)ms_diag_set(diag, MS_OK, "%s; %s", record.text, workload.text);
+    else
+        *diag = about_workload ? workload : record;
 }
 
 static void why_refused(const struct http_request *r, const struct answer *a, struct ms_diag *diag)
 {
-    if (a->state == ENTRY_REVOKED)
+    if (r->predicate.kind == REC_PREDICATE_NONE && r->type != REC_TYPE_UNKNOWN)
+        why_registers(r, a, diag);
+    else if (a->state == ENTRY_REVOKED)
         (void)ms_diag_set(diag, MS_OK, "nothing is approved");
     else if (r->predicate.kind != REC_PREDICATE_NONE)
         (void)ms_diag_set(diag, MS_OK, "the value is not among the approved predicates");
-    else if (r->type == REC_TYPE_UNKNOWN)
-        (void)ms_diag_set(diag, MS_OK, "no record is of this attestation type");
     else
-        rec_explain_mismatch(a->sets, a->n_sets, r->type, r->presented, r->n_presented, diag);
+        (void)ms_diag_set(diag, MS_OK, "no record is of this attestation type");
 }
 
 static enum MHD_Result send_check(struct http_request *r, unsigned status, const char *verdict,
@@ -358,7 +443,7 @@ static enum MHD_Result answer_check(struct http_request *r, const struct answer 
     const char *text = ms_buf_str(&release);
     enum MHD_Result result =
         send_check(r, MHD_HTTP_OK, "approved", outcome.measurement_id, text == NULL ? "null" : text,
-                   entry_state_name(a->state), "an approved record matches");
+                   entry_state_name(a->state), outcome.why);
     ms_buf_done(&release);
     return result;
 }

@@ -62,6 +62,7 @@ struct http_request {
     struct rec_predicate predicate;
     bool has_workload; /* a quote, or registers enough for one: ids of workloads can be computed */
     struct workload_input workload;
+    const char *workload_lacks; /* what of the registers is missing for that, for words */
     struct ms_arena arena;
     /* waiting for the core */
     struct loop_job job;

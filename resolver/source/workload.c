@@ -4,6 +4,7 @@
 #include "base/hex.h"
 #include "base/reader.h"
 
+#include <stddef.h>
 #include <strings.h>
 
 #define QUOTE_HEADER_BYTES 48
@@ -83,46 +84,58 @@ static bool bytes_at(const json_t *object, const char *key, uint8_t *out, size_t
     return ms_hex_decode(hex, out, len) == MS_OK;
 }
 
+static const struct member {
+    const char *name, *index; /* index NULL: no register */
+    size_t at, len;           /* in the struct */
+} members[] = {
+    {"mrconfigid", NULL, offsetof(struct workload_input, mr_config_id), WORKLOAD_REGISTER_BYTES},
+    {"xfam", NULL, offsetof(struct workload_input, xfam), 8},
+    {"tdattributes", NULL, offsetof(struct workload_input, td_attributes), 8},
+    {"mrtd", "0", offsetof(struct workload_input, mr_td), WORKLOAD_REGISTER_BYTES},
+    {"rtmr0", "1", offsetof(struct workload_input, rtmr[0]), WORKLOAD_REGISTER_BYTES},
+    {"rtmr1", "2", offsetof(struct workload_input, rtmr[1]), WORKLOAD_REGISTER_BYTES},
+    {"rtmr2", "3", offsetof(struct workload_input, rtmr[2]), WORKLOAD_REGISTER_BYTES},
+    {"rtmr3", "4", offsetof(struct workload_input, rtmr[3]), WORKLOAD_REGISTER_BYTES},
+};
+
 enum ms_err workload_from_registers(json_t *registers, bool *ret_whole,
                                     struct workload_input *ret_input, struct ms_diag *diag)
 {
     struct workload_input in = {0};
-    const struct {
-        const char *name, *index;
-        uint8_t *out;
-        size_t len;
-    } members[] = {
-        {"mrconfigid", NULL, in.mr_config_id, sizeof(in.mr_config_id)},
-        {"xfam", NULL, in.xfam, sizeof(in.xfam)},
-        {"tdattributes", NULL, in.td_attributes, sizeof(in.td_attributes)},
-        {"mrtd", "0", in.mr_td, sizeof(in.mr_td)},
-        {"rtmr0", "1", in.rtmr[0], WORKLOAD_REGISTER_BYTES},
-        {"rtmr1", "2", in.rtmr[1], WORKLOAD_REGISTER_BYTES},
-        {"rtmr2", "3", in.rtmr[2], WORKLOAD_REGISTER_BYTES},
-        {"rtmr3", "4", in.rtmr[3], WORKLOAD_REGISTER_BYTES},
-    };
     bool whole = true;
 
     for (size_t i = 0; i < MS_ARRAY_LEN(members); i++) {
-        bool ours = members[i].index == NULL; /* registers are judged by who reads registers */
-        const char *key = name_in(registers, members[i].name, members[i].index);
+        const struct member *m = &members[i];
+        bool ours = m->index == NULL; /* registers are judged by who reads registers */
+        const char *key = name_in(registers, m->name, m->index);
         if (key == NULL) {
             whole = false;
             continue;
         }
-        bool ok = bytes_at(registers, key, members[i].out, members[i].len);
+        bool ok = bytes_at(registers, key, (uint8_t *)&in + m->at, m->len);
         whole = whole && ok;
         if (ours && !ok)
-            return ms_diag_set(diag, MS_ERR_REGISTER, "%s is not %zu bytes in hex", members[i].name,
-                               members[i].len);
+            return ms_diag_set(diag, MS_ERR_REGISTER, "%s is not %zu bytes in hex", m->name,
+                               m->len);
         if (ours)
             (void)json_object_del(registers, key);
-        if (ours && name_in(registers, members[i].name, NULL) != NULL)
-            return ms_diag_set(diag, MS_ERR_REGISTER, "%s stands there twice", members[i].name);
+        if (ours && name_in(registers, m->name, NULL) != NULL)
+            return ms_diag_set(diag, MS_ERR_REGISTER, "%s stands there twice", m->name);
     }
     *ret_whole = whole;
     *ret_input = in;
     return MS_OK;
+}
+
+void workload_missing(json_t *registers, struct ms_buf *out)
+{
+    uint8_t ignored[WORKLOAD_REGISTER_BYTES];
+
+    for (size_t i = 0; i < MS_ARRAY_LEN(members); i++) {
+        const char *key = name_in(registers, members[i].name, members[i].index);
+        if (key == NULL || !bytes_at(registers, key, ignored, members[i].len))
+            (void)ms_buf_addf(out, "%s%s", out->len > 0 ? ", " : "", members[i].name);
+    }
 }
 
 static struct eth_hash hash_input(const struct workload_input *in)

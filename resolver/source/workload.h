@@ -34,6 +34,9 @@ MS_MUST_USE enum ms_err workload_from_quote(struct ms_span quote, struct workloa
 MS_MUST_USE enum ms_err workload_from_registers(json_t *registers, bool *ret_whole,
                                                 struct workload_input *ret_input,
                                                 struct ms_diag *diag);
+/* Which of the eight are not there as hex of their length, "mrconfigid, xfam", appended for words;
+ * nothing when all are. To be asked before those three are taken out. Errors stick in out. */
+void workload_missing(json_t *registers, struct ms_buf *out);
 
 /* Current formula (BlockBuilderPolicy): keccak256 of the 304 bytes in the order of the struct. */
 struct eth_hash workload_id_v2(const struct workload_input *input);
