@@ -2,17 +2,28 @@
 #include "cli/check.h"
 
 #include "cli/client.h"
+#include "cli/quote.h"
 
+#include "base/base64.h"
 #include "base/hex.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
-#define REGISTERS_MAX_BYTES 65536u /* of a body the daemon takes */
+#define BODY_MAX_BYTES 65536u /* what the daemon takes */
+
+#define PREDICATES 3
+static const struct {
+    const char *option, *kind;
+} predicates[PREDICATES] = {
+    {"compose-hash", "dstack-compose-hash"},
+    {"os-image", "dstack-os-image"},
+    {"workload-id", "tdx-workload-id"},
+};
 
 struct wish {
-    const char *type, *registers, *compose_hash, *workload_id;
+    const char *type, *registers, *quote, *predicates[PREDICATES];
 };
 
 static bool hash_ok(const struct cli *cli, const char *name, const char *text)
@@ -28,21 +39,29 @@ static bool hash_ok(const struct cli *cli, const char *name, const char *text)
     return false;
 }
 
+static bool predicates_ok(const struct cli *cli, const struct wish *w)
+{
+    for (size_t i = 0; i < PREDICATES; i++)
+        if (w->predicates[i] != NULL && !hash_ok(cli, predicates[i].option, w->predicates[i]))
+            return false;
+    return true;
+}
+
 static bool wish_ok(const struct cli *cli, const struct wish *w)
 {
-    size_t kinds =
-        (size_t)(w->registers != NULL) + (w->compose_hash != NULL) + (w->workload_id != NULL);
+    size_t ways = (size_t)(w->registers != NULL) + (w->quote != NULL);
 
-    if (kinds != 1)
-        cli_say(cli, "give exactly one of --registers, --compose-hash and --workload-id");
+    for (size_t i = 0; i < PREDICATES; i++)
+        ways += w->predicates[i] != NULL;
+    if (ways != 1)
+        cli_say(cli, "give exactly one of --registers, --quote, --compose-hash, --os-image and "
+                     "--workload-id");
     else if (w->registers != NULL && w->type == NULL)
         cli_say(cli, "--registers needs --type (azure-tdx, dcap-tdx, gcp-tdx, qemu-tdx)");
-    else if (w->compose_hash != NULL)
-        return hash_ok(cli, "compose-hash", w->compose_hash);
-    else if (w->workload_id != NULL)
-        return hash_ok(cli, "workload-id", w->workload_id);
+    else if (w->quote != NULL && w->type != NULL)
+        cli_say(cli, "--quote takes no --type: a quote tells what it is");
     else
-        return true;
+        return predicates_ok(cli, w);
     return false;
 }
 
@@ -63,7 +82,7 @@ static json_t *plain_value(json_t *value)
 
 enum ms_err check_presented(struct ms_span text, json_t **ret_presented, struct ms_diag *diag)
 {
-    static const struct ms_json_limits limits = {REGISTERS_MAX_BYTES, 8, 4096, 0};
+    static const struct ms_json_limits limits = {BODY_MAX_BYTES, 8, 4096, 0};
     json_t *root = NULL, *flat, *value;
     const char *name;
 
@@ -95,34 +114,56 @@ enum ms_err check_presented(struct ms_span text, json_t **ret_presented, struct 
     return MS_OK;
 }
 
-/* The daemon judges it again; here it is refused without one. */
-static enum ms_err check_registers(const json_t *presented, const char *type, struct ms_diag *diag)
+enum ms_err check_registers(const json_t *presented, enum rec_type type,
+                            struct workload_input *ret_input, struct ms_buf *lacks,
+                            struct ms_diag *diag)
 {
     struct rec_presented registers[REC_REGISTERS_MAX];
     struct ms_arena arena = MS_ARENA_INIT(65536);
-    enum rec_type parsed = rec_type_parse(ms_span_str(type));
-    enum ms_err err = MS_OK;
+    json_t *copy = json_deep_copy(presented);
+    enum ms_err err = copy == NULL ? MS_ERR_MEMORY : MS_OK;
+    bool whole = false;
     size_t n = 0;
 
-    if (parsed != REC_TYPE_UNKNOWN)
-        err = rec_presented_parse(presented, parsed, &arena, registers, &n, diag);
+    if (err == MS_OK && rec_type_comparable(type, REC_TYPE_DCAP_TDX)) {
+        workload_missing(copy, lacks);
+        err = ms_buf_err(lacks);
+        if (err == MS_OK)
+            err = workload_from_registers(copy, &whole, ret_input, diag);
+    }
+    if (err == MS_OK)
+        err = rec_presented_parse(copy, type, &arena, registers, &n, diag);
+    json_decref(copy);
     ms_arena_done(&arena);
+    return err;
+}
+
+enum ms_err check_read(const char *option, const char *path, struct ms_buf *ret_text,
+                       struct ms_diag *diag)
+{
+    enum ms_err err = cli_read(path, ret_text);
+
+    if (err == MS_ERR_IO)
+        return ms_diag_set(diag, err, "--%s %s: %s", option, path, strerror(errno));
+    if (err == MS_ERR_LIMIT)
+        return ms_diag_set(diag, err, "--%s %s: more than %zu bytes", option, path, ret_text->max);
     return err;
 }
 
 static enum ms_err read_registers(const struct wish *w, json_t **ret_presented,
                                   struct ms_diag *diag)
 {
-    struct ms_buf text = MS_BUF_INIT(REGISTERS_MAX_BYTES);
+    struct ms_buf text = MS_BUF_INIT(BODY_MAX_BYTES), lacks = MS_BUF_INIT(256);
+    enum rec_type type = rec_type_parse(ms_span_str(w->type));
+    struct workload_input ignored;
     json_t *presented = NULL;
 
-    enum ms_err err = cli_read(w->registers, &text);
-    if (err == MS_ERR_IO)
-        (void)ms_diag_set(diag, err, "--registers %s: %s", w->registers, strerror(errno));
+    enum ms_err err = check_read("registers", w->registers, &text, diag);
     if (err == MS_OK)
         err = check_presented(ms_buf_span(&text), &presented, diag);
-    if (err == MS_OK)
-        err = check_registers(presented, w->type, diag);
+    if (err == MS_OK && type != REC_TYPE_UNKNOWN) /* which the daemon refuses */
+        err = check_registers(presented, type, &ignored, &lacks, diag);
+    ms_buf_done(&lacks);
     ms_buf_done(&text);
     if (err == MS_OK)
         *ret_presented = presented;
@@ -131,31 +172,76 @@ static enum ms_err read_registers(const struct wish *w, json_t **ret_presented,
     return err;
 }
 
+/* ---- a quote ---- */
+
+static enum ms_err read_quote(const struct wish *w, json_t **ret_quote, struct ms_diag *diag)
+{
+    struct ms_buf file = MS_BUF_INIT(QUOTE_FILE_MAX_BYTES), bytes = file;
+    struct ms_buf text = MS_BUF_INIT(2 * QUOTE_FILE_MAX_BYTES);
+    struct workload_input ignored;
+
+    enum ms_err err = check_read("quote", w->quote, &file, diag);
+    if (err == MS_OK)
+        err = quote_decode(ms_buf_span(&file), &bytes, &ignored, diag);
+    if (err == MS_OK)
+        err = ms_base64_encode(ms_buf_span(&bytes), &text);
+    json_t *quote = err == MS_OK ? json_stringn((const char *)text.ptr, text.len) : NULL;
+    if (err == MS_OK && quote == NULL)
+        err = MS_ERR_MEMORY;
+    if (err == MS_OK)
+        *ret_quote = quote;
+    ms_buf_done(&file);
+    ms_buf_done(&bytes);
+    ms_buf_done(&text);
+    return err;
+}
+
 /* ---- asking ---- */
+
+static json_t *predicate_json(const struct wish *w)
+{
+    for (size_t i = 0; i < PREDICATES; i++)
+        if (w->predicates[i] != NULL)
+            return json_pack("{s:s,s:s}", "kind", predicates[i].kind, "value", w->predicates[i]);
+    return NULL;
+}
+
+/* What of the body says what is asked about. */
+static enum ms_err make_question(const struct wish *w, json_t *root, struct ms_diag *diag)
+{
+    json_t *value = NULL;
+
+    if (w->registers != NULL) {
+        enum ms_err err = read_registers(w, &value, diag);
+        if (err != MS_OK)
+            return err;
+        if (json_object_set_new(root, "measurements", value) != 0)
+            return MS_ERR_MEMORY;
+        if (json_object_set_new(root, "attestation_type", json_string(w->type)) != 0)
+            return ms_diag_set(diag, MS_ERR_TYPE, "--type is no attestation type"); /* no UTF-8 */
+        return MS_OK;
+    }
+    if (w->quote != NULL) {
+        enum ms_err err = read_quote(w, &value, diag);
+        if (err != MS_OK)
+            return err;
+        return json_object_set_new(root, "quote", value) == 0 ? MS_OK : MS_ERR_MEMORY;
+    }
+    return json_object_set_new(root, "predicate", predicate_json(w)) == 0 ? MS_OK : MS_ERR_MEMORY;
+}
 
 static enum ms_err make_body(const struct wish *w, const struct client_subject *subject,
                              struct ms_buf *out, struct ms_diag *diag)
 {
-    const char *member = subject->is_url ? "url" : "specifier";
-    json_t *root = NULL, *presented = NULL;
-    enum ms_err err = MS_OK;
+    json_t *root = json_pack("{s:s}", subject->is_url ? "url" : "specifier", subject->text);
 
-    if (w->registers != NULL) {
-        err = read_registers(w, &presented, diag);
-        if (err != MS_OK)
-            return err;
-        root = json_pack("{s:s,s:s,s:o}", member, subject->text, "attestation_type", w->type,
-                         "measurements", presented);
-    } else {
-        bool compose = w->compose_hash != NULL;
-        root = json_pack("{s:s,s:{s:s,s:s}}", member, subject->text, "predicate", "kind",
-                         compose ? "dstack-compose-hash" : "tdx-workload-id", "value",
-                         compose ? w->compose_hash : w->workload_id);
-    }
-    if (root == NULL) /* the arguments were checked: no UTF-8 in --type is what is left */
-        return ms_diag_set(diag, MS_ERR_TYPE, "--type is no attestation type");
-    err = ms_json_dump(root, out);
+    enum ms_err err = root == NULL ? MS_ERR_MEMORY : make_question(w, root, diag);
+    if (err == MS_OK)
+        err = ms_json_dump(root, out);
     json_decref(root);
+    if (err == MS_OK && out->len > BODY_MAX_BYTES)
+        err = ms_diag_set(diag, MS_ERR_LIMIT, "%zu bytes to send, the daemon takes %u", out->len,
+                          BODY_MAX_BYTES);
     if (err == MS_OK && ms_buf_str(out) == NULL)
         err = MS_ERR_MEMORY;
     return err;
@@ -239,7 +325,7 @@ static int print_answer(const struct cli *cli, const struct client_reply *reply)
 
 static int run(const struct cli *cli, const struct wish *w, const struct client_subject *subject)
 {
-    struct ms_buf body = MS_BUF_INIT(4 * SPEC_URL_MAX + 2 * REGISTERS_MAX_BYTES);
+    struct ms_buf body = MS_BUF_INIT(4 * SPEC_URL_MAX + 2 * BODY_MAX_BYTES);
     struct client_reply reply;
     struct ms_diag diag = {0};
     int code;
@@ -268,8 +354,10 @@ int cli_check(struct cli *cli, int argc, char **argv)
     const struct cli_option options[] = {
         {"type", &w.type, NULL},
         {"registers", &w.registers, NULL},
-        {"compose-hash", &w.compose_hash, NULL},
-        {"workload-id", &w.workload_id, NULL},
+        {"quote", &w.quote, NULL},
+        {predicates[0].option, &w.predicates[0], NULL},
+        {predicates[1].option, &w.predicates[1], NULL},
+        {predicates[2].option, &w.predicates[2], NULL},
     };
     struct client_subject subject;
     const char *arg;

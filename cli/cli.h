@@ -65,6 +65,7 @@ MS_MUST_USE enum ms_err cli_safe_url(const struct spec *spec, const struct spec_
 int cli_explain(struct cli *cli, int argc, char **argv);
 int cli_url(struct cli *cli, int argc, char **argv);
 int cli_lint(struct cli *cli, int argc, char **argv);
+int cli_workload_id(struct cli *cli, int argc, char **argv);
 int cli_resolve(struct cli *cli, int argc, char **argv);
 int cli_check(struct cli *cli, int argc, char **argv);
 int cli_watch(struct cli *cli, int argc, char **argv);

@@ -21,9 +21,13 @@ static const struct command {
      "--signers M:ADDRESS,... [--option NAME=VALUE[;...]] [--strict]",
      "write the one safe URL of a specifier", cli_url},
     {"lint", "FILE|SPEC|URL|-", "look for mistakes in a measurement document", cli_lint},
+    {"workload-id", "--quote FILE|- | --registers FILE|-",
+     "the workload ids of a TDX guest, by both formulas", cli_workload_id},
     {"resolve", "SPEC|URL [--profile PROFILE]", "the approved measurements, in a profile",
      cli_resolve},
-    {"check", "SPEC|URL --type TYPE --registers FILE|- | --compose-hash HASH | --workload-id HASH",
+    {"check",
+     "SPEC|URL --quote FILE|- | --type TYPE --registers FILE|- | --compose-hash HASH | --os-image "
+     "HASH | --workload-id HASH",
      "whether a measurement is approved", cli_check},
     {"watch", "SPEC|URL [--profile PROFILE] [--write FILE] [--exec COMMAND]",
      "follow the approved measurements", cli_watch},
@@ -45,7 +49,7 @@ static int print_help(void)
            "       measuredctl COMMAND --help\n"
            "       measuredctl --version\n\n");
     for (size_t i = 0; i < MS_ARRAY_LEN(commands); i++)
-        printf("  %-9s %s\n", commands[i].name, commands[i].help);
+        printf("  %-12s %s\n", commands[i].name, commands[i].help);
     printf("\nexit codes: 0 yes or done, 1 no, 2 bad usage, 3 could not find out\n");
     return fflush(stdout) == 0 ? CLI_YES : CLI_UNKNOWN;
 }
