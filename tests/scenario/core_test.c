@@ -1135,7 +1135,7 @@ static void test_manners(void **state)
 {
     (void)state;
     static const enum node_lie lies[] = {NODE_BATCH_ERROR, NODE_NO_EIP1898};
-    static const size_t messages[] = {8, 3}; /* none of which is refused */
+    static const size_t messages[] = {13, 4}; /* none of which is refused */
     struct chain chain;
 
     chain_init(&chain);
