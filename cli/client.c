@@ -132,6 +132,10 @@ static size_t on_header(char *bytes, size_t one, size_t n, void *arg)
     if (ms_span_eq_str_nocase(name, "X-Measured-State") && value.len < sizeof(reply->state)) {
         memcpy(reply->state, value.ptr, value.len);
         reply->state[value.len] = '\0';
+    } else if (ms_span_eq_str_nocase(name, "X-Measured-Warning")) {
+        value = ms_span_sub(value, 0, sizeof(reply->warning) - 1);
+        memcpy(reply->warning, value.ptr, value.len);
+        reply->warning[value.len] = '\0';
     } else if (ms_span_eq_str_nocase(name, "X-Measured-Sequence")) {
         reply->has_sequence = ms_span_u64(value, &reply->sequence);
     } else if (ms_span_eq_str_nocase(name, "Content-Type")) {

@@ -34,8 +34,9 @@ struct client_ask {
 
 struct client_reply {
     long status;
-    char state[32]; /* X-Measured-State, "" when there is none */
-    bool is_json;   /* Content-Type: application/json */
+    char state[32];    /* X-Measured-State, "" when there is none */
+    char warning[256]; /* X-Measured-Warning, cut to fit */
+    bool is_json;      /* Content-Type: application/json */
     bool has_sequence;
     uint64_t sequence; /* X-Measured-Sequence */
     struct ms_buf body;

@@ -109,6 +109,8 @@ static int resolve_records(struct cli *cli, const struct client_subject *subject
         code = client_fail_reply(cli, &reply);
     } else {
         say_state(cli, subject, reply.state);
+        if (reply.warning[0] != '\0')
+            cli_say(cli, "warning: %s", reply.warning);
         code = print_body(cli, ms_buf_span(&reply.body));
     }
     json_decref(root);

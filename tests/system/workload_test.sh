@@ -137,6 +137,13 @@ for level in l3 l2; do
     run 1 check "$empty" --quote "$quote"
     says "workload id $id (formula 2) is not approved"
 
+    # no list of registers can have an id, and an empty one is no reason to be silent
+    run 0 resolve "$policy"
+    says '[]'
+    complains 'warning: 0 records and 1 predicates cannot be written'
+    run 0 resolve --json "$policy"
+    says "\"value\":\"${id#0x}\""
+
     # the formula is the contract's: another one makes the same id of another guest
     run 0 check "$policy_v1" --quote "$quote"
     run 1 check "$crossed" --quote "$quote"
