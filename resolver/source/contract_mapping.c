@@ -271,15 +271,15 @@ static enum ms_err differs(struct ms_diag *diag, const char *what)
                        what);
 }
 
-/* A flag without a getter is one that this version of the contract does not have. */
+/* A flag without a getter is one that this version of the contract does not have; its place is
+ * empty then, or the getter was only left out by who answered. */
 static enum ms_err read_flag(size_t i, const struct flag *flag, const struct reading_peer *peer,
                              bool proven, bool *ret, struct ms_diag *diag)
 {
+    bool missing = peer->reverted[i] || peer->calls[i].len == 0;
 
     *ret = false;
-    if (peer->reverted[i] || peer->calls[i].len == 0)
-        return MS_OK;
-    if (!read_bool(peer->calls[i], ret))
+    if (!missing && !read_bool(peer->calls[i], ret))
         return ms_diag_set(diag, MS_ERR_KIND, "%s is no bool", flag->name);
     uint8_t stored = peer->values[1 + i].b[ETH_WORD_BYTES - 1 - flag->byte];
     return proven && stored != (uint8_t)*ret ? differs(diag, flag->name) : MS_OK;
@@ -318,8 +318,11 @@ static enum ms_err read_state(struct own *own, const struct reading_peer *peer, 
 static enum ms_err verify(struct source *s, const struct reading *r, struct ms_diag *diag)
 {
     struct own *own = own_of(s);
-    return read_state(own, reading_answer(r), r->proven, &s->arena,
-                      r->head ? &own->head : &own->final, diag);
+    enum ms_err err = read_state(own, reading_answer(r), r->proven, &s->arena,
+                                 r->head ? &own->head : &own->final, diag);
+
+    /* a quorum said what kind it is; that it has no such getter is one provider's word at L3 */
+    return err == MS_ERR_KIND && contract_of(s)->level >= SPEC_LEVEL_L3 ? MS_ERR_ABI : err;
 }
 
 /* The contract may be a stranger's that contradicts itself, so nobody is called a liar for it. */
