@@ -28,7 +28,7 @@
             */
 #define CORE_NO_MULTICALL_MS 3600000 /* a chain without Multicall3 is asked again */
 #define CORE_READS_MAX 64u           /* attempts at once that polls and the clock begin */
-#define CORE_POLL_BUCKET 0xffffu     /* in tags, in place of a bucket: a poll's */
+#define CORE_POLL_TAG (UINT64_C(1) << 63) /* in tags: a poll's */
 
 /* One attempt of one entry. */
 struct flight {
@@ -167,15 +167,15 @@ static struct core_entry *find(struct core *core, const struct answer_id *id)
     return NULL;
 }
 
-/* A fetch's tag: serial of the entry, its bucket (16 bits), id of the request (8 bits). */
+/* A fetch's tag: serial of the entry, its bucket (12 bits), id of the request (12 bits). */
 static uint64_t tag_of(const struct core_entry *e, uint32_t request_id)
 {
-    return e->serial << 24 | (uint64_t)bucket_of(&e->id) << 8 | request_id;
+    return e->serial << 24 | (uint64_t)bucket_of(&e->id) << 12 | request_id;
 }
 
 static struct core_entry *find_tag(struct core *core, uint64_t tag)
 {
-    for (struct core_entry *e = core->buckets[tag >> 8 & (CORE_BUCKETS - 1)]; e != NULL;
+    for (struct core_entry *e = core->buckets[tag >> 12 & (CORE_BUCKETS - 1)]; e != NULL;
          e = e->next)
         if (e->serial == tag >> 24)
             return e;
@@ -951,12 +951,12 @@ static struct chain_hints *hints_of(struct core *core, uint64_t chain)
 
 static uint64_t poll_tag(const struct poll *p, uint32_t request_id)
 {
-    return p->serial << 24 | (uint64_t)CORE_POLL_BUCKET << 8 | request_id;
+    return CORE_POLL_TAG | p->serial << 24 | request_id;
 }
 
 static bool is_poll_tag(uint64_t tag)
 {
-    return (tag >> 8 & 0xffff) == CORE_POLL_BUCKET;
+    return (tag & CORE_POLL_TAG) != 0;
 }
 
 /* Its members, if it still has any, are due. */
@@ -1120,7 +1120,7 @@ static void poll_response(struct core *core, uint64_t tag, const struct source_r
 {
     struct poll *p = core->polls;
 
-    while (p != NULL && p->serial != tag >> 24)
+    while (p != NULL && p->serial != (tag & ~CORE_POLL_TAG) >> 24)
         p = p->next;
     if (p == NULL)
         return;

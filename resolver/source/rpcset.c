@@ -95,12 +95,13 @@ bool rpcset_send(struct rpcset *set, uint32_t peer, const struct rpc_call *calls
     enum ms_err err = eth_rpc_end(&w);
     const char *body = err == MS_OK ? ms_arena_strdup(&s->arena, ms_buf_span(&text)) : NULL;
     size_t len = text.len;
-    ms_buf_done(&text);
     struct rpc_call *kept = ms_arena_alloc(&s->arena, n, sizeof(*kept));
+    ms_buf_done(&text);
     if (body == NULL || kept == NULL) {
         (void)source_fail(s, err == MS_OK ? MS_ERR_MEMORY : err, NULL);
         return false;
     }
+    memcpy(kept, calls, n * sizeof(calls[0]));
     struct source_request request = {.kind = SOURCE_REQUEST_RPC,
                                      .provider = peer,
                                      .body = ms_span_of(body, len),
@@ -111,7 +112,6 @@ bool rpcset_send(struct rpcset *set, uint32_t peer, const struct rpc_call *calls
     struct rpc_ask *ask = &set->asks[sent->id];
     *ask = (struct rpc_ask){
         .used = true, .batch = batch, .bare = bare, .peer = peer, .n = n, .calls = kept};
-    memcpy(kept, calls, n * sizeof(calls[0]));
     set->peers[peer].waiting += n;
     s->asked[peer] = true;
     s->owing[peer]++;

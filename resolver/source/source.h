@@ -13,11 +13,12 @@
 
 #define SOURCE_BODY_MAX_BYTES 262144u      /* a location's body (T5) */
 #define SOURCE_RPC_BODY_MAX_BYTES 1048576u /* a JSON-RPC answer (2.1) */
-/* Of one attempt, all rounds: 64 documents, and 16 providers asked 8 times (a refused batch of
- * three, a height, a refused batch of two). Fits 8 bits: the core's tags. */
-#define SOURCE_REQUESTS_MAX 192u
-/* Waits have ids of their own, above those of requests: a bundle of before there were any replays
- * with the ids it has. Fit 8 bits too. */
+/* Of one attempt, all rounds. A registry needs the fewest: 64 documents, and 16 providers asked 8
+ * times (a refused batch of three, a height, a refused batch of two). A contract with mappings is
+ * asked about 128 values at two blocks: 134 messages each to an endpoint that takes no batches, of
+ * which three may have to answer. Fits 12 bits: the core's tags. */
+#define SOURCE_REQUESTS_MAX 1024u
+/* Waits have ids of their own, above those of requests. Fit 12 bits too. */
 #define SOURCE_WAITS_MAX 63u
 #define SOURCE_ID_MAX (SOURCE_REQUESTS_MAX + SOURCE_WAITS_MAX)
 #define SOURCE_GRACE_MS 1000 /* for those who have not answered when enough others have */

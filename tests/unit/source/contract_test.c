@@ -335,7 +335,7 @@ static void test_hurry(void **state)
                 !has_conduct(&p, n, SOURCE_CONDUCT_FAULT, hurries[i].faulted))
                 fail_msg("%s: conduct of node %zu is %d", hurries[i].name, n, (int)p.conduct[n]);
         if (p.err == MS_OK &&
-            strstr(ms_buf_str(&p.bundle), "\"error\":\"timeout\",\"id\":19") == NULL)
+            strstr(ms_buf_str(&p.bundle), "\"error\":\"timeout\",\"id\":102") == NULL)
             fail_msg("%s: the bundle does not tell of the wait", hurries[i].name);
         play_done(&p);
     }
