@@ -31,6 +31,7 @@ struct source {
     uint32_t n_waits, wait_id; /* wait_id: the one that counts, 0 for none */
     int64_t wait_ms;
     bool wait_taken;
+    size_t bytes; /* of all bodies so far */
 
     /* the kind's own step and what it keeps between steps */
     enum source_state (*step)(struct source *s, const struct source_response *response,

@@ -193,8 +193,7 @@ static void call_failed(struct rpcset *set, uint32_t peer, const struct rpc_call
 static void all_failed(struct rpcset *set, const struct rpc_ask *ask, enum ms_err err,
                        const struct ms_diag *diag)
 {
-    /* logs are only searched for hints: too many of them, or none, is no reason to lose a voter */
-    if (ask->n == 1 && ask->calls[0].method == RPC_LOGS)
+    if (ask->n == 1 && ask->calls[0].hint)
         call_failed(set, ask->peer, &ask->calls[0], err, diag);
     else
         rpcset_kill(set, ask->peer, err, diag);

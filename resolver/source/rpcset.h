@@ -35,6 +35,7 @@ struct rpc_call {
     size_t n_keys;
     const struct eth_word *keys; /* live as long as the attempt */
     const struct eth_log_filter *logs;
+    bool hint; /* alone in its message: not to answer it is no reason to lose a voter */
 };
 
 struct rpc_peer { /* one provider of the policy, by the same index */

@@ -24,7 +24,7 @@ static bool pick_peer(struct source *s, struct scan *scan)
     const struct rpcset *set = &contract_of(s)->set;
 
     for (uint32_t p = 0; p < rpcset_n(set); p++) {
-        if (!rpcset_alive(set, p) || scan->peers_done[p])
+        if (!rpcset_alive(set, p) || scan->peers_done[p] || (scan->seeking && scan->codeless[p]))
             continue;
         scan->peer = p;
         return true;
@@ -53,7 +53,8 @@ static bool ask_logs(struct source *s, struct scan *scan)
         .any = scan->topics,
         .n_any = scan->n_topics,
     };
-    struct rpc_call call = {.method = RPC_LOGS, .what = SCAN_WHAT_LOGS, .logs = &scan->filter};
+    struct rpc_call call = {
+        .method = RPC_LOGS, .what = SCAN_WHAT_LOGS, .hint = true, .logs = &scan->filter};
     return send(s, scan, &call);
 }
 
@@ -62,6 +63,7 @@ static bool ask_code(struct source *s, struct scan *scan)
     struct rpc_call call = {
         .method = RPC_CODE,
         .what = SCAN_WHAT_CODE,
+        .hint = true,
         .to = s->spec->address,
         .block = {.form = ETH_BLOCK_NUMBER, .number = scan->low + (scan->high - scan->low) / 2}};
     return send(s, scan, &call);
@@ -76,7 +78,12 @@ static void start_seeking(struct source *s, struct scan *scan)
     scan->high = last_block(s);
 }
 
-/* Nothing at the middle, or no answer about it: later. */
+static void begin_at(struct scan *scan, uint64_t block)
+{
+    scan->seeking = false;
+    scan->at.from = scan->at.next = block;
+}
+
 static void sought_at(struct scan *scan, bool has_code)
 {
     uint64_t middle = scan->low + (scan->high - scan->low) / 2;
@@ -87,25 +94,25 @@ static void sought_at(struct scan *scan, bool has_code)
         scan->low = middle + 1;
     if (scan->low < scan->high)
         return;
-    scan->seeking = false;
-    scan->at.from = scan->at.next = scan->high;
+    begin_at(scan, scan->high);
 }
 
 static void take_logs(struct source *s, struct scan *scan, const json_t *result)
 {
+    struct ms_arena scratch = MS_ARENA_INIT(SCAN_LOGS_MAX_BYTES); /* the attempt's is for answers */
     struct ms_diag diag = {0};
     struct eth_log *logs = NULL;
     size_t n = 0;
 
-    enum ms_err err = eth_rpc_result_logs(result, &s->arena, &logs, &n, &diag);
-    if (err != MS_OK) {
-        scan_failed(s, scan, err);
-        return;
-    }
-    for (size_t i = 0; i < n; i++)
+    enum ms_err err = eth_rpc_result_logs(result, &scratch, &logs, &n, &diag);
+    for (size_t i = 0; err == MS_OK && i < n; i++)
         if (memcmp(logs[i].address.b, s->spec->address.b, ETH_ADDR_BYTES) == 0)
             scan->found(s, &logs[i]);
-    scan->at.next = scan->end + 1;
+    ms_arena_done(&scratch);
+    if (err == MS_OK)
+        scan->at.next = scan->end + 1;
+    else
+        scan_failed(s, scan, err);
 }
 
 void scan_result(struct source *s, struct scan *scan, const struct rpc_call *call,
@@ -120,13 +127,20 @@ void scan_result(struct source *s, struct scan *scan, const struct rpc_call *cal
     sought_at(scan, code != NULL && strlen(code) > 2);
 }
 
+/* What it would not take another one may. */
+static void peer_done(struct scan *scan)
+{
+    scan->peers_done[scan->peer] = true;
+    scan->at.window = scan->first_window;
+}
+
 void scan_failed(struct source *s, struct scan *scan, enum ms_err err)
 {
     bool narrow = err == MS_ERR_RPC || err == MS_ERR_TOO_LARGE || err == MS_ERR_LIMIT;
 
     scan->answered = true;
     if (scan->seeking) {
-        sought_at(scan, false);
+        scan->codeless[scan->peer] = true; /* it has no old states */
     } else if (narrow && scan->at.window > SCAN_WINDOW) {
         scan->at.window = SCAN_WINDOW;
         if (scan->at.next == 0 && !scan->sought)
@@ -134,29 +148,36 @@ void scan_failed(struct source *s, struct scan *scan, enum ms_err err)
     } else if (narrow && scan->at.window > 1) {
         scan->at.window /= 2;
     } else {
-        scan->peers_done[scan->peer] = true;
+        peer_done(scan);
     }
 }
 
 /* ---- the steps ---- */
 
-static void begin(struct scan *scan)
+static void begin(const struct source *s, struct scan *scan)
 {
     if (!scan->at.begun)
         scan->at = (struct source_scan){.begun = true, .window = SCAN_ALL};
+    if (scan->first_window == 0) {
+        scan->first_window = scan->at.window;
+        scan->bytes_before = s->bytes;
+    }
 }
 
 enum source_state scan_step(struct source *s, struct scan *scan)
 {
-    begin(scan);
+    begin(s, scan);
     if (scan->out && !scan->answered) /* the peer died of it */
-        scan->peers_done[scan->peer] = true;
+        peer_done(scan);
     scan->out = false;
+    if (scan->seeking && !pick_peer(s, scan))
+        begin_at(scan, scan->high); /* nobody knows more of the past: rather late than not at all */
     if (scan->done)
         return SOURCE_DONE;
     if (!scan->seeking && scan->at.next > last_block(s))
         end(scan, NULL);
-    else if (scan->requests >= SCAN_REQUESTS_MAX && !scan->seeking)
+    else if ((scan->requests >= SCAN_REQUESTS_MAX && !scan->seeking) ||
+             s->bytes - scan->bytes_before > SCAN_MAX_BYTES)
         end(scan, "more blocks are to be searched");
     else if (!pick_peer(s, scan))
         end(scan, "no endpoint gives the logs");

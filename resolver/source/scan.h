@@ -7,7 +7,10 @@
 
 #include "resolver/source/contract.h"
 
-#define SCAN_REQUESTS_MAX 24 /* of one attempt; the next one goes on */
+/* Of one attempt; the next one goes on. The bytes are a part of what its evidence may hold. */
+#define SCAN_REQUESTS_MAX 24
+#define SCAN_MAX_BYTES ((size_t)2 << 20)
+#define SCAN_LOGS_MAX_BYTES ((size_t)4 << 20) /* of one answer, as structs */
 
 struct scan {
     const struct eth_hash *topics; /* topic 0 is one of these */
@@ -20,9 +23,11 @@ struct scan {
     bool answered;   /* it was */
     bool peers_done[SOURCE_PROVIDERS_MAX];
     uint32_t peer;
-    size_t requests;
-    uint64_t end; /* last block of the request that is out */
-    bool seeking; /* the block in which the contract appeared, in [low, high] */
+    bool codeless[SOURCE_PROVIDERS_MAX]; /* do not say what code there was */
+    size_t requests, bytes_before;
+    uint64_t first_window; /* of this attempt */
+    uint64_t end;          /* last block of the request that is out */
+    bool seeking;          /* the block in which the contract appeared, in [low, high] */
     bool sought;
     uint64_t low, high;
     struct eth_log_filter filter;

@@ -405,8 +405,10 @@ enum source_state source_step(struct source *s, const struct source_response *re
         return s->state;
     if (response != NULL && !take_response(s, response->id))
         return s->state;
-    if (response != NULL)
+    if (response != NULL) {
         note_retry(s, response);
+        s->bytes += response->body.len;
+    }
     s->state = s->step(s, response, now);
     return s->state;
 }
