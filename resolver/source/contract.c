@@ -246,6 +246,11 @@ static enum source_state restart_with_next(struct source *s)
     enum ms_err err = reading_why(&c->final, &diag);
     rpcset_kill(&c->set, c->trusted.current, err, &diag);
     c->phase = CONTRACT_BLOCK;
+    c->guessed = s->spec->adapter == NULL;
+    if (c->guessed && c->adapter != &contract_registry) { /* that was its word, too */
+        c->adapter = &contract_registry;
+        c->own = NULL;
+    }
     return trusted_ask(&c->trusted);
 }
 
