@@ -397,6 +397,24 @@ static void finish_request(struct core_request *r, enum ms_err err, const struct
     r->done(r);
 }
 
+/* Whether what is published now knows of all values that it was asked about. */
+static bool knows_all(const struct core_entry *e, const struct core_request *r)
+{
+    for (size_t i = 0; i < r->n_candidates; i++)
+        if (e->good == NULL || !source_result_knows(e->good->result, &r->candidates[i]))
+            return false;
+    return true;
+}
+
+/* An attempt has ended that was begun before the question. Who wants a new one gets it; who asks
+ * about a value does so only while the source answers: questions are no way around a backoff. */
+static bool waits_on(const struct core_entry *e, const struct core_request *r, enum ms_err err)
+{
+    if (e->n_flights >= r->flight || err == MS_ERR_SHUTDOWN)
+        return false;
+    return r->force || (err == MS_OK && !knows_all(e, r));
+}
+
 /* Everybody who waited looks at what is published now. */
 static void release_waiters(struct core_entry *e, enum ms_err err, const struct ms_diag *diag)
 {
@@ -404,7 +422,7 @@ static void release_waiters(struct core_entry *e, enum ms_err err, const struct 
 
     while (*at != NULL) {
         struct core_request *r = *at;
-        if (e->n_flights < r->flight && err != MS_ERR_SHUTDOWN) {
+        if (waits_on(e, r, err)) {
             at = &r->next; /* the tick begins the attempt it waits for */
             continue;
         }
@@ -838,19 +856,28 @@ static void flight_advance(struct core *core, struct core_entry *e, enum source_
     }
 }
 
+static void add_candidate(struct source_previous *previous,
+                          const struct source_candidate *candidate, size_t max)
+{
+    if (previous->n_candidates < max)
+        previous->candidates[previous->n_candidates++] = *candidate;
+}
+
 /* What a contract with mappings is asked about: what it approves as far as known, and what somebody
  * wants to know. Values found unapproved are not asked about for ever: they come back by a log or a
- * question. */
+ * question. Where there is no room for all, whoever asks does not push out what is listed, but for
+ * a few places: the logs do not tell of it again. */
 static void plan_candidates(struct core_entry *e, struct source_previous *previous)
 {
     const struct source_result *good = e->good == NULL ? NULL : e->good->result;
+    size_t places = e->n_asked < CORE_ASKED_PLACES ? e->n_asked : CORE_ASKED_PLACES;
 
-    for (size_t i = 0; i < e->n_asked; i++)
-        previous->candidates[previous->n_candidates++] = e->asked[i];
-    e->n_asked = 0;
     for (size_t i = 0; good != NULL && i < good->n_candidates; i++)
-        if (good->candidates[i].approved && previous->n_candidates < SOURCE_CANDIDATES_MAX)
-            previous->candidates[previous->n_candidates++] = good->candidates[i];
+        if (good->candidates[i].approved)
+            add_candidate(previous, &good->candidates[i], SOURCE_CANDIDATES_MAX - places);
+    for (size_t i = 0; i < e->n_asked; i++)
+        add_candidate(previous, &e->asked[i], SOURCE_CANDIDATES_MAX);
+    e->n_asked = 0;
     if (good != NULL)
         previous->scan = good->scan;
     if (e->from > 0 && (!previous->scan.begun || e->from < previous->scan.from))
@@ -1526,7 +1553,8 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
     struct entry_view view = entry_view(&e->facts, now_of(core));
     for (struct core_request *r = e->waiters; r != NULL; r = r->next) {
         int64_t enough_ms = now_of(core).boot_ms + view.wait_ms;
-        bool news = note_candidates(e, r);
+        /* not where a definite no or a backoff is known */
+        bool news = note_candidates(e, r) && (view.serve || view.refresh);
         if (!r->force && !news)
             r->flight = 0;
         force = force || r->force || r->max_age_s > 0 || news;

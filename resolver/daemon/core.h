@@ -16,6 +16,7 @@
 #define CORE_IDLE_MS 86400000       /* an entry nobody asked for this long is not polled any more */
 #define CORE_REFRESH_WAIT_MS 30000  /* `refresh SPEC` (interface.md) */
 #define CORE_ASKED_MAX 64u          /* values to be asked about in the next attempt of one entry */
+#define CORE_ASKED_PLACES 8u        /* that are theirs even where the contract approves many */
 #define CORE_CANDIDATE_REST_MS 1000 /* questions about new values begin no attempt more often */
 
 struct core;

@@ -1,7 +1,7 @@
 /* The real core under a fake clock: fetches are recorded and answered by the test, the store can be
  * slow or fail, the disk can have rows. */
 #include "resolver/daemon/core.h"
-#include "tests/support/chain.h"
+#include "tests/support/mapping.h"
 #include "tests/support/play.h"
 
 #include <setjmp.h>
@@ -42,6 +42,9 @@ struct world {
     bool benched[SOURCE_PROVIDERS_MAX];
     struct source_manners manners[SOURCE_PROVIDERS_MAX];
     enum source_conduct conduct[SOURCE_PROVIDERS_MAX]; /* the last one told */
+    size_t n_attempts; /* begun, as the first provider sees it */
+    const char *needle;
+    size_t n_needles; /* messages with it */
     char last_event[64];
     struct node nodes[4];
     struct ms_buf last_bundle;
@@ -61,12 +64,23 @@ static uint32_t env_random(void *arg)
     return w.random;
 }
 
+static bool mentions(struct ms_span body, const char *needle)
+{
+    size_t n = strlen(needle);
+    for (size_t i = 0; i + n <= body.len; i++)
+        if (memcmp(body.ptr + i, needle, n) == 0)
+            return true;
+    return false;
+}
+
 static void env_fetch(void *arg, uint64_t tag, const struct source_request *request)
 {
     (void)arg;
     assert_true(w.n_out < OUT_MAX);
     w.out[w.n_out++] = (struct sent){tag, *request};
     w.n_fetches++;
+    w.n_attempts += request->provider == 0 && mentions(request->body, "eth_chainId");
+    w.n_needles += w.needle != NULL && mentions(request->body, w.needle);
 }
 
 static void drop(size_t i)
@@ -243,15 +257,30 @@ static void on_done(struct core_request *r)
     answer_read_unlock();
 }
 
-static struct caller *ask_with(const char *text, bool force, int64_t max_age_s)
+static struct caller *new_caller(const char *text)
 {
     struct caller *c = calloc(1, sizeof(*c));
     assert_non_null(c);
-    c->r = (struct core_request){.id = id_of(text),
-                                 .spec = spec_of(text),
-                                 .force = force,
-                                 .max_age_s = max_age_s,
-                                 .done = on_done};
+    c->r = (struct core_request){.id = id_of(text), .spec = spec_of(text), .done = on_done};
+    return c;
+}
+
+static struct caller *ask_with(const char *text, bool force, int64_t max_age_s)
+{
+    struct caller *c = new_caller(text);
+    c->r.force = force;
+    c->r.max_age_s = max_age_s;
+    core_ask(w.core, &c->r);
+    settle();
+    return c;
+}
+
+/* As a check that a compose hash is approved. */
+static struct caller *ask_about(const char *text, uint8_t byte)
+{
+    struct caller *c = new_caller(text);
+    c->r.n_candidates = 1;
+    c->r.candidates[0] = mapping_candidate(SOURCE_CANDIDATE_COMPOSE_HASH, byte);
     core_ask(w.core, &c->r);
     settle();
     return c;
@@ -1538,6 +1567,257 @@ static void test_watch_no_store(void **state)
     core_unwatch(w.core, &one.watcher);
 }
 
+/* ---- values that somebody asks about ---- */
+
+static struct chain app_chain;
+static struct chain_contract app;
+
+/* A contract that approves value 1, read once; the rest after that attempt is over. */
+static void have_app(void)
+{
+    struct source_candidate one = mapping_candidate(SOURCE_CANDIDATE_COMPOSE_HASH, 1);
+
+    chain_init(&app_chain);
+    mapping_app(&app);
+    mapping_set(&app, &one, true);
+    app_chain.contract = &app;
+    use_chain(&app_chain);
+    struct caller *c = ask_about(CHAIN_SPEC, 1);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    assert_int_equal(w.n_attempts, 1);
+    tick_at(CORE_CANDIDATE_REST_MS);
+}
+
+static void drop_app(void)
+{
+    stop();
+    chain_done(&app_chain);
+}
+
+/* What the published answer knows of a value: 1 approved, 0 not, -1 nothing. */
+static int known(uint8_t byte)
+{
+    struct source_candidate c = mapping_candidate(SOURCE_CANDIDATE_COMPOSE_HASH, byte);
+    struct answer_id id = id_of(CHAIN_SPEC);
+    int found = -1;
+
+    answer_read_lock();
+    struct answer *a = table_find(w.table, &id);
+    assert_non_null(a);
+    for (size_t i = 0; a->serve && i < a->shared->result->n_candidates; i++)
+        if (source_candidate_cmp(&a->shared->result->candidates[i], &c) == 0)
+            found = a->shared->result->candidates[i].approved;
+    answer_read_unlock();
+    return found;
+}
+
+static void test_asked_together(void **state)
+{
+    (void)state;
+    have_app();
+    /* the first begins an attempt; who comes while it is under way gets the next one */
+    struct caller *a = ask_about(CHAIN_SPEC, 2), *b = ask_about(CHAIN_SPEC, 3),
+                  *c = ask_about(CHAIN_SPEC, 4), *known_already = ask_about(CHAIN_SPEC, 1);
+    expect_served(known_already, ENTRY_FRESH);
+    assert_int_equal(w.n_attempts, 2);
+    use_chain(&app_chain);
+    chain_replies();
+    assert_int_equal(known(2), 0);
+    assert_int_equal(known(3), -1);
+    expect_served(a, ENTRY_FRESH);
+    assert_false(b->done || c->done);
+    tick_at(CORE_CANDIDATE_REST_MS); /* and they share it */
+    assert_int_equal(w.n_attempts, 3);
+    use_chain(&app_chain);
+    chain_replies();
+    assert_true(known(3) == 0 && known(4) == 0 && known(1) == 1);
+    expect_served(b, ENTRY_FRESH);
+    expect_served(c, ENTRY_FRESH);
+
+    a = ask_about(CHAIN_SPEC, 5); /* within the rest: the tick begins it */
+    assert_int_equal(w.n_attempts, 3);
+    assert_false(a->done);
+    tick_at(CORE_CANDIDATE_REST_MS);
+    assert_int_equal(w.n_attempts, 4);
+    use_chain(&app_chain);
+    chain_replies();
+    expect_served(a, ENTRY_FRESH);
+    drop_app();
+}
+
+static void test_asked_unanswered(void **state)
+{
+    (void)state;
+    have_app();
+    struct caller *a = ask_about(CHAIN_SPEC, 2), *b = ask_about(CHAIN_SPEC, 3);
+    for (size_t i = 0; i < 10 && !(a->done && b->done); i++)
+        tick_at(CORE_REFRESH_WAIT_MS / 10); /* nobody answers: they do not wait for ever */
+    expect_served(a, ENTRY_FRESH);
+    expect_served(b, ENTRY_FRESH);
+    assert_int_equal(known(2), -1); /* which check calls unknown */
+    drop_app();
+}
+
+/* What is not approved is asked about once, what is approved at each poll. */
+static void test_asked_once(void **state)
+{
+    (void)state;
+    have_app();
+    struct caller *a = ask_about(CHAIN_SPEC, 0x77);
+    w.needle = "777777777777";
+    use_chain(&app_chain);
+    chain_replies();
+    expect_served(a, ENTRY_FRESH);
+    assert_true(w.n_needles > 0);
+    w.n_needles = 0;
+    tick_at(17000);
+    use_chain(&app_chain);
+    chain_replies();
+    assert_int_equal(w.n_attempts, 3);
+    assert_int_equal(w.n_needles, 0);
+    assert_true(known(1) == 1 && known(0x77) == -1);
+    drop_app();
+}
+
+/* Checks of random values are no way to make many attempts: one a second while the source answers,
+ * as the backoff allows while it does not, none while there is a definite no. */
+static void ask_for_a_minute(const struct chain *chain)
+{
+    static struct caller *callers[2000];
+    size_t n = 0;
+
+    w.n_attempts = 0;
+    use_chain(chain);
+    for (size_t i = 0; i < 600; i++) {
+        callers[n++] = ask_about(CHAIN_SPEC, (uint8_t)(2 + i % 250));
+        if (w.n_out > 0) /* while it is under way, too */
+            callers[n++] = ask_about(CHAIN_SPEC, (uint8_t)(2 + (i + 100) % 250));
+        chain_replies();
+        tick_at(100);
+    }
+    chain_replies();
+    tick_at(ENTRY_FIRST_WAIT_MS);
+    chain_replies();
+    for (size_t i = 0; i < n; i++)
+        (void)end(callers[i]);
+}
+
+static void test_asked_often(void **state)
+{
+    (void)state;
+    have_app();
+    w.random = UINT32_MAX;
+    ask_for_a_minute(&app_chain);
+    assert_in_range(w.n_attempts, 10, 66);
+
+    for (size_t i = 0; i < MS_ARRAY_LEN(w.nodes); i++)
+        w.nodes[i].lie = NODE_DEAD;
+    ask_for_a_minute(&app_chain);
+    assert_in_range(w.n_attempts, 1, 8);
+    drop_app();
+
+    start(); /* nothing there: 300 s */
+    chain_init(&app_chain);
+    app_chain.no_account = true;
+    for (size_t i = 0; i < MS_ARRAY_LEN(w.nodes); i++)
+        w.nodes[i].lie = NODE_HONEST;
+    ask_for_a_minute(&app_chain);
+    assert_int_equal(w.n_attempts, 1);
+    drop_app();
+}
+
+/* A registry's answer tells all: nobody's value begins an attempt. */
+static void test_asked_of_a_registry(void **state)
+{
+    (void)state;
+    struct chain chain;
+
+    chain_init(&chain);
+    (void)chain_approve(&chain, document_a, NULL);
+    use_chain(&chain);
+    struct caller *a = ask(CHAIN_SPEC), *b = ask_about(CHAIN_SPEC, 2);
+    chain_replies();
+    expect_served(a, ENTRY_FRESH);
+    expect_served(b, ENTRY_FRESH);
+    tick_at(CORE_CANDIDATE_REST_MS);
+    expect_served(ask_about(CHAIN_SPEC, 3), ENTRY_FRESH);
+    tick_at(CORE_CANDIDATE_REST_MS);
+    assert_int_equal(w.n_attempts, 1);
+    stop();
+    chain_done(&chain);
+}
+
+/* Questions do not push out what is listed. */
+static void test_asked_of_many(void **state)
+{
+    (void)state;
+    static struct chain_log logs[SOURCE_CANDIDATES_MAX];
+    struct caller *callers[CORE_ASKED_MAX];
+
+    chain_init(&app_chain);
+    mapping_app(&app);
+    for (size_t i = 0; i < SOURCE_CANDIDATES_MAX; i++) {
+        struct source_candidate c =
+            mapping_candidate(SOURCE_CANDIDATE_COMPOSE_HASH, (uint8_t)(i + 1));
+        mapping_set(&app, &c, true);
+        logs[i] = mapping_log(&app_chain, &c, 10);
+    }
+    app.logs = logs;
+    app.n_logs = SOURCE_CANDIDATES_MAX;
+    app_chain.contract = &app;
+    use_chain(&app_chain);
+    struct caller *a = ask(CHAIN_SPEC);
+    chain_replies();
+    free(a);
+    assert_int_equal(known(SOURCE_CANDIDATES_MAX), 1);
+    for (size_t i = 0; i < CORE_ASKED_MAX; i++)
+        callers[i] = ask_about(CHAIN_SPEC, (uint8_t)(0xff - i));
+    tick_at(CORE_CANDIDATE_REST_MS);
+    use_chain(&app_chain);
+    chain_replies();
+    for (size_t i = 0; i < CORE_ASKED_MAX; i++)
+        free(callers[i]);
+    assert_int_equal(known(0xff), 0);
+    for (size_t i = 1; i <= SOURCE_CANDIDATES_MAX - CORE_ASKED_PLACES; i++)
+        assert_int_equal(known((uint8_t)i), 1);
+    drop_app();
+}
+
+static struct entry stored_facts(const struct source_result *result);
+static void row_from_last(struct core_loaded *row, struct entry facts, bool other_boot,
+                          int64_t age_ms);
+
+static void test_asked_before_restart(void **state)
+{
+    (void)state;
+    struct core_loaded row;
+
+    have_app();
+    stop();
+    start();
+    row_from_last(&row, (struct entry){0}, false, 1000);
+    row.entry = stored_facts(row.result);
+    row.entry.checked_boot_ms = w.now.boot_ms - 1000;
+    w.row = &row;
+    w.n_attempts = 0;
+    for (size_t i = 0; i < MS_ARRAY_LEN(w.nodes); i++)
+        w.nodes[i].log_calls = 0;
+    expect_served(ask_about(CHAIN_SPEC, 1), ENTRY_FRESH);
+    assert_int_equal(w.n_attempts, 0); /* what was known is known */
+    assert_int_equal(known(1), 1);
+    tick_at(CORE_CANDIDATE_REST_MS);
+    uint64_t searched = w.nodes[0].final;
+    struct caller *a = ask_about(CHAIN_SPEC, 2);
+    use_chain(&app_chain);
+    w.nodes[0].log_from = 0;
+    chain_replies();
+    expect_served(a, ENTRY_FRESH);
+    assert_true(known(1) == 1 && known(2) == 0);
+    assert_int_equal(w.nodes[0].log_from, searched + 1); /* the search goes on where it was */
+    drop_app();
+}
+
 /* ---- the disk ---- */
 
 /* A row as store.c makes it from what was stored last. */
@@ -2544,6 +2824,13 @@ int main(void)
         T(test_watch),
         T(test_watch_error),
         T(test_watch_no_store),
+        T(test_asked_together),
+        T(test_asked_unanswered),
+        T(test_asked_once),
+        T(test_asked_often),
+        T(test_asked_of_a_registry),
+        T(test_asked_of_many),
+        T(test_asked_before_restart),
         T(test_restart_fresh),
         T(test_restart_other_boot),
         T(test_restart_stale),
