@@ -26,8 +26,8 @@
 #define CORE_APART_MS                                                           \
     600000 /* a poll said "changed", and nothing had: read it by itself so long \
             */
-#define CORE_NO_MULTICALL_MS 3600000 /* a chain without Multicall3 is asked again */
-#define CORE_READS_MAX 64u           /* attempts at once that polls and the clock begin */
+#define CORE_NO_MULTICALL_MS 3600000      /* a chain without Multicall3 is asked again */
+#define CORE_READS_MAX 64u                /* attempts at once that polls and the clock begin */
 #define CORE_POLL_TAG (UINT64_C(1) << 63) /* in tags: a poll's */
 
 /* One attempt of one entry. */
@@ -66,7 +66,9 @@ struct poll {
     bool full; /* there were more than one poll takes */
     struct source *source;
     struct source_policy policy;
-    size_t out; /* requests without an answer */
+    size_t out;       /* requests without an answer */
+    uint32_t wait_id; /* as in a flight */
+    int64_t wait_until_ms;
     size_t n;
     struct member *members;
 };
@@ -106,7 +108,7 @@ struct core_entry {
     uint64_t from;      /* from=: where a search of logs is to begin, 0 when nobody said */
     size_t n_asked;     /* values to ask about next time */
     struct source_candidate asked[CORE_ASKED_MAX];
-    bool dissent_kept;  /* the evidence of this dissent is stored */
+    bool dissent_kept; /* the evidence of this dissent is stored */
     /* contracts, for polls of several: */
     struct poll *poll;         /* that it is part of now */
     struct source_block block; /* the last in which the good set is known to stand */
@@ -1138,6 +1140,11 @@ static void poll_advance(struct core *core, struct poll *p, enum source_state st
         return;
     }
     while (source_take_request(p->source, &request)) {
+        if (request.kind == SOURCE_REQUEST_WAIT) {
+            p->wait_id = request.id;
+            p->wait_until_ms = now_of(core).boot_ms + request.wait_ms;
+            continue;
+        }
         p->out++;
         core->env.fetch(core->env.arg, poll_tag(p, request.id), &request);
     }
@@ -1151,9 +1158,13 @@ static void poll_response(struct core *core, uint64_t tag, const struct source_r
         p = p->next;
     if (p == NULL)
         return;
-    p->out--;
-    if (response->err != MS_OK)
-        METRIC_INC(upstream_failed);
+    if (response->id > SOURCE_REQUESTS_MAX) {
+        p->wait_id = 0;
+    } else {
+        p->out--;
+        if (response->err != MS_OK)
+            METRIC_INC(upstream_failed);
+    }
     poll_advance(core, p, source_step(p->source, response, now_of(core)));
 }
 
@@ -1635,6 +1646,20 @@ static void end_wait(struct core *core, struct core_entry *e, struct ms_now now)
     core_response(core, tag_of(e, over.id), &over);
 }
 
+/* As end_wait, of polls. */
+static void end_poll_waits(struct core *core, struct ms_now now)
+{
+    struct source_response over = {.err = MS_ERR_TIMEOUT, .time_s = now.wall_s};
+
+    for (struct poll *p = core->polls, *next; p != NULL; p = next) {
+        next = p->next; /* it may end, and nothing else does */
+        if (p->wait_id == 0 || now.boot_ms < p->wait_until_ms)
+            continue;
+        over.id = p->wait_id;
+        core_response(core, poll_tag(p, over.id), &over);
+    }
+}
+
 static void tick_entry(struct core *core, struct core_entry *e, struct ms_now now)
 {
     end_wait(core, e, now);
@@ -1677,6 +1702,7 @@ void core_tick(struct core *core)
     struct ms_now now = now_of(core);
     bool set = clock_was_set(core, now);
 
+    end_poll_waits(core, now);
     for (size_t b = 0; b < CORE_BUCKETS; b++) {
         for (struct core_entry *e = core->buckets[b], *next; e != NULL; e = next) {
             next = e->next; /* nothing in a tick removes another entry */

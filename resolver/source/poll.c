@@ -869,14 +869,17 @@ static enum source_state poll_step(struct source *s, const struct source_respons
 
     if (response == NULL)
         return start_block(s);
-    if (!rpcset_take(&p->set, response))
+    if (!rpcset_hurry(&p->set, response) && !rpcset_take(&p->set, response))
         return SOURCE_WANTS;
     if (s->err != MS_OK)
         return SOURCE_FAILED;
     switch (p->phase) {
     case PHASE_BLOCK:
-        if (p->set.out > 0)
+        if (p->set.out > 0) { /* who says nothing about the blocks is not asked for more */
+            if (trusted_enough(&p->trusted))
+                rpcset_grace(&p->set);
             return SOURCE_WANTS;
+        }
         enum source_state state = trusted_next(&p->trusted);
         return state == SOURCE_DONE ? start_calls(s) : state;
     case PHASE_CALLS:
