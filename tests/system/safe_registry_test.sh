@@ -71,7 +71,8 @@ get "/v1/resolve?specifier=$REGISTRY"
 want 200 'resolve'
 body_has '"state":"fresh","trust":"proof"'
 body_has '"level":"l3"'
-owner=$(grep -o '"governance":{[^}]*"owner":"0x[0-9a-fA-F]*"' "$work/body" | sed 's/.*"owner":"//; s/"$//')
+body_has '"owner_kind":"safe"'
+owner=$(grep -o '"owner":"0x[0-9a-fA-F]*"' "$work/body" | sed 's/.*"owner":"//; s/"$//')
 [ "${owner,,}" = "$SAFE" ] || fail "the owner is $owner instead of $SAFE"
 
 # One owner: neither through the Safe nor past it.
