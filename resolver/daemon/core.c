@@ -105,8 +105,10 @@ struct core_entry {
     struct eth_hash final_hash;
     uint64_t n_flights; /* begun so far */
     int64_t flight_ms;  /* when the last one began */
-    uint64_t from;      /* from=: where a search of logs is to begin, 0 when nobody said */
-    size_t n_asked;     /* values to ask about next time */
+    size_t n_kept;      /* reads of blocks that were not final (source.h) */
+    struct source_kept kept[SOURCE_KEPT_MAX];
+    uint64_t from;  /* from=: where a search of logs is to begin, 0 when nobody said */
+    size_t n_asked; /* values to ask about next time */
     struct source_candidate asked[CORE_ASKED_MAX];
     bool dissent_kept; /* the evidence of this dissent is stored */
     /* contracts, for polls of several: */
@@ -200,6 +202,24 @@ static void cancel_requests(struct core *core, struct core_entry *e)
     e->flight->wait_id = 0;
 }
 
+/* What is kept for later attempts; each holder has its own references. */
+static void kept_copy(const struct source_kept *from, size_t n, struct source_kept *to,
+                      size_t *to_n)
+{
+    for (size_t i = 0; i < n; i++) {
+        to[i] = from[i];
+        (void)json_incref(to[i].answers);
+    }
+    *to_n = n;
+}
+
+static void kept_free(struct source_kept *kept, size_t *n)
+{
+    for (size_t i = 0; i < *n; i++)
+        json_decref(kept[i].answers);
+    *n = 0;
+}
+
 static void flight_free(struct core *core, struct core_entry *e)
 {
     struct flight *f = e->flight;
@@ -209,6 +229,7 @@ static void flight_free(struct core *core, struct core_entry *e)
     source_free(f->source);
     bundle_transcript_free(f->transcript);
     source_result_free(f->result);
+    kept_free(f->previous.kept, &f->previous.n_kept);
     free(f);
     e->flight = NULL;
     core->n_flying--;
@@ -226,6 +247,7 @@ static void entry_release(struct core *core, struct core_entry *e)
 {
     flight_free(core, e);
     leave_poll(e);
+    kept_free(e->kept, &e->n_kept);
     shared_result_unref(e->good);
     spec_release(e->spec);
     for (size_t i = 0; i < e->n_documents; i++)
@@ -834,8 +856,13 @@ static void flight_advance(struct core *core, struct core_entry *e, enum source_
         if (conduct != SOURCE_CONDUCT_NOT_ASKED)
             core->env.conduct(core->env.arg, p, conduct, source_learned(f->source, p));
     }
-    if (state != SOURCE_WANTS)
+    if (state != SOURCE_WANTS) {
+        const struct source_kept *kept;
+        size_t n = source_kept(f->source, &kept);
         cancel_requests(core, e); /* of those it went on without */
+        kept_free(e->kept, &e->n_kept);
+        kept_copy(kept, n, e->kept, &e->n_kept);
+    }
 
     switch (state) {
     case SOURCE_WANTS:
@@ -917,6 +944,7 @@ static void start_flight(struct core *core, struct core_entry *e)
     e->n_flights++;
     e->flight_ms = f->started.boot_ms;
     plan_candidates(e, &f->previous);
+    kept_copy(e->kept, e->n_kept, f->previous.kept, &f->previous.n_kept);
     f->previous.floor_sequence = f->accept ? 0 : entry_floor(&e->facts, e->id.level, f->started);
     bool lapsed =
         f->previous.floor_sequence < e->facts.floor_sequence; /* nothing is held against it */

@@ -213,6 +213,23 @@ static json_t *candidates_json(const struct source_previous *previous)
     return out;
 }
 
+static json_t *kept_json(const struct source_previous *previous)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; out != NULL && i < previous->n_kept; i++) {
+        const struct source_kept *k = &previous->kept[i];
+        json_t *one =
+            json_pack("{s:I, s:o, s:I, s:o, s:O}", "number", (json_int_t)k->number, "hash",
+                      hex_string(eth_hash_span(&k->hash)), "time", (json_int_t)k->time_s, "plan",
+                      hex_string(ms_span_of(k->plan.b, MS_SHA256_BYTES)), "answers", k->answers);
+        if (one == NULL || json_array_append_new(out, one) != 0) {
+            json_decref(out);
+            return NULL;
+        }
+    }
+    return out;
+}
+
 /* A window of all blocks does not fit an integer of JSON: 0 means that. */
 static json_t *scan_json(const struct source_scan *scan)
 {
@@ -233,6 +250,8 @@ static json_t *previous_json(const struct source_previous *previous)
                                             hex_string(eth_hash_span(&previous->final_hash))));
     if (out != NULL && previous->has_set)
         (void)json_object_set_new(out, "set", hex_string(eth_hash_span(&previous->set_hash)));
+    if (out != NULL && previous->n_kept > 0)
+        (void)json_object_set_new(out, "kept", kept_json(previous));
     if (out != NULL && previous->n_candidates > 0)
         (void)json_object_set_new(out, "candidates", candidates_json(previous));
     if (out != NULL && previous->scan.begun)
@@ -344,6 +363,26 @@ static bool read_candidates(const json_t *json, struct source_previous *previous
     return true;
 }
 
+/* The answers are borrowed from the document. */
+static bool read_kept(const json_t *json, struct source_previous *previous)
+{
+    previous->n_kept = json_array_size(json);
+    if (previous->n_kept > SOURCE_KEPT_MAX)
+        return false;
+    for (size_t i = 0; i < previous->n_kept; i++) {
+        const json_t *one = json_array_get(json, i);
+        struct source_kept *k = &previous->kept[i];
+        json_int_t number = json_integer_value(json_object_get(one, "number"));
+        k->number = (uint64_t)number;
+        k->time_s = json_integer_value(json_object_get(one, "time"));
+        k->answers = json_object_get(one, "answers");
+        if (number < 0 || !json_is_array(k->answers) || !read_hash(one, "hash", &k->hash) ||
+            ms_hex_decode(ms_json_member_str(one, "plan"), k->plan.b, MS_SHA256_BYTES) != MS_OK)
+            return false;
+    }
+    return true;
+}
+
 static bool read_scan(const json_t *json, struct source_scan *scan)
 {
     json_int_t from = json_integer_value(json_object_get(json, "from"));
@@ -376,7 +415,8 @@ static bool read_previous(const json_t *json, struct ms_arena *arena,
     previous.has_set = json_object_get(json, "set") != NULL;
     if (previous.has_set && !read_hash(json, "set", &previous.set_hash))
         return false;
-    if (!read_candidates(json_object_get(json, "candidates"), &previous) ||
+    if (!read_kept(json_object_get(json, "kept"), &previous) ||
+        !read_candidates(json_object_get(json, "candidates"), &previous) ||
         !read_scan(json_object_get(json, "scan"), &previous.scan))
         return false;
     *ret_previous = previous;

@@ -7,6 +7,7 @@
 #include "base/hex.h"
 #include "contracts-abi/registry_abi.h"
 #include "eth/slot.h"
+#include "resolver/source/contract_kept.h"
 #include "resolver/source/kind.h"
 #include "resolver/source/owner.h"
 
@@ -46,6 +47,8 @@ static void on_result(struct rpcset *set, uint32_t peer, const struct rpc_call *
         trusted_result(&c->trusted, peer, call, result);
     else if (r != NULL)
         reading_result(r, peer, call, result);
+    else if (call->what == CONTRACT_WHAT_KEPT)
+        kept_result(set->s, peer, result);
     else if (c->owner == NULL || !owner_result(set->s, c->owner, peer, call, result))
         c->adapter->result(set->s, peer, call, result);
 }
@@ -60,6 +63,8 @@ static bool on_failed(struct rpcset *set, uint32_t peer, const struct rpc_call *
         return false;
     if (r != NULL)
         return reading_failed(r, peer, call, err, diag);
+    if (call->what == CONTRACT_WHAT_KEPT)
+        return true; /* no vote */
     if (c->owner != NULL && owner_failed(set->s, c->owner, peer, call, err, diag))
         return true;
     c->adapter->failed(set->s, peer, call, err);
@@ -177,7 +182,7 @@ static enum source_state judge_final(struct source *s)
 }
 
 /* The newest state can only take away, so failing to have it is no failure. */
-static enum source_state judge_head(struct source *s)
+enum source_state contract_judge_head(struct source *s)
 {
     struct contract *c = contract_of(s);
 
@@ -205,8 +210,18 @@ static enum source_state judge_data(struct source *s)
     enum source_state state = judge_final(s);
 
     if (state == SOURCE_DONE && contract_of(s)->phase == CONTRACT_DATA)
-        state = judge_head(s);
+        state = contract_judge_head(s);
     return state == SOURCE_DONE ? after_data(s) : state;
+}
+
+static enum source_state judge_kept(struct source *s)
+{
+    enum source_state state = kept_next(s);
+
+    if (state != SOURCE_DONE)
+        return state;
+    contract_of(s)->phase = CONTRACT_DATA;
+    return judge_data(s);
 }
 
 static enum source_state start_data(struct source *s)
@@ -220,6 +235,11 @@ static enum source_state start_data(struct source *s)
     reading_init(&c->head, &c->trusted, &t->head, true, CONTRACT_WHAT_HEAD, &c->plan);
     c->final.agrees = c->head.agrees = c->adapter->agrees;
     c->reads_head = t->head.how != TRUSTED_NOT && t->head.header.number > t->final.header.number;
+    c->kept = NULL;
+    if (kept_needed(s)) {
+        c->phase = CONTRACT_KEPT;
+        return kept_start(s);
+    }
     if (!reading_ask(&c->final))
         return data_failed(s);
     if (c->reads_head)
@@ -360,6 +380,8 @@ static enum source_state start_after(struct source *s)
     return c->owner == NULL ? source_fail(s, MS_ERR_MEMORY, NULL) : judge_owner(s);
 }
 
+static enum source_state judge_code(struct source *s);
+
 static enum source_state after_data(struct source *s)
 {
     struct contract *c = contract_of(s);
@@ -369,6 +391,8 @@ static enum source_state after_data(struct source *s)
     if (!c->final.proven || contract_is_reference(&c->final))
         return start_after(s);
     c->phase = CONTRACT_CODE;
+    if (c->kept != NULL) /* kept with the rest, or never to be had */
+        return judge_code(s);
     return reading_ask_code(&c->final) ? SOURCE_WANTS : SOURCE_FAILED;
 }
 
@@ -548,7 +572,7 @@ bool contract_probe(const struct source *s, struct source_result *r)
 {
     const struct contract *c = contract_of(s);
 
-    if (c->plan.n_calls == 0 || c->plan.n_calls > SOURCE_PROBE_CALLS_MAX ||
+    if (c->kept != NULL || c->plan.n_calls == 0 || c->plan.n_calls > SOURCE_PROBE_CALLS_MAX ||
         c->plan.n_keys >= SOURCE_PROBE_ACCOUNTS_MAX * SOURCE_PROBE_SLOTS_MAX)
         return true;
     return probe_calls(c, r) && (!c->final.proven || probe_slots(c, r));
@@ -564,12 +588,13 @@ static enum source_trust trust_of(const struct contract *c)
 void contract_facts(struct source *s, struct source_result *r)
 {
     const struct contract *c = contract_of(s);
-    const struct eth_header *pin = &c->trusted.final.header;
+    const struct eth_header *pin =
+        &c->final.pin->header; /* the finalized block, or one before it */
 
     r->adapter = c->adapter->name;
     r->level = c->level;
     r->trust = trust_of(c);
-    r->trust_k = c->trusted.final.groups;
+    r->trust_k = c->final.pin->groups;
     r->trust_n = c->set.groups;
     r->block = (struct source_block){.chain = s->spec->chain,
                                      .number = pin->number,
@@ -605,6 +630,8 @@ static enum source_state advance(struct source *s)
         return judge_kind(s);
     case CONTRACT_PREPARE:
         return prepare(s);
+    case CONTRACT_KEPT:
+        return judge_kept(s);
     case CONTRACT_DATA:
         return judge_data(s);
     case CONTRACT_CODE:
@@ -643,6 +670,7 @@ static bool can_hurry(const struct contract *c)
     case CONTRACT_PREPARE: /* logs: another endpoint is asked */
     case CONTRACT_OWNER:   /* a description that may be left out */
         return true;
+    case CONTRACT_KEPT:
     case CONTRACT_CODE:
     case CONTRACT_AFTER:
         return false;

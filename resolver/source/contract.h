@@ -17,6 +17,7 @@ enum contract_what {
     CONTRACT_WHAT_OWNER = CONTRACT_WHAT_KIND + READING_PARTS,
     CONTRACT_WHAT_OWNER_TIMES = CONTRACT_WHAT_OWNER + READING_PARTS,
     CONTRACT_WHAT_OWNER_LOGS = CONTRACT_WHAT_OWNER_TIMES + READING_PARTS,
+    CONTRACT_WHAT_KEPT,
     CONTRACT_WHAT_OWN,
 };
 
@@ -49,6 +50,7 @@ enum contract_phase {
     CONTRACT_BLOCK = 0, /* which blocks are believed (trusted.h) */
     CONTRACT_KIND,      /* what kind of contract it is, unless kind= says so */
     CONTRACT_PREPARE,   /* what to ask it */
+    CONTRACT_KEPT,      /* where endpoints prove only the newest state (contract_kept.c) */
     CONTRACT_DATA,  /* asked at both blocks: finalized state approves, the newest only takes away */
     CONTRACT_CODE,  /* whose code it is, when its hash alone does not tell */
     CONTRACT_OWNER, /* who owns it, for the envelope */
@@ -56,6 +58,7 @@ enum contract_phase {
 };
 
 struct owner;
+struct kept;
 struct contract {
     enum contract_phase phase;
     enum spec_level level;
@@ -69,6 +72,7 @@ struct contract {
     struct reading final, head, kind;
     bool reads_head;     /* the newest block is another one and may be asked for */
     bool has_head;       /* and what it says is verified */
+    struct kept *kept;   /* in the arena; NULL: the finalized state is proven itself */
     struct owner *owner; /* in the arena; NULL: not asked about */
 };
 
@@ -76,6 +80,9 @@ static inline struct contract *contract_of(const struct source *s)
 {
     return s->kind_state;
 }
+
+/* The newest state, when reads_head: DONE with has_head set when it was had and verified. */
+enum source_state contract_judge_head(struct source *s);
 
 /* When a document that prepare asked for has come: go on, unless providers are still to answer. */
 enum source_state contract_continue(struct source *s);

@@ -210,6 +210,9 @@ static bool set_probe(const struct source *s, struct source_result *r)
     const struct own *own = own_of(s);
     static const uint8_t selector[4] = REGISTRY_CALL_COMMITMENT;
     const struct reading_peer *answer = reading_answer(&c->final);
+
+    if (c->kept != NULL)
+        return true; /* nobody could prove that it still stands */
     struct eth_hash final = registry_commitment(&own->snapshot);
     struct eth_hash head = c->has_head ? registry_commitment(&own->head_snapshot) : final;
     struct source_probe_call *call = ms_arena_alloc(&r->arena, 1, sizeof(*call));

@@ -23,6 +23,9 @@ struct source {
     struct ms_diag diag;
     int64_t negative_s, retry_s;
     struct source_result *result;
+    size_t n_kept; /* owned */
+    struct source_kept kept[SOURCE_KEPT_MAX];
+    json_t *record;  /* answers that may be kept; freed with the source */
     json_t *scratch; /* what a kind keeps between steps outside the arena; freed with the source */
 
     size_t n_requests, n_taken;

@@ -272,11 +272,24 @@ static bool take_proof(struct reading *r, uint32_t p, const struct rpc_call *cal
     return err == MS_OK;
 }
 
+static void keep_record(struct reading *r, uint32_t p, const struct rpc_call *call,
+                        const json_t *result)
+{
+    json_t *copy = json_deep_copy(result);
+
+    if (json_array_append_new(r->record, json_pack("{s:i, s:i, s:i, s:o}", "peer", (int)p, "what",
+                                                   (int)(call->what - r->what_base), "index",
+                                                   (int)call->index, "result", copy)) != 0)
+        r->record = NULL; /* memory is out: nothing is kept */
+}
+
 void reading_result(struct reading *r, uint32_t p, const struct rpc_call *call,
                     const json_t *result)
 {
     struct reading_peer *peer = &r->peers[p];
 
+    if (r->record != NULL)
+        keep_record(r, p, call, result);
     switch ((enum reading_part)(call->what - r->what_base)) {
     case READING_CALL:
         peer->calls_in += take_data(r, p, result, &peer->calls[call->index]);
@@ -311,6 +324,84 @@ bool reading_failed(struct reading *r, uint32_t p, const struct rpc_call *call, 
         fail_peer(r, p, err, diag);
     else
         r->peers[p].no_proof = true;
+    return true;
+}
+
+/* ---- kept answers ---- */
+
+struct ms_sha256 reading_plan_hash(const struct reading_plan *plan)
+{
+    struct ms_buf text = MS_BUF_INIT((size_t)1 << 20);
+
+    (void)ms_buf_add(&text, ms_span_of(plan->address.b, ETH_ADDR_BYTES));
+    for (size_t i = 0; i < plan->n_calls; i++) {
+        struct ms_sha256 hash = ms_sha256(plan->calls[i]);
+        (void)ms_buf_add(&text, ms_span_of(hash.b, sizeof(hash.b)));
+    }
+    (void)ms_buf_add_str(&text, "keys");
+    for (size_t i = 0; i < plan->n_keys; i++)
+        (void)ms_buf_add(&text, eth_word_span(&plan->keys[i]));
+    struct ms_sha256 out = ms_sha256(ms_buf_span(&text));
+    ms_buf_done(&text);
+    return out;
+}
+
+json_t *reading_recorded(const struct reading *r)
+{
+    json_t *out = json_array(), *one;
+    size_t i;
+
+    json_array_foreach(r->record, i, one)
+    {
+        if (json_integer_value(json_object_get(one, "peer")) == (json_int_t)r->from &&
+            json_array_append(out, one) != 0) {
+            json_decref(out);
+            return NULL;
+        }
+    }
+    return out;
+}
+
+/* What was asked for, of this place in a plan. false: a plan has no such place. */
+static bool asked_for(const struct reading *r, const json_t *one, struct rpc_call *ret_call,
+                      const struct eth_word *implementation)
+{
+    json_int_t what = json_integer_value(json_object_get(one, "what"));
+    json_int_t index = json_integer_value(json_object_get(one, "index"));
+
+    if (what == READING_CALL && index >= 0 && (size_t)index < r->plan.n_calls) {
+        *ret_call = nth_call(r, (size_t)index);
+        return true;
+    }
+    if (what == READING_PROOF && index >= 0 && index % RPCSET_KEYS_MAX == 0 &&
+        (size_t)index < proofs_of(r) * RPCSET_KEYS_MAX) {
+        *ret_call = nth_call(r, r->plan.n_calls + (size_t)index / RPCSET_KEYS_MAX);
+        return true;
+    }
+    if (what != READING_CODE && what != READING_IMPLEMENTATION)
+        return false;
+    *ret_call = call_at(r, what == READING_CODE ? RPC_CODE : RPC_PROOF, (enum reading_part)what);
+    ret_call->keys = implementation;
+    ret_call->n_keys = what == READING_CODE ? 0 : 1;
+    return true;
+}
+
+bool reading_feed(struct reading *r, uint32_t p, const json_t *answers)
+{
+    struct eth_word implementation = eth_slot_eip1967("eip1967.proxy.implementation");
+    const json_t *one;
+    size_t i;
+
+    r->peers[p].asked = true;
+    if (!make_room(r, &r->peers[p]))
+        return false;
+    json_array_foreach(answers, i, one)
+    {
+        const json_t *result = json_object_get(one, "result");
+        struct rpc_call call;
+        if (result != NULL && asked_for(r, one, &call, &implementation))
+            reading_result(r, p, &call, result);
+    }
     return true;
 }
 

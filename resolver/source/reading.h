@@ -51,6 +51,8 @@ struct reading {
      * NULL: nothing to hold them against. */
     bool (*agrees)(struct reading *r, const struct reading_peer *peer);
     struct reading_peer peers[SOURCE_PROVIDERS_MAX];
+    json_t *record; /* borrowed; each answer is appended: {"peer","what","index","result"}; NULL:
+                       not wanted */
     /* when it is done: */
     uint32_t from; /* the peer whose answer is taken */
     bool proven;
@@ -91,6 +93,14 @@ enum reading_state reading_judge(struct reading *r);
 void reading_reject(struct reading *r, enum ms_err err, const struct ms_diag *diag);
 /* Ask the peer that gave the answer for the contract's code and what it may be a proxy of. */
 bool reading_ask_code(struct reading *r);
+
+/* What the plan asks for, as one hash. */
+struct ms_sha256 reading_plan_hash(const struct reading_plan *plan);
+/* Answers of an earlier reading of the same plan at the same block, in place of asking: they are
+ * taken as if `peer` had just given them, and verified like any. false after source_fail. */
+bool reading_feed(struct reading *r, uint32_t peer, const json_t *answers);
+/* The recorded answers of the peer that was taken; a new reference, NULL when memory is out. */
+json_t *reading_recorded(const struct reading *r);
 
 /* Why it failed, MS_ERR_QUORUM when simply not enough are left. */
 enum ms_err reading_why(const struct reading *r, struct ms_diag *ret_diag);

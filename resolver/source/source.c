@@ -326,6 +326,12 @@ enum ms_err source_new(const struct spec *spec, const struct source_policy *poli
                 ms_arena_strdup(&s->arena, ms_span_str(previous->last_modified));
     }
 
+    s->n_kept = s->previous.n_kept;
+    for (size_t i = 0; i < s->n_kept; i++) {
+        s->kept[i] = s->previous.kept[i];
+        (void)json_incref(s->kept[i].answers);
+    }
+
     enum ms_err err = check_options(spec, diag);
     if (err != MS_OK) {
         source_free(s);
@@ -369,6 +375,9 @@ void source_free(struct source *s)
         return;
     source_result_free(s->result);
     json_decref(s->scratch);
+    json_decref(s->record);
+    for (size_t i = 0; i < s->n_kept; i++)
+        json_decref(s->kept[i].answers);
     ms_arena_done(&s->arena);
     free(s);
 }
@@ -427,6 +436,12 @@ enum ms_err source_error(const struct source *s, struct ms_diag *ret_diag)
     if (ret_diag != NULL)
         *ret_diag = s->diag;
     return s->err == MS_OK ? MS_ERR_INTERNAL : s->err;
+}
+
+size_t source_kept(const struct source *s, const struct source_kept **ret_kept)
+{
+    *ret_kept = s->kept;
+    return s->n_kept;
 }
 
 int64_t source_negative_s(const struct source *s)

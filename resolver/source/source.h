@@ -252,6 +252,18 @@ enum source_state {
     SOURCE_DONE,
 };
 
+/* A contract read, with proofs, at a block that was not final then: what endpoints that prove only
+ * the newest state are good for (ethereum.md 2.4). When the block is final, the read counts. It
+ * need not be trusted: it is verified against the hash of its block like any answer. */
+#define SOURCE_KEPT_MAX 3u
+struct source_kept {
+    uint64_t number;
+    struct eth_hash hash;
+    int64_t time_s;
+    struct ms_sha256 plan; /* what was asked */
+    json_t *answers;       /* [{"what","index","result"}, ..] */
+};
+
 struct source_previous { /* what is known from the last good answer; zero when nothing is */
     const char *etag, *last_modified;
     uint64_t floor_sequence; /* results below are refused: MS_ERR_ROLLBACK */
@@ -260,6 +272,8 @@ struct source_previous { /* what is known from the last good answer; zero when n
     struct eth_hash final_hash;
     bool has_set; /* sources whose sets name the one before: the last commitment verified */
     struct eth_hash set_hash;
+    size_t n_kept; /* by rising number; the answers are borrowed for the call of source_new */
+    struct source_kept kept[SOURCE_KEPT_MAX];
     size_t n_candidates; /* contracts with mappings: what to ask about */
     struct source_candidate candidates[SOURCE_CANDIDATES_MAX];
     struct source_scan scan;
@@ -284,6 +298,9 @@ bool source_take_request(struct source *source, struct source_request *ret_reque
 /* Move the result to the caller (source_result_free). NULL unless DONE. */
 struct source_result *source_take_result(struct source *source);
 enum ms_err source_error(const struct source *source, struct ms_diag *ret_diag);
+/* What the next attempt is to be given as previous.kept, when this one has ended, well or not;
+ * borrowed from the source. */
+size_t source_kept(const struct source *source, const struct source_kept **ret_kept);
 /* Whether the request with this id is for a document of one hash only. */
 bool source_wants_hash(const struct source *source, uint32_t id, struct ms_sha256 *ret_hash);
 /* How a provider of the policy behaved; when the attempt has ended. */

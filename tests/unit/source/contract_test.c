@@ -470,9 +470,15 @@ static void test_policy(void **state)
     assert_int_equal(p.err, MS_ERR_LEVEL);
     play(&p, nodes, &honest, L3, 2); /* nobody proves finalized state */
     p.policy.providers[0].proofs = SOURCE_PROOFS_NO;
-    p.policy.providers[1].proofs = SOURCE_PROOFS_HEAD;
+    p.policy.providers[1].proofs = SOURCE_PROOFS_NO;
     play_run(&p);
     assert_int_equal(p.err, MS_ERR_LEVEL);
+    play_done(&p);
+    play(&p, nodes, &honest, L3, 2); /* one proves the newest: it will be final */
+    p.policy.providers[0].proofs = SOURCE_PROOFS_NO;
+    p.policy.providers[1].proofs = SOURCE_PROOFS_HEAD;
+    play_run(&p);
+    assert_int_equal(p.err, MS_ERR_UNAVAILABLE);
     play_done(&p);
 }
 
