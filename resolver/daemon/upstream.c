@@ -36,7 +36,7 @@ struct upstream {
     const struct config *config;
     struct breaker breakers[SOURCE_PROVIDERS_MAX]; /* by index of config->rpcs */
     struct source_manners manners[SOURCE_PROVIDERS_MAX];
-    struct traffic traffic[SOURCE_PROVIDERS_MAX];  /* likewise */
+    struct traffic traffic[SOURCE_PROVIDERS_MAX]; /* likewise */
     struct traffic locations;
     struct op *ops;
     void (*answer)(void *arg, uint64_t tag, const struct source_response *response);
