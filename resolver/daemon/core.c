@@ -555,6 +555,11 @@ static void schedule_poll(struct core *core, struct core_entry *e)
     bool polled = is_contract(e) && e->facts.good;
 
     e->poll_ms = polled ? next_poll_ms(core) : ENTRY_NEVER;
+    if (polled && e->good != NULL && e->good->result->document_elsewhere) {
+        int64_t rested_ms = now_of(core).boot_ms + 1000 * core->options.policy.poll_s;
+        e->poll_ms = e->poll_ms > rested_ms ? e->poll_ms
+                                            : rested_ms; /* its host is not asked at each head */
+    }
     e->full_ms = ENTRY_NEVER;
     if (polled)
         e->full_ms = now_of(core).boot_ms + CORE_FULL_MIN_MS + random_ms(core, CORE_FULL_SPREAD_MS);
@@ -909,9 +914,14 @@ static void plan_candidates(struct core_entry *e, struct source_previous *previo
     e->n_asked = 0;
     if (good != NULL)
         previous->scan = good->scan;
-    if (e->from > 0 && (!previous->scan.begun || e->from < previous->scan.from))
+    /* from= is where to begin, not where to end: whoever named a block first hides nothing from
+     * others */
+    if (e->from > 0 && !previous->scan.begun)
         previous->scan = (struct source_scan){
             .begun = true, .from = e->from, .next = e->from, .window = UINT64_MAX};
+    else if (previous->scan.begun && !previous->scan.whole && good != NULL &&
+             previous->scan.next > good->block.number)
+        previous->scan = (struct source_scan){0};
 }
 
 static bool wants_accept(const struct core_entry *e)

@@ -234,8 +234,9 @@ static json_t *kept_json(const struct source_previous *previous)
 static json_t *scan_json(const struct source_scan *scan)
 {
     bool all = scan->window > INT64_MAX;
-    return json_pack("{s:I, s:I, s:I}", "from", (json_int_t)scan->from, "next",
-                     (json_int_t)scan->next, "window", all ? 0 : (json_int_t)scan->window);
+    return json_pack("{s:I, s:I, s:I, s:b}", "from", (json_int_t)scan->from, "next",
+                     (json_int_t)scan->next, "window", all ? 0 : (json_int_t)scan->window, "whole",
+                     (int)scan->whole);
 }
 
 static json_t *previous_json(const struct source_previous *previous)
@@ -392,6 +393,7 @@ static bool read_scan(const json_t *json, struct source_scan *scan)
     if (json == NULL)
         return true;
     scan->begun = true;
+    scan->whole = json_is_true(json_object_get(json, "whole"));
     scan->from = (uint64_t)from;
     scan->next = (uint64_t)next;
     scan->window = window == 0 ? UINT64_MAX : (uint64_t)window;

@@ -448,6 +448,7 @@ static enum source_state finish(struct source *s)
     for (size_t i = 0; !withdrawn(s) && i < own->documents.n; i++)
         if (!add_release(s, i))
             return SOURCE_FAILED;
+    r->document_elsewhere = true;
     r->has_sequence = true;
     r->sequence = own->doc.set.sequence;
     memcpy(r->commitment.b, own->doc.set_hash.b, MS_SHA256_BYTES);

@@ -157,7 +157,7 @@ void scan_failed(struct source *s, struct scan *scan, enum ms_err err)
 static void begin(const struct source *s, struct scan *scan)
 {
     if (!scan->at.begun)
-        scan->at = (struct source_scan){.begun = true, .window = SCAN_ALL};
+        scan->at = (struct source_scan){.begun = true, .whole = true, .window = SCAN_ALL};
     if (scan->first_window == 0) {
         scan->first_window = scan->at.window;
         scan->bytes_before = s->bytes;

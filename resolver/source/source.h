@@ -150,6 +150,7 @@ int source_candidate_cmp(const struct source_candidate *a, const struct source_c
 /* How far the logs have been searched for candidates; zero: not begun. */
 struct source_scan {
     bool begun;
+    bool whole; /* it began with the contract itself, and not where somebody said (from=) */
     uint64_t from, next; /* blocks from up to but without next were searched */
     uint64_t window;     /* blocks a request: what the provider takes */
 };
@@ -226,6 +227,7 @@ struct source_result {
     int64_t valid_until_s;   /* governance heartbeat, 0 none */
     int64_t evidence_time_s; /* chain time | Date - Age | now */
     struct source_lifetime life;
+    bool document_elsewhere;   /* contracts: each read fetches a document over https */
     struct source_probe probe; /* contracts */
     json_t *governance;        /* object or NULL */
     const char *adapter;       /* contracts: the kind, "registry"; static storage; or NULL */

@@ -153,6 +153,11 @@ daemon_stop || fail "exit $?"
 mv "$work/with.conf" "$work/measured.conf"
 daemon_start "$work"
 
+# from= says where the search begins; it hides nothing for good.
+late=$(anvil_height finalized)
+measuredctl resolve "$DSTACK_APP;from=$late" >/dev/null 2>&1 || true
+eventually 8 is_listed "$DSTACK_APP" "$one" "$two" || fail "after from=$late: $(head -c 300 "$work/body")"
+
 # Other code behind the proxy: what was is held.
 dstack_add "0x$three"
 dstack_upgrade TestDstackAppNewer
