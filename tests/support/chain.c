@@ -13,7 +13,6 @@
 #include <stdlib.h>
 
 #define TEXT_MAX_BYTES ((size_t)4 << 20)
-#define HEX32 "0x%064x"
 
 static void must(bool ok)
 {
@@ -184,14 +183,96 @@ static json_t *hex_json(struct ms_span bytes)
     return out;
 }
 
-static json_t *call_json(const struct node *node, const struct chain *c, struct ms_span selector)
+/* ---- a contract with getters ---- */
+
+void chain_store(struct chain_contract *contract, const struct eth_word *slot,
+                 const struct eth_word *value)
+{
+    size_t i = 0;
+
+    while (i < contract->n_slots && memcmp(contract->slots[i].b, slot->b, ETH_WORD_BYTES) != 0)
+        i++;
+    must(i < CHAIN_SLOTS_MAX);
+    contract->slots[i] = *slot;
+    contract->values[i] = *value;
+    if (i == contract->n_slots)
+        contract->n_slots++;
+}
+
+static struct eth_word contract_word(const struct chain_contract *contract,
+                                     const struct eth_word *slot)
+{
+    for (size_t i = 0; i < contract->n_slots; i++)
+        if (memcmp(contract->slots[i].b, slot->b, ETH_WORD_BYTES) == 0)
+            return contract->values[i];
+    return (struct eth_word){0};
+}
+
+static void encode_metadata(bool approved, struct ms_buf *out)
+{
+    struct ms_arena arena = MS_ARENA_INIT(65536);
+    const struct eth_abi_type *type = NULL;
+    struct eth_abi_value members[] = {
+        {.kind = ETH_ABI_STRING, .bytes = ms_span_str(approved ? CHAIN_COMMIT : "")},
+        {.kind = ETH_ABI_ARRAY}};
+    struct eth_abi_value tuple = {.kind = ETH_ABI_TUPLE, .n = 2, .items = members};
+    struct eth_abi_value all = {.kind = ETH_ABI_TUPLE, .n = 1, .items = &tuple};
+
+    must(eth_abi_params_parse(ms_span_str("(string,string[])"), &arena, &type) == MS_OK &&
+         eth_abi_encode(type, &all, out) == MS_OK);
+    ms_arena_done(&arena);
+}
+
+static json_t *getter_json(const struct chain_contract *contract, const struct chain_getter *getter,
+                           struct ms_span data)
+{
+    struct eth_word slot = eth_word_u64(getter->slot), key, answer = {0};
+    struct ms_buf out = MS_BUF_INIT(4096);
+
+    if (getter->form != CHAIN_FLAG) {
+        must(data.len == 4 + ETH_WORD_BYTES);
+        memcpy(key.b, data.ptr + 4, ETH_WORD_BYTES);
+        slot = eth_slot_mapping(&key, &slot);
+    }
+    struct eth_word word = contract_word(contract, &slot);
+    answer.b[ETH_WORD_BYTES - 1] = getter->form == CHAIN_FLAG
+                                       ? word.b[ETH_WORD_BYTES - 1 - getter->byte]
+                                       : !eth_word_is_zero(&word);
+    if (getter->form == CHAIN_MAP_METADATA)
+        encode_metadata(!eth_word_is_zero(&word), &out);
+    else
+        must(ms_buf_add(&out, eth_word_span(&answer)) == MS_OK);
+    json_t *json = hex_json(ms_buf_span(&out));
+    ms_buf_done(&out);
+    return json;
+}
+
+/* NULL: it reverts. */
+static json_t *contract_json(const struct chain_contract *contract, struct ms_span data)
+{
+    for (size_t i = 0; i < contract->n_calls; i++) {
+        const struct chain_call *call = &contract->calls[i];
+        if (data.len >= call->data.len &&
+            ms_span_eq(ms_span_sub(data, 0, call->data.len), call->data))
+            return call->reverts ? NULL : hex_json(call->answer);
+    }
+    for (size_t i = 0; i < contract->n_getters && data.len >= 4; i++)
+        if (memcmp(contract->getters[i].selector, data.ptr, 4) == 0)
+            return getter_json(contract, &contract->getters[i], data);
+    return NULL;
+}
+
+/* NULL: it reverts. Who is no contract of this chain answers nothing: so do owners. */
+static json_t *call_json(const struct node *node, const struct chain *c, struct ms_span data)
 {
     static const uint8_t commit[4] = REGISTRY_CALL_COMMITMENT;
-    struct ms_buf data = MS_BUF_INIT(TEXT_MAX_BYTES);
+    struct ms_buf out = MS_BUF_INIT(TEXT_MAX_BYTES);
 
     if (node->lie == NODE_CALL_EMPTY || c == NULL || c->no_account)
         return json_string("0x");
-    if (ms_span_eq(selector, ms_span_of(commit, sizeof(commit)))) {
+    if (c->contract != NULL)
+        return contract_json(c->contract, data);
+    if (ms_span_eq(data, ms_span_of(commit, sizeof(commit)))) {
         struct eth_hash commitment = registry_commitment(&c->snapshot);
         commitment.b[0] ^= c->wrong_commitment;
         return hex_json(eth_hash_span(&commitment));
@@ -201,33 +282,35 @@ static json_t *call_json(const struct node *node, const struct chain *c, struct 
         return json_string("0x00112233");
     if (node->lie == NODE_SNAPSHOT)
         lie.state.min_delay_s ^= 1;
-    encode_snapshot(&lie, &data);
+    encode_snapshot(&lie, &out);
     if (node->lie ==
         NODE_PAYLOAD) /* the last byte of the last payload is padding: go back to text */
-        for (size_t i = data.len; i-- > 0;)
-            if (data.ptr[i] == ']') {
-                data.ptr[i] = ' ';
+        for (size_t i = out.len; i-- > 0;)
+            if (out.ptr[i] == ']') {
+                out.ptr[i] = ' ';
                 break;
             }
-    json_t *out = hex_json(ms_buf_span(&data));
-    ms_buf_done(&data);
-    return out;
+    json_t *json = hex_json(ms_buf_span(&out));
+    ms_buf_done(&out);
+    return json;
 }
 
 /* ---- state ---- */
 
-struct state { /* roots and proofs of the registry's account and its slot 0 */
+struct state { /* one account, and the state it is part of */
     struct ms_arena arena;
     struct eth_hash root, storage_root, code_hash;
-    struct eth_word slot0;
-    struct trie_proof account, storage, implementation;
+    size_t n_slots;
+    struct eth_word *keys, *values;
+    struct trie_entry *entries; /* of the storage trie */
+    struct trie_proof account;
     struct ms_span code;    /* empty for the reference registry's: nobody asks for it */
-    const struct chain *of; /* which registry; NULL: none at this address */
+    const struct chain *of; /* what is there; NULL: nothing at this address */
 };
 
-/* The registry at an address, as it is in the newest blocks or in final ones. */
-static const struct chain *registry_at(const struct chain *c, const struct eth_addr *address,
-                                       bool newest)
+/* What is at an address in the newest blocks or in final ones. */
+static const struct chain *place_at(const struct chain *c, const struct eth_addr *address,
+                                    bool newest)
 {
     const struct chain *found = NULL;
 
@@ -262,41 +345,71 @@ static struct ms_span path_of(struct ms_arena *arena, struct ms_span key)
     return keep(arena, eth_hash_span(&hash));
 }
 
+static void state_store(struct state *s, const struct eth_word *key, const struct eth_word *value)
+{
+    struct ms_buf rlp = MS_BUF_INIT(64);
+
+    if (eth_word_is_zero(value))
+        return;
+    must(eth_rlp_add_word(&rlp, value) == MS_OK);
+    s->entries[s->n_slots] = (struct trie_entry){path_of(&s->arena, eth_word_span(key)),
+                                                 keep(&s->arena, ms_buf_span(&rlp))};
+    ms_buf_done(&rlp);
+    s->keys[s->n_slots] = *key;
+    s->values[s->n_slots++] = *value;
+}
+
+/* The storage trie's root, and the proof of one key. */
+static struct eth_hash storage_of(struct state *s, const struct eth_word *key,
+                                  struct trie_proof *ret_proof)
+{
+    return trie_root(s->entries, s->n_slots, &s->arena, path_of(&s->arena, eth_word_span(key)),
+                     ret_proof);
+}
+
+static void store_registry(const struct chain *c, struct state *s)
+{
+    static const struct eth_word key0;
+    struct eth_word key1 = eth_word_u64(1), seven = eth_word_u64(7), slot0;
+    struct eth_hash commitment = registry_commitment(&c->snapshot);
+
+    memcpy(slot0.b, commitment.b, ETH_WORD_BYTES);
+    if (!c->empty_slot0)
+        state_store(s, &key0, &slot0);
+    state_store(s, &key1, &seven);
+}
+
+static struct ms_span code_of(const struct chain *c)
+{
+    static const uint8_t pointer[23] = {0xef, 0x01, 0x00, 0x42};
+
+    if (c->delegated)
+        return ms_span_of(pointer, sizeof(pointer));
+    if (c->contract != NULL)
+        return c->contract->code;
+    return c->strange_code ? ms_span_str("strange") : (struct ms_span){NULL, 0};
+}
+
 /* One account's storage, code and hashes. */
 static void account_build(const struct chain *c, struct state *s)
 {
     static const struct eth_hash known = REGISTRY_CODE_HASH;
-    static const struct eth_word key0;
-    struct ms_buf value = MS_BUF_INIT(64);
-    struct eth_word key1 = eth_word_u64(1);
     struct eth_word impl_key = eth_slot_eip1967("eip1967.proxy.implementation");
-    static const uint8_t pointer[23] = {0xef, 0x01, 0x00, 0x42};
-    struct trie_entry slots[3];
-    size_t n_slots = 0;
+    size_t max = (c->contract != NULL ? c->contract->n_slots : 2) + 1;
 
     s->of = c;
-    struct eth_hash commitment = registry_commitment(&c->snapshot);
-    struct ms_span path = path_of(&s->arena, eth_word_span(&key0));
-    if (!c->empty_slot0) {
-        memcpy(s->slot0.b, commitment.b, ETH_WORD_BYTES);
-        must(eth_rlp_add_word(&value, &s->slot0) == MS_OK);
-        slots[n_slots++] = (struct trie_entry){path, keep(&s->arena, ms_buf_span(&value))};
-    }
-    slots[n_slots++] = (struct trie_entry){path_of(&s->arena, eth_word_span(&key1)),
-                                           keep(&s->arena, ms_span_of("\x07", 1))};
-    if (!eth_word_is_zero(&c->implementation)) {
-        ms_buf_reset(&value);
-        must(eth_rlp_add_word(&value, &c->implementation) == MS_OK);
-        slots[n_slots++] = (struct trie_entry){path_of(&s->arena, eth_word_span(&impl_key)),
-                                               keep(&s->arena, ms_buf_span(&value))};
-    }
-    ms_buf_done(&value);
-    s->storage_root = trie_root(slots, n_slots, &s->arena, path, &s->storage);
-    (void)trie_root(slots, n_slots, &s->arena, path_of(&s->arena, eth_word_span(&impl_key)),
-                    &s->implementation);
-    if (c->strange_code)
-        s->code = c->delegated ? ms_span_of(pointer, sizeof(pointer)) : ms_span_str("strange");
-    s->code_hash = c->strange_code ? eth_keccak256(s->code) : known;
+    s->keys = ms_arena_alloc(&s->arena, max, sizeof(*s->keys));
+    s->values = ms_arena_alloc(&s->arena, max, sizeof(*s->values));
+    s->entries = ms_arena_alloc(&s->arena, max, sizeof(*s->entries));
+    must(s->keys != NULL && s->values != NULL && s->entries != NULL);
+    for (size_t i = 0; c->contract != NULL && i < c->contract->n_slots; i++)
+        state_store(s, &c->contract->slots[i], &c->contract->values[i]);
+    if (c->contract == NULL)
+        store_registry(c, s);
+    state_store(s, &impl_key, &c->implementation);
+    s->storage_root = storage_of(s, &impl_key, NULL);
+    s->code = code_of(c);
+    s->code_hash = s->code.len > 0 ? eth_keccak256(s->code) : known;
 }
 
 /* All accounts; what is told of the one at `address` is left in s. */
@@ -307,14 +420,14 @@ static void state_build(const struct chain *c, const struct eth_addr *address, b
     struct trie_entry accounts[4 + CHAIN_MORE_MAX];
     size_t n = 0;
 
-    *s = (struct state){.arena = MS_ARENA_INIT((size_t)16 << 20)};
+    *s = (struct state){.arena = MS_ARENA_INIT((size_t)64 << 20)};
     for (size_t i = 0; i < MS_ARRAY_LEN(others); i++)
         accounts[n++] = (struct trie_entry){
             path_of(&s->arena, ms_span_of(others[i], ETH_ADDR_BYTES)),
             add_account(&s->arena, i + 1, &eth_empty_trie_root, &eth_empty_code_hash)};
     for (size_t i = 0; i <= c->n_more; i++) {
         const struct eth_addr *at = i == 0 ? &c->registry : &c->more[i - 1]->registry;
-        const struct chain *r = registry_at(c, at, newest);
+        const struct chain *r = place_at(c, at, newest);
         struct state one = {.arena = s->arena};
         account_build(r, &one);
         s->arena = one.arena;
@@ -337,28 +450,37 @@ static json_t *nodes_json(const struct trie_proof *proof)
     return out;
 }
 
-static json_t *slot_json(const struct node *node, const struct state *s, bool implementation)
+static struct eth_word stored_at(const struct state *s, const struct eth_word *key)
 {
-    const struct chain *c = s->of;
-    struct eth_word value = s->slot0;
-    struct eth_word impl_key = eth_slot_eip1967("eip1967.proxy.implementation");
-    struct trie_proof none = {0};
-    char key[67];
-
-    if (implementation)
-        return json_pack("{s:o, s:o, s:o}", "key", hex_json(eth_word_span(&impl_key)), "value",
-                         hex_json(eth_word_span(&c->implementation)), "proof",
-                         nodes_json(c->no_account ? &none : &s->implementation));
-    if (node->lie == NODE_PROOF_VALUE)
-        value.b[31] ^= 1;
-    if (c->no_account || c->empty_slot0)
-        value = (struct eth_word){0};
-    (void)snprintf(key, sizeof(key), HEX32, node->lie == NODE_PROOF_KEY ? 1u : 0u);
-    return json_pack("{s:s, s:o, s:o}", "key", key, "value", hex_json(eth_word_span(&value)),
-                     "proof", nodes_json(c->no_account ? &none : &s->storage));
+    for (size_t i = 0; i < s->n_slots; i++)
+        if (memcmp(s->keys[i].b, key->b, ETH_WORD_BYTES) == 0)
+            return s->values[i];
+    return (struct eth_word){0};
 }
 
-static json_t *proof_json(const struct node *node, const struct state *s, const json_t *keys)
+static json_t *slot_json(const struct node *node, struct state *s, struct eth_word key)
+{
+    struct trie_proof proof = {0};
+    struct eth_word value = {0};
+
+    if (!s->of->no_account) {
+        (void)storage_of(s, &key, &proof);
+        value = stored_at(s, &key);
+        value.b[31] ^= node->lie == NODE_PROOF_VALUE && !eth_word_is_zero(&value);
+    }
+    key.b[31] ^= node->lie == NODE_PROOF_KEY;
+    return json_pack("{s:o, s:o, s:o}", "key", hex_json(eth_word_span(&key)), "value",
+                     hex_json(eth_word_span(&value)), "proof", nodes_json(&proof));
+}
+
+static struct eth_word word_of(const json_t *text)
+{
+    struct eth_word word;
+    must(eth_data_fixed(ms_span_str(json_string_value(text)), word.b, ETH_WORD_BYTES) == MS_OK);
+    return word;
+}
+
+static json_t *proof_json(const struct node *node, struct state *s, const json_t *keys)
 {
     const struct chain *c = s->of;
     struct trie_proof account = s->account;
@@ -378,8 +500,8 @@ static json_t *proof_json(const struct node *node, const struct state *s, const 
     json_t *root = c->no_account ? hex_json(eth_hash_span(&eth_empty_trie_root))
                                  : hex_json(eth_hash_span(&s->storage_root));
     for (size_t i = 0; i < json_array_size(keys); i++) {
-        const char *key = json_string_value(json_array_get(keys, i));
-        must(json_array_append_new(slots, slot_json(node, s, strspn(key + 2, "0") != 64)) == 0);
+        struct eth_word key = word_of(json_array_get(keys, i));
+        must(json_array_append_new(slots, slot_json(node, s, key)) == 0);
     }
     json_t *out = json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "address",
                             hex_json(ms_span_of(address.b, ETH_ADDR_BYTES)), "balance", "0x0",
@@ -498,18 +620,31 @@ static json_t *block_by_hash(const struct node *node, const char *hash)
     return json_null();
 }
 
-/* Whether the block named in a call is above the finalized one. */
+static bool is_number(const json_t *block)
+{
+    return json_is_string(block) && json_string_length(block) < 2 + 2 * ETH_HASH_BYTES;
+}
+
+/* Of {"blockHash": ...}, a hash or a number; blocks never told of count as finalized. */
+static uint64_t number_of(const struct node *node, const json_t *block)
+{
+    const char *text =
+        json_string_value(json_is_object(block) ? json_object_get(block, "blockHash") : block);
+    uint64_t number = node->final;
+
+    must(text != NULL);
+    if (is_number(block))
+        return strtoull(text, NULL, 16);
+    json_t *told = block_by_hash(node, text);
+    if (json_is_object(told))
+        number = strtoull(json_string_value(json_object_get(told, "number")), NULL, 16);
+    json_decref(told);
+    return number;
+}
+
 static bool is_newest(const struct node *node, const json_t *block)
 {
-    const char *hash = json_is_object(block)
-                           ? json_string_value(json_object_get(block, "blockHash"))
-                           : json_string_value(block);
-    json_t *found = hash == NULL ? json_null() : block_by_hash(node, hash);
-    const char *number = json_string_value(json_object_get(found, "number"));
-    bool newest = number != NULL && strtoull(number, NULL, 16) > node->final;
-
-    json_decref(found);
-    return newest;
+    return number_of(node, block) > node->final;
 }
 
 static struct ms_span hex_bytes(struct ms_arena *arena, const json_t *text)
@@ -554,11 +689,13 @@ static json_t *multicall_json(const struct node *node, const struct chain *c, bo
     for (size_t i = 0; i < results.n; i++) {
         const struct eth_abi_value *call = in.items[0].items[i].items;
         struct eth_addr to = addr_of(ms_span_of(call[0].word.b + 12, ETH_ADDR_BYTES));
-        json_t *answer = call_json(node, registry_at(c, &to, newest), call[2].bytes);
+        json_t *answer = call_json(node, place_at(c, &to, newest), call[2].bytes);
         struct eth_abi_value *of = items(&arena, 2);
         of[0].kind = ETH_ABI_BOOL;
-        of[0].word = eth_word_u64(1);
-        of[1] = (struct eth_abi_value){.kind = ETH_ABI_BYTES, .bytes = hex_bytes(&arena, answer)};
+        of[0].word = eth_word_u64(answer != NULL);
+        of[1].kind = ETH_ABI_BYTES;
+        if (answer != NULL)
+            of[1].bytes = hex_bytes(&arena, answer);
         results.items[i] = (struct eth_abi_value){.kind = ETH_ABI_TUPLE, .n = 2, .items = of};
         json_decref(answer);
     }
@@ -567,6 +704,13 @@ static json_t *multicall_json(const struct node *node, const struct chain *c, bo
     ms_buf_done(&out);
     ms_arena_done(&arena);
     return json;
+}
+
+static json_t *answer_plain_call(const struct node *node, const struct chain *at,
+                                 struct ms_span data)
+{
+    json_t *answer = call_json(node, at, data);
+    return answer == NULL ? error_json(3, "execution reverted") : result_json(answer);
 }
 
 static json_t *answer_eth_call(struct node *node, const json_t *params)
@@ -586,7 +730,7 @@ static json_t *answer_eth_call(struct node *node, const json_t *params)
         out = error_json(-32001, "unknown block");
     } else if (!ms_span_eq(ms_span_sub(data, 0, 4), ms_span_of(aggregate3, 4))) {
         node->snapshots += ms_span_eq(data, ms_span_of(snapshot, 4));
-        out = result_json(call_json(node, registry_at(c, &to, newest), data));
+        out = answer_plain_call(node, place_at(c, &to, newest), data);
     } else if (c->no_multicall || node->lie == NODE_NO_MULTICALL) {
         out = result_json(json_string("0x"));
     } else if (node->lie == NODE_MULTICALL_ERROR) {
@@ -601,20 +745,85 @@ static json_t *answer_eth_call(struct node *node, const json_t *params)
     return out;
 }
 
-static json_t *answer_state(struct node *node, const char *method, const json_t *params)
+static json_t *answer_proof(struct node *node, const json_t *params)
 {
-    bool is_code = strcmp(method, "eth_getCode") == 0;
     struct ms_arena arena = MS_ARENA_INIT(4096);
     struct eth_addr address = addr_of(hex_bytes(&arena, json_array_get(params, 0)));
-    bool newest = is_newest(node, json_array_get(params, is_code ? 1 : 2));
+    bool newest = is_newest(node, json_array_get(params, 2));
     struct state s;
 
-    node->proofs += !is_code;
+    ms_arena_done(&arena);
+    node->proofs++;
+    if (newest && node->lie == NODE_NO_HEAD)
+        return error_json(-32001, "unknown block");
     state_build(node->chain, &address, newest, &s);
     must(s.of != NULL);
-    json_t *out = is_code ? hex_json(s.code) : proof_json(node, &s, json_array_get(params, 1));
+    json_t *out = proof_json(node, &s, json_array_get(params, 1));
     ms_arena_done(&s.arena);
+    return result_json(out);
+}
+
+static json_t *answer_code(struct node *node, const json_t *params)
+{
+    struct ms_arena arena = MS_ARENA_INIT(4096);
+    struct eth_addr address = addr_of(hex_bytes(&arena, json_array_get(params, 0)));
+    const json_t *block = json_array_get(params, 1);
+    const struct chain *at = place_at(node->chain, &address, is_newest(node, block));
+
     ms_arena_done(&arena);
+    must(at != NULL);
+    if (is_number(block) && node->no_old_code)
+        return error_json(-32000, "missing trie node");
+    node->code_calls += is_number(block);
+    if (at->contract != NULL && number_of(node, block) < at->contract->born)
+        return result_json(json_string("0x"));
+    return result_json(hex_json(code_of(at)));
+}
+
+/* ---- logs ---- */
+
+static json_t *log_json(const struct chain_log *log)
+{
+    char number[24];
+    json_t *topics = json_array();
+
+    for (size_t i = 0; i < log->n_topics; i++)
+        must(json_array_append_new(topics, hex_json(eth_hash_span(&log->topics[i]))) == 0);
+    (void)snprintf(number, sizeof(number), "0x%llx", (unsigned long long)log->block);
+    return json_pack("{s:o, s:o, s:o, s:s, s:o, s:s}", "address",
+                     hex_json(ms_span_of(log->address.b, ETH_ADDR_BYTES)), "topics", topics, "data",
+                     hex_json(ms_span_of(log->data, log->n_data)), "blockNumber", number,
+                     "blockHash", hex_json(eth_hash_span(&eth_empty_trie_root)), "logIndex", "0x0");
+}
+
+static uint64_t quantity_of(const json_t *filter, const char *name)
+{
+    return strtoull(json_string_value(json_object_get(filter, name)), NULL, 16);
+}
+
+/* Whatever the filter says of topics: who asks has to look. */
+static json_t *answer_logs(struct node *node, const json_t *filter)
+{
+    struct ms_arena arena = MS_ARENA_INIT(4096);
+    struct eth_addr address = addr_of(hex_bytes(&arena, json_object_get(filter, "address")));
+    const struct chain *at = place_at(node->chain, &address, false);
+    const struct chain_log *logs = node->logs;
+    size_t n = node->n_logs;
+
+    ms_arena_done(&arena);
+    if (logs == NULL && at != NULL && at->contract != NULL) {
+        logs = at->contract->logs;
+        n = at->contract->n_logs;
+    }
+    node->log_calls++;
+    node->log_from = quantity_of(filter, "fromBlock");
+    node->log_to = quantity_of(filter, "toBlock");
+    if (node->max_blocks > 0 && node->log_to - node->log_from >= node->max_blocks)
+        return error_json(-32005, "query exceeds max block range");
+    json_t *out = json_array();
+    for (size_t i = 0; i < n; i++)
+        if (logs[i].block >= node->log_from && logs[i].block <= node->log_to)
+            must(json_array_append_new(out, log_json(&logs[i])) == 0);
     return result_json(out);
 }
 
@@ -625,6 +834,10 @@ static json_t *answer_call(struct node *node, const json_t *call)
 
     if (node->lie == NODE_ERRORS)
         return error_json(-32000, "out of order");
+    if (node->refuses != NULL && strcmp(node->refuses, method) == 0)
+        return error_json(-32000, "missing trie node");
+    if (node->garbles != NULL && strcmp(node->garbles, method) == 0)
+        return result_json(json_true());
     if (strcmp(method, "eth_chainId") == 0)
         return result_json(json_string(node->lie == NODE_WRONG_CHAIN ? "0x5" : "0x1"));
     if (strcmp(method, "eth_getBlockByNumber") == 0)
@@ -632,7 +845,9 @@ static json_t *answer_call(struct node *node, const json_t *call)
     if (strcmp(method, "eth_getBlockByHash") == 0)
         return result_json(block_by_hash(node, json_string_value(json_array_get(params, 0))));
     if (strcmp(method, "eth_getCode") == 0)
-        return answer_state(node, method, params);
+        return answer_code(node, params);
+    if (strcmp(method, "eth_getLogs") == 0)
+        return answer_logs(node, json_array_get(params, 0));
     bool is_call = strcmp(method, "eth_call") == 0;
     const json_t *block = json_array_get(params, is_call ? 1 : 2);
     must(json_is_string(block) || json_is_object(block));
@@ -644,7 +859,7 @@ static json_t *answer_call(struct node *node, const json_t *call)
         return error_json(-32000, "header not found");
     if (!is_call && node->lie == NODE_NO_PROOF)
         return error_json(-32601, "the method eth_getProof does not exist");
-    return is_call ? answer_eth_call(node, params) : answer_state(node, method, params);
+    return is_call ? answer_eth_call(node, params) : answer_proof(node, params);
 }
 
 static json_t *with_id(json_t *answer, json_t *id)
@@ -671,6 +886,31 @@ static json_t *answer_batch(struct node *node, const json_t *calls)
     return out;
 }
 
+/* Whether the message has a call of this method. */
+static bool asks_for(const json_t *root, const char *method)
+{
+    size_t n = json_is_array(root) ? json_array_size(root) : 1;
+
+    for (size_t i = 0; method != NULL && i < n; i++) {
+        const json_t *call = json_is_array(root) ? json_array_get(root, i) : root;
+        if (strcmp(json_string_value(json_object_get(call, "method")), method) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool asks_for_old_code(const json_t *root)
+{
+    return json_is_object(root) && asks_for(root, "eth_getCode") &&
+           is_number(json_array_get(json_object_get(root, "params"), 1));
+}
+
+static bool is_dead(const struct node *node, const json_t *root)
+{
+    return node->lie == NODE_DEAD || asks_for(root, node->dead_on) ||
+           (node->dead_on_old_code && asks_for_old_code(root));
+}
+
 bool node_hangs(const struct node *node, struct ms_span request)
 {
     bool data = false;
@@ -691,7 +931,7 @@ void node_answer(struct node *node, struct ms_span request, struct node_answer *
     node->asked++;
     must(ms_json_parse(request, &limits, &root, NULL) == MS_OK);
     bool batch = json_is_array(root);
-    if (node->lie == NODE_DEAD || node_hangs(node, request)) {
+    if (is_dead(node, root) || node_hangs(node, request)) {
         ret->err = MS_ERR_TIMEOUT;
     } else if (node->lie == NODE_500 || (batch && node->lie == NODE_BATCH_413)) {
         ret->status = node->lie == NODE_500 ? 500 : 413;
@@ -716,6 +956,12 @@ void node_answer(struct node *node, struct ms_span request, struct node_answer *
     }
     if (out != NULL)
         must(ms_json_dump(out, &ret->body) == MS_OK);
+    for (size_t i = 0; asks_for(root, "eth_getLogs") && i < node->logs_padding; i++)
+        must(ms_buf_add_byte(&ret->body, ' ') == MS_OK);
+    if (asks_for(root, "eth_getLogs") && ret->body.len > (size_t)1 << 20) {
+        ms_buf_reset(&ret->body); /* as a fetcher with this cap says it */
+        ret->err = MS_ERR_TOO_LARGE;
+    }
     json_decref(out);
     json_decref(root);
 }

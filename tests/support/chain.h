@@ -1,7 +1,8 @@
-/* tests/support/chain.h - a small synthetic chain with one measurement registry, and nodes that
- * tell about it, honestly or not. A block carries the state the registry has when it is first told
- * of; give nodes a higher block for a new state. A block's time is CHAIN_GENESIS_S + 12 * number.
- * Proofs come from tests/support/trie.h, hashes are real. Aborts when memory is short. */
+/* tests/support/chain.h - a small synthetic chain, and nodes that tell about it, honestly or not.
+ * At each of its addresses there is a measurement registry or a contract with getters; all others
+ * are empty accounts. A block carries the state it has when it is first told of; give nodes a
+ * higher block for a new state. A block's time is CHAIN_GENESIS_S + 12 * number. Proofs come from
+ * tests/support/trie.h, hashes are real. Aborts when memory is short. */
 #ifndef MS_TESTS_CHAIN_H
 #define MS_TESTS_CHAIN_H
 
@@ -11,8 +12,55 @@
 #define CHAIN_ADDRESS "0xae519fc2ba8e6ffe6473195c092bf1bae986ff90"
 #define CHAIN_SPEC "eip155:1:" CHAIN_ADDRESS
 
+/* ---- a contract that is no registry: what it stores, and getters that read it ---- */
+#define CHAIN_SLOTS_MAX 400
+#define CHAIN_GETTERS_MAX 8
+#define CHAIN_CALLS_MAX 16
+#define CHAIN_COMMIT "0123456789012345678901234567890123456789" /* of all metadata */
+
+enum chain_getter_form {
+    CHAIN_MAP_BOOL = 0, /* mapping(bytes32 => bool) */
+    CHAIN_MAP_METADATA, /* mapping(bytes32 => (string, string[])): CHAIN_COMMIT where it is set */
+    CHAIN_FLAG,         /* bool, packed */
+};
+
+struct chain_getter {
+    enum chain_getter_form form;
+    uint8_t selector[4], slot, byte; /* byte of a flag, from the low end */
+};
+
+struct chain_call { /* an answer to data that begins with these bytes */
+    struct ms_span data, answer;
+    bool reverts;
+};
+
+struct chain_log {
+    struct eth_addr address;
+    size_t n_topics;
+    struct eth_hash topics[4];
+    uint8_t data[64];
+    size_t n_data;
+    uint64_t block;
+};
+
+/* Any other call reverts. Plain data: a copy is another contract, or another state of it. */
+struct chain_contract {
+    struct ms_span code;
+    uint64_t born; /* no code before this block */
+    size_t n_getters, n_calls, n_slots, n_logs;
+    struct chain_getter getters[CHAIN_GETTERS_MAX];
+    struct chain_call calls[CHAIN_CALLS_MAX]; /* before getters */
+    struct eth_word slots[CHAIN_SLOTS_MAX], values[CHAIN_SLOTS_MAX];
+    const struct chain_log *logs; /* borrowed */
+};
+
+/* Zero takes the slot away. */
+void chain_store(struct chain_contract *contract, const struct eth_word *slot,
+                 const struct eth_word *value);
+
 #define CHAIN_MORE_MAX 256
 
+/* A chain is also what is at its first address; others are chains of their own. */
 struct chain {
     struct ms_arena arena;
     uint64_t id;
@@ -20,16 +68,17 @@ struct chain {
     bool strange_code; /* the account's code is not the reference registry's */
     bool no_account;   /* nothing at the address */
     bool empty_slot0;
-    bool delegated;                 /* strange code that is an EIP-7702 pointer */
-    struct eth_word implementation; /* of a proxy, in the EIP-1967 slot; zero: none */
+    bool delegated;                        /* strange code that is an EIP-7702 pointer */
+    struct eth_word implementation;        /* of a proxy, in the EIP-1967 slot; zero: none */
+    const struct chain_contract *contract; /* not NULL: this is there, and no registry */
     struct registry_snapshot snapshot;
     struct registry_release releases[REGISTRY_RELEASES_MAX];
     struct ms_span documents[REGISTRY_RELEASES_MAX]; /* whole payloads, on chain or not */
-    /* The registry as it is in blocks above a node's finalized one; NULL: the same. Only its state
-     * and code are looked at. */
+    /* What is there in blocks above a node's finalized one; NULL: the same. Has the same address;
+     * the rest of the chain is not looked at. */
     const struct chain *newest;
     size_t n_more;
-    const struct chain *more[CHAIN_MORE_MAX]; /* other registries of the same chain, elsewhere */
+    const struct chain *more[CHAIN_MORE_MAX]; /* others of the same chain, elsewhere */
     bool no_multicall;                        /* no Multicall3 on this chain */
     bool wrong_commitment;                    /* its commitment() is not what slot 0 says */
     json_t *told; /* by number: blocks that honest nodes called finalized or latest; they stay as
@@ -98,7 +147,7 @@ enum node_lie {
     NODE_MULTICALL_ERROR,   /* -32000 from Multicall3 only */
     NODE_MULTICALL_GARBAGE, /* no ABI */
     NODE_MULTICALL_FEWER,   /* one result is missing */
-    NODE_NO_HEAD,           /* -32001 for calls at blocks that are not final */
+    NODE_NO_HEAD,           /* -32001 for calls and proofs at blocks that are not final */
 };
 
 struct node {
@@ -109,6 +158,20 @@ struct node {
     const struct chain *says; /* calls are answered from here; NULL: from chain */
     size_t asked;             /* messages so far */
     size_t calls, multicalls, snapshots, proofs; /* of these */
+    /* of contracts with getters: */
+    const struct chain_log *logs; /* told instead of the contract's */
+    size_t n_logs;
+    bool no_old_code;      /* eth_getCode by number is an error */
+    bool dead_on_old_code; /* or is not answered */
+    const char *dead_on;   /* no answer to a message with this method */
+    const char *refuses;   /* an error for this method */
+    const char *garbles;   /* `true` for this method */
+    uint64_t max_blocks;   /* of one eth_getLogs; 0: any */
+    size_t logs_padding;   /* bytes that an answer with logs is longer */
+    size_t log_calls;      /* eth_getLogs so far */
+    size_t code_calls;     /* eth_getCode by number so far */
+    uint64_t log_from;     /* of the last eth_getLogs */
+    uint64_t log_to;
 };
 
 /* Whether this message gets no answer before the attempt's patience is over. */

@@ -146,9 +146,24 @@ static enum source_state answer(struct play *p, struct source *source,
     return state;
 }
 
+static bool same_candidates(const struct source_result *a, const struct source_result *b)
+{
+    if (a->n_candidates != b->n_candidates || a->candidate_kinds != b->candidate_kinds ||
+        a->scan.begun != b->scan.begun || a->scan.from != b->scan.from ||
+        a->scan.next != b->scan.next || a->scan.window != b->scan.window)
+        return false;
+    for (size_t i = 0; i < a->n_candidates; i++)
+        if (source_candidate_cmp(&a->candidates[i], &b->candidates[i]) != 0 ||
+            a->candidates[i].approved != b->candidates[i].approved)
+            return false;
+    return true;
+}
+
 static bool same(const struct source_result *a, const struct source_result *b)
 {
-    return ms_sha256_eq(&a->set_hash, &b->set_hash) &&
+    return same_candidates(a, b) && ms_sha256_eq(&a->overlay, &b->overlay) &&
+           a->has_identity == b->has_identity && ms_sha256_eq(&a->identity, &b->identity) &&
+           a->workload_version == b->workload_version && ms_sha256_eq(&a->set_hash, &b->set_hash) &&
            ms_sha256_eq(&a->commitment, &b->commitment) && a->trust == b->trust &&
            a->trust_k == b->trust_k && a->trust_n == b->trust_n && a->level == b->level &&
            a->has_sequence == b->has_sequence && a->sequence == b->sequence &&

@@ -25,7 +25,7 @@
 
 /* One contract, in its finalized and in its newest state, and who tells of it. */
 struct scene {
-    struct chain chain;
+    struct chain chain, head, liar; /* the contract is old; newest; lie */
     struct chain_contract old, newest, lie;
     struct chain_log logs[LOGS_MAX];
     struct node nodes[NODES];
@@ -49,8 +49,10 @@ static void begin(enum spec_level level, size_t n, void (*make)(struct chain_con
     make(&s.newest);
     s.old.logs = s.newest.logs = s.logs;
     s.chain.contract = &s.old;
-    s.chain.newest = &s.newest;
-    s.chain.head_from = FINAL + 1;
+    s.head = s.liar = s.chain;
+    s.head.contract = &s.newest;
+    s.liar.contract = &s.lie;
+    s.chain.newest = &s.head;
     for (size_t i = 0; i < NODES; i++)
         s.nodes[i] = (struct node){.chain = &s.chain, .final = FINAL, .head = HEAD, .now_s = NOW_S};
     s.p = (struct play){.spec = CHAIN_SPEC,
@@ -219,7 +221,7 @@ static void test_head_removes(void **state)
         /* a removal that was seen stands while the newest block cannot be read */
         again();
         for (size_t i = 0; i < NODES; i++)
-            s.nodes[i].no_head = true;
+            s.nodes[i].lie = NODE_NO_HEAD;
         run_ok("the head cannot be read");
         assert_false(s.p.result->has_head);
         assert_true(listed(2)); /* which is why the entry refuses it */
@@ -230,7 +232,7 @@ static void test_head_removes(void **state)
         again();
         approve(COMPOSE, 2, true, true);
         for (size_t i = 0; i < NODES; i++) {
-            s.nodes[i].no_head = false;
+            s.nodes[i].lie = NODE_HONEST;
             s.nodes[i].head = HEAD - 1;
         }
         run_ok("an older head");
@@ -256,7 +258,7 @@ static void test_head_by_proof(void **state)
     s.lie = s.old;
     struct source_candidate c = mapping_candidate(COMPOSE, 1);
     mapping_set(&s.lie, &c, false);
-    s.nodes[0].says = &s.lie;
+    s.nodes[0].says = &s.liar;
     run_ok("a removal that is none");
     assert_true(listed(1) && nothing_taken());
     end();
@@ -295,8 +297,8 @@ static void test_refuted(void **state)
                     mapping_require_tcb(&s.lie, !cases[i].stored);
                 else
                     mapping_set(&s.lie, &c, !cases[i].stored);
-                s.nodes[0].says = &s.lie;
-                s.nodes[1].says = s.nodes[2].says = all ? &s.lie : NULL;
+                s.nodes[0].says = &s.liar;
+                s.nodes[1].says = s.nodes[2].says = all ? &s.liar : NULL;
                 if (all) {
                     run_fails(cases[i].name, MS_ERR_COMMITMENT);
                 } else {
@@ -335,7 +337,7 @@ static void test_words(void **state)
     struct source_candidate c = mapping_candidate(COMPOSE, 1);
     mapping_set(&s.lie, &c, false);
     s.nodes[0].lie = s.nodes[1].lie = NODE_NO_PROOF;
-    s.nodes[1].says = &s.lie;
+    s.nodes[1].says = &s.liar;
     run_fails("two words", MS_ERR_DISSENT);
     assert_int_equal(s.p.negative_s, 0);
     end();
@@ -393,7 +395,7 @@ static void test_flag_without_getter(void **state)
         mapping_require_tcb(&s.newest, true);
         s.lie = s.old;
         mapping_answer(&s.lie, tcb, NULL);
-        s.nodes[0].says = &s.lie;
+        s.nodes[0].says = &s.liar;
         run_ok("a flag is hidden");
         assert_true(governs("require_tcb_up_to_date"));
         end();
@@ -411,8 +413,8 @@ static void test_member_reverts(void **state)
             approved(COMPOSE, 1);
             s.lie = s.old;
             mapping_answer(&s.lie, getter, NULL);
-            s.nodes[0].says = &s.lie;
-            s.nodes[1].says = all ? &s.lie : NULL;
+            s.nodes[0].says = &s.liar;
+            s.nodes[1].says = all ? &s.liar : NULL;
             play_run(&s.p);
             /* a definite answer from those whom the level believes without a proof only */
             if (level == SPEC_LEVEL_L1 || (level == SPEC_LEVEL_L2 && all)) {
@@ -541,7 +543,6 @@ static void begin_old(enum spec_level level, size_t n)
         s.nodes[i].final = 100000;
         s.nodes[i].head = 100070;
     }
-    s.chain.head_from = 100001;
     s.p.now.wall_s = chain_time(100080);
 }
 
@@ -974,7 +975,7 @@ static void test_kind_liar(void **state)
                     mapping_answer(&s.lie, timelock, &delay);
                 else
                     mapping_answer(&s.lie, supports, NULL);
-                s.nodes[1].says = &s.lie;
+                s.nodes[1].says = &s.liar;
                 run_fails("somebody lies about the kind", MS_ERR_DISSENT);
                 assert_int_equal(s.p.negative_s, 0);
                 end();
@@ -995,7 +996,7 @@ static void test_kind_of_the_dead(void **state)
     begin(SPEC_LEVEL_L1, 2, mapping_app);
     approved(COMPOSE, 1);
     make_v2(&s.lie);
-    s.nodes[0].says = &s.lie;
+    s.nodes[0].says = &s.liar;
     s.nodes[0].lie = NODE_PROOF_VALUE;
     run_ok("the first one lies");
     assert_string_equal(s.p.result->adapter, "dstack-app");
@@ -1020,13 +1021,13 @@ static void test_code(void **state)
         assert_int_equal(judge(&e), ENTRY_SAME);
 
         again(); /* upgraded behind its proxy */
-        s.chain.implementation = eth_word_u64(0x42);
+        s.chain.implementation = s.head.implementation = eth_word_u64(0x42);
         for (size_t i = 0; i < NODES; i++)
             s.nodes[i].final = FINAL + 1;
         run_ok("an upgrade");
         assert_true(warned("proxy"));
         assert_int_equal(judge(&e), ENTRY_HELD);
-        s.chain.implementation = (struct eth_word){{0}};
+        s.chain.implementation = s.head.implementation = (struct eth_word){{0}};
 
         again(); /* or made anew */
         s.old.code = s.newest.code = ms_span_str("another app");
@@ -1036,7 +1037,7 @@ static void test_code(void **state)
         assert_int_equal(judge(&e), ENTRY_HELD);
 
         again(); /* an account with delegated code is turned by its one key (EIP-7702) */
-        s.chain.delegated = true;
+        s.chain.delegated = s.head.delegated = true;
         for (size_t i = 0; i < NODES; i++)
             s.nodes[i].final = FINAL + 3;
         run_fails("delegated", MS_ERR_KIND);
