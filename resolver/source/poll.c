@@ -756,17 +756,6 @@ static void judge_proofs(struct poll *p)
 
 /* ---- the machine ---- */
 
-/* The block is believed: contracts are asked about it. */
-static enum source_state start_calls(struct source *s)
-{
-    struct poll *p = poll_of(s);
-
-    p->phase = PHASE_CALLS;
-    if (!ask_peers(s) || !send_all(s))
-        return SOURCE_FAILED;
-    return SOURCE_WANTS;
-}
-
 static enum source_state start_block(struct source *s)
 {
     struct poll *p = poll_of(s);
@@ -859,6 +848,18 @@ static enum source_state after_calls(struct source *s)
     p->phase = PHASE_PROOF;
     enum ms_err err = list_proofs(s);
     return err == MS_OK ? after_proofs(s) : source_fail(s, err, NULL);
+}
+
+/* The block is believed: contracts are asked about it. */
+static enum source_state start_calls(struct source *s)
+{
+    struct poll *p = poll_of(s);
+
+    p->phase = PHASE_CALLS;
+    if (!ask_peers(s) || !send_all(s))
+        return SOURCE_FAILED;
+    /* in a second try there may be no requests left to ask with */
+    return p->set.out > 0 ? SOURCE_WANTS : after_calls(s);
 }
 
 static enum source_state poll_step(struct source *s, const struct source_response *response,
