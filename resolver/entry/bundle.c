@@ -349,6 +349,8 @@ static bool read_policy(const json_t *json, struct source_policy *ret_policy)
 /* What was known before the attempt. */
 static bool read_candidates(const json_t *json, struct source_previous *previous)
 {
+    if (json != NULL && !json_is_array(json))
+        return false;
     previous->n_candidates = json_array_size(json);
     if (previous->n_candidates > SOURCE_CANDIDATES_MAX)
         return false;
@@ -384,14 +386,22 @@ static bool read_kept(const json_t *json, struct source_previous *previous)
     return true;
 }
 
+static bool read_integer(const json_t *json, const char *name, json_int_t *ret)
+{
+    const json_t *value = json_object_get(json, name);
+    *ret = json_integer_value(value);
+    return json_is_integer(value);
+}
+
 static bool read_scan(const json_t *json, struct source_scan *scan)
 {
-    json_int_t from = json_integer_value(json_object_get(json, "from"));
-    json_int_t next = json_integer_value(json_object_get(json, "next"));
-    json_int_t window = json_integer_value(json_object_get(json, "window"));
+    json_int_t from = 0, next = 0, window = 0;
 
     if (json == NULL)
         return true;
+    if (!read_integer(json, "from", &from) || !read_integer(json, "next", &next) ||
+        !read_integer(json, "window", &window))
+        return false;
     scan->begun = true;
     scan->whole = json_is_true(json_object_get(json, "whole"));
     scan->from = (uint64_t)from;

@@ -1,5 +1,6 @@
 /* Bundles: written from a run they lead to the same verdict; changed anywhere they are refused, or
  * lead to the same one. (Every play of the other tests writes and verifies one, too.) */
+#include "tests/support/mapping.h"
 #include "tests/support/play.h"
 
 #include <setjmp.h>
@@ -272,6 +273,112 @@ static void test_changes(void **state)
     }
 }
 
+/* ---- values that were asked about, and how far logs were searched ---- */
+
+/* A contract that approves value 1, asked about it and about 2. */
+static void run_asked(struct play *p, struct node nodes[2], struct chain *c,
+                      struct chain_contract *app)
+{
+    struct source_candidate one = mapping_candidate(SOURCE_CANDIDATE_COMPOSE_HASH, 1);
+
+    chain_init(c);
+    mapping_app(app);
+    mapping_set(app, &one, true);
+    c->contract = app;
+    for (size_t i = 0; i < 2; i++)
+        nodes[i] = (struct node){.chain = c, .final = 100, .head = 170};
+    *p = (struct play){.spec = CHAIN_SPEC ";kind=dstack-app",
+                       .policy = play_policy(SPEC_LEVEL_L3, 2, 2),
+                       .now = {NOW_S, 77, 0},
+                       .nodes = nodes};
+    p->previous.candidates[p->previous.n_candidates++] = one;
+    p->previous.candidates[p->previous.n_candidates++] =
+        mapping_candidate(SOURCE_CANDIDATE_COMPOSE_HASH, 2);
+    p->previous.scan =
+        (struct source_scan){.begun = true, .from = 5, .next = 50, .window = UINT64_MAX};
+    play_run(p);
+    if (p->err != MS_OK)
+        fail_msg("%s", p->diag.text);
+}
+
+#define VALUE "\"value\":\"0303030303030303030303030303030303030303030303030303030303030303\""
+#define CANDIDATE "{\"kind\":1," VALUE "}"
+
+static void test_asked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *value;
+        enum ms_err want;
+    } cases[] = {
+        {"previous.scan.from", "6", MS_OK},
+        {"previous.scan.window", "7000", MS_OK},               /* would have asked the same */
+        {"previous.candidates.1", CANDIDATE, MS_ERR_EVIDENCE}, /* nobody was asked about it */
+        {"previous.candidates.1", NULL, MS_ERR_EVIDENCE},
+        {"previous.candidates.0", NULL, MS_ERR_EVIDENCE},
+        {"previous.candidates", NULL, MS_ERR_EVIDENCE},
+        {"previous.candidates", "{}", MS_ERR_EVIDENCE},
+        {"previous.candidates", "7", MS_ERR_EVIDENCE},
+        {"previous.candidates.1", "7", MS_ERR_EVIDENCE},
+        {"previous.candidates.1.kind", "0", MS_ERR_EVIDENCE},
+        {"previous.candidates.1.kind", "6", MS_ERR_EVIDENCE},
+        {"previous.candidates.1.kind", "-1", MS_ERR_EVIDENCE},
+        {"previous.candidates.1.kind", "4294967297", MS_ERR_EVIDENCE},
+        {"previous.candidates.1.kind", "\"1\"", MS_ERR_EVIDENCE},
+        {"previous.candidates.1.value", "\"03\"", MS_ERR_EVIDENCE},
+        {"previous.candidates.1.value", NULL, MS_ERR_EVIDENCE},
+        {"previous.scan.from", "-1", MS_ERR_EVIDENCE},
+        {"previous.scan.next", "-1", MS_ERR_EVIDENCE},
+        {"previous.scan.next", "4", MS_ERR_EVIDENCE}, /* before its beginning */
+        {"previous.scan.window", "-1", MS_ERR_EVIDENCE},
+        {"previous.scan.window", "\"all\"", MS_ERR_EVIDENCE},
+        {"previous.scan.next", NULL, MS_ERR_EVIDENCE},
+        {"previous.scan", "7", MS_ERR_EVIDENCE},
+        {"previous.scan", "{}", MS_ERR_EVIDENCE},
+    };
+    for (size_t i = 0; i < MS_ARRAY_LEN(cases); i++) {
+        struct node nodes[2];
+        static struct chain_contract app;
+        struct chain c;
+        struct play p;
+        run_asked(&p, nodes, &c, &app);
+        enum ms_err err = verify_with(&p, cases[i].path, cases[i].value);
+        if (err != cases[i].want)
+            fail_msg("%s = %s: %s", cases[i].path, cases[i].value, ms_err_name(err));
+        play_done(&p);
+        chain_done(&c);
+    }
+}
+
+static void test_asked_too_many(void **state)
+{
+    (void)state;
+    for (size_t n = SOURCE_CANDIDATES_MAX; n <= SOURCE_CANDIDATES_MAX + 1; n++) {
+        struct ms_buf text = MS_BUF_INIT(65536);
+        static struct chain_contract app;
+        struct node nodes[2];
+        struct chain c;
+        struct play p;
+        run_asked(&p, nodes, &c, &app);
+        /* the two of them, again and again: the same questions */
+        for (size_t i = 0; i < n; i++) {
+            (void)ms_buf_add_str(&text, i == 0 ? "[" : ",");
+            (void)ms_buf_add_str(&text, "{\"kind\":1,\"value\":\"");
+            for (size_t k = 0; k < 32; k++)
+                (void)ms_buf_add_str(&text, i % 2 == 0 ? "01" : "02");
+            (void)ms_buf_add_str(&text, "\"}");
+        }
+        (void)ms_buf_add_str(&text, "]");
+        const char *list = ms_buf_str(&text);
+        assert_non_null(list);
+        assert_int_equal(verify_with(&p, "previous.candidates", list),
+                         n <= SOURCE_CANDIDATES_MAX ? MS_OK : MS_ERR_EVIDENCE);
+        ms_buf_done(&text);
+        play_done(&p);
+        chain_done(&c);
+    }
+}
+
 /* A 304 confirms a set it does not hold: it is no evidence of one. */
 static void test_unchanged(void **state)
 {
@@ -346,9 +453,10 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flips),   cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_changes), cmocka_unit_test(test_unchanged),
-        cmocka_unit_test(test_caps),
+        cmocka_unit_test(test_flips),          cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_changes),        cmocka_unit_test(test_unchanged),
+        cmocka_unit_test(test_caps),           cmocka_unit_test(test_asked),
+        cmocka_unit_test(test_asked_too_many),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
