@@ -1,5 +1,6 @@
 /* fuzz/fuzz_source.c - hostile answers to a contract's source. The first byte picks the level (low
- * two bits) and the order in which requests are answered; the rest are answers, each ended by a
+ * two bits) and the order in which requests are answered; the second the specifier (low three bits)
+ * and what is known already; the rest are answers, each ended by a
  * 0x1e byte (JSON has none), used in turn. A body that begins with '!' is a failure, one with '#'
  * an HTTP status of three digits and then the body. */
 #include "resolver/source/source.h"
@@ -60,27 +61,55 @@ static void drive(struct source *source, uint8_t order, struct ms_span rest)
     source_result_free(result);
 }
 
+#define ADDRESS "eip155:1:0xae519fc2ba8e6ffe6473195c092bf1bae986ff90"
+static const char *const specs[] = {
+    ADDRESS,
+    ADDRESS ";kind=registry",
+    ADDRESS ";kind=dstack-app",
+    ADDRESS ";kind=dstack-kms",
+    ADDRESS ";kind=flashtestations",
+};
+
+/* A value that the mapping contracts of the corpus approve, and where a search of logs had ended.
+ */
+static void known_already(uint8_t what, struct source_previous *previous)
+{
+    static const enum source_candidate_kind kinds[] = {
+        SOURCE_CANDIDATE_COMPOSE_HASH, SOURCE_CANDIDATE_OS_IMAGE, SOURCE_CANDIDATE_WORKLOAD_ID,
+        SOURCE_CANDIDATE_DEVICE};
+
+    for (size_t i = 0; (what & 1) != 0 && i < MS_ARRAY_LEN(kinds); i++) {
+        struct source_candidate *c = &previous->candidates[previous->n_candidates++];
+        c->kind = kinds[i];
+        memset(c->value, 1, sizeof(c->value));
+    }
+    if ((what & 2) != 0)
+        previous->scan = (struct source_scan){.begun = true, .from = 9, .next = 9, .window = 2000};
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[PROVIDERS] = {"a", "b", "c"};
     static const struct spec_context context;
     struct source_policy policy = {
         .quorum = 2, .max_evidence_age_s = 21600, .n_providers = PROVIDERS};
+    struct source_previous previous = {0};
     struct source *source = NULL;
     struct spec spec;
 
-    if (size == 0)
+    if (size < 2)
         return 0;
     policy.level = (enum spec_level)(SPEC_LEVEL_L1 + data[0] % 3);
     for (size_t i = 0; i < PROVIDERS; i++)
         policy.providers[i] = (struct source_provider){
             .name = names[i], .group = names[i], .chain = 1, .proofs = SOURCE_PROOFS_FINALIZED};
+    known_already(data[1] >> 3, &previous);
     spec_init(&spec);
-    must(spec_parse(ms_span_str("eip155:1:0xae519fc2ba8e6ffe6473195c092bf1bae986ff90"), &context,
-                    &spec, NULL) == MS_OK);
-    must(source_new(&spec, &policy, NULL, (struct ms_now){.wall_s = NOW_S, .boot_ms = 1000},
+    must(spec_parse(ms_span_str(specs[data[1] % 8 % MS_ARRAY_LEN(specs)]), &context, &spec, NULL) ==
+         MS_OK);
+    must(source_new(&spec, &policy, &previous, (struct ms_now){.wall_s = NOW_S, .boot_ms = 1000},
                     &source, NULL) == MS_OK);
-    drive(source, (uint8_t)(data[0] >> 2), ms_span_of(data + 1, size - 1));
+    drive(source, (uint8_t)(data[0] >> 2), ms_span_of(data + 2, size - 2));
     source_free(source);
     spec_done(&spec);
     return 0;
