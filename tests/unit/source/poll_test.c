@@ -98,6 +98,7 @@ struct game {
     struct ms_diag diag;
     bool no_block, lied[NODES];
     size_t n_requests, largest, largest_answer;
+    bool waited; /* somebody was not waited for any longer */
     enum source_poll_verdict verdicts[SOURCE_POLL_CALLS_MAX];
     enum ms_err why;
     struct source_block final;
@@ -170,26 +171,55 @@ static void take_outcome(struct game *g, const struct source *poll, enum source_
     g->hints = source_poll_hints(poll);
 }
 
+/* Whether nothing is out but what endpoints that hang will not answer before the wait is over. */
+static bool all_hang(const struct game *g, const struct source_request *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!node_hangs(&g->nodes[out[i].provider], out[i].body))
+            return false;
+    return true;
+}
+
+static enum source_state end_wait(struct source *poll, uint32_t *wait_id)
+{
+    struct source_response over = {.id = *wait_id, .err = MS_ERR_TIMEOUT, .time_s = NOW_S};
+    *wait_id = 0;
+    return source_step(poll, &over, (struct ms_now){NOW_S, 1000, 0});
+}
+
 static void game_run(struct game *g)
 {
     struct source_request out[SOURCE_REQUESTS_MAX];
+    uint32_t wait_id = 0;
     struct ms_now now = {NOW_S, 1000, 0};
     struct source *poll = NULL;
     size_t n = 0;
 
     g->n_requests = 0;
+    g->waited = false;
     g->err = source_poll_new(1, &g->policy, g->items, g->n_items, &g->hints, now, &poll, &g->diag);
     if (g->err != MS_OK)
         return;
     enum source_state state = source_step(poll, NULL, now);
     while (state == SOURCE_WANTS) {
         while (source_take_request(poll, &out[n])) {
+            if (out[n].kind == SOURCE_REQUEST_WAIT) {
+                wait_id = out[n].id;
+                continue;
+            }
             n++;
             g->n_requests++;
+        }
+        if (wait_id != 0 && all_hang(g, out, n)) {
+            state = end_wait(poll, &wait_id);
+            g->waited = true;
+            continue;
         }
         if (n == 0)
             fail_msg("wants, but asks nothing");
         size_t at = pick(g, n);
+        for (size_t i = 0; i < n && node_hangs(&g->nodes[out[at].provider], out[at].body); i++)
+            at = (at + 1) % n; /* who hangs answers last */
         struct source_request request = out[at];
         memmove(&out[at], &out[at + 1], (n - at - 1) * sizeof(out[0]));
         n--;
@@ -268,6 +298,10 @@ static const struct row {
     {"L2: proofs are not asked for", L2, TWO(NODE_NO_PROOF, NODE_PROOF_VALUE), SOURCE_POLL_SAME,
      MS_OK, ""},
 
+    {"L2: one of three hangs", L2, THREE(NODE_HANGS, H, H), SOURCE_POLL_SAME, MS_OK, ""},
+    {"L2: no quorum without the one that hangs", L2, TWO(H, NODE_HANGS), SOURCE_POLL_UNKNOWN,
+     MS_ERR_QUORUM, ""},
+    {"L3: one of three hangs", L3, THREE(H, NODE_HANGS, H), SOURCE_POLL_SAME, MS_OK, ""},
     {"L3", L3, TWO(H, H), SOURCE_POLL_SAME, MS_OK, ""},
     {"L3: quorum about the hash", L3, TWO(H, NODE_DEAD), SOURCE_POLL_UNKNOWN, MS_ERR_QUORUM, ""},
     {"L3: dissent", L3, TWO(H, NODE_FORK), SOURCE_POLL_UNKNOWN, MS_ERR_DISSENT, ""},
@@ -302,6 +336,8 @@ static void check_row(const struct row *row, enum play_order order, uint32_t see
         fail_msg("%s: another block", row->name);
     if (row->want == SOURCE_POLL_SAME && (!g.has_head || g.head != FINAL + 64))
         fail_msg("%s: the newest block was not read", row->name);
+    if (row->want == SOURCE_POLL_SAME && strstr(row->name, "hangs") != NULL && !g.waited)
+        fail_msg("%s: waited for it", row->name);
     if (row->want == SOURCE_POLL_UNPROVEN && g.why == MS_OK)
         fail_msg("%s: no cause told", row->name);
 }
