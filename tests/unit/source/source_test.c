@@ -15,7 +15,7 @@ static void test_unsupported(void **state)
     static const char *const specs[] = {
         "1of1:0xae519fc2ba8e6ffe6473195c092bf1bae986ff90",
         "app.example.eth",
-        CHAIN_SPEC ";kind=safe",
+        CHAIN_SPEC ";kind=timelock",
     };
     for (size_t i = 0; i < MS_ARRAY_LEN(specs); i++) {
         struct play p = {.spec = specs[i], .policy = play_policy(SPEC_LEVEL_L1, 1, 1)};
