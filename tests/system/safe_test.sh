@@ -71,6 +71,11 @@ listed() {
     grep -o '"measurement_id":"[a-z0-9]*"' "$work/body" | cut -d'"' -f4 | xargs
 }
 is_listed() { [ "$(listed "$1")" = "$2" ]; }
+# Of the Safe by_owners: nobody has its keys here, so the slot is set, and a block mined that has it.
+threshold() {
+    anvil_rpc anvil_setStorageAt "[\"$by_owners\",\"$(printf '0x%064x' 4)\",\"$(printf '0x%064x' "$1")\"]" >/dev/null
+    anvil_mine 1
+}
 refused() { # SPECIFIER STATUS PATTERN
     get "/v1/resolve?specifier=$1"
     want "$2" "$1"
@@ -111,6 +116,18 @@ for level in l3 l2; do
     refused "$by_owners;kind=safe;at=$(at "$level/other.json")" 502 'another application'
     is_listed "$by_owners;kind=safe;app=other;at=$(at "$level/other.json")" r11 || fail "$level: app=other"
     refused "$on_chain;kind=safe;at=$(at "$level/set.json")" 502 'has not approved'
+
+    # a higher threshold in the newest block: what two signed is not enough any more, until it is lowered again
+    threshold 3
+    measuredctl refresh "$spec" >/dev/null 2>&1 || fail "$level: refresh: exit $?"
+    get "/v1/resolve?specifier=$spec"
+    body_has '"state":"revoked"'
+    body_has 'revoked-at-head'
+    is_listed "$spec" '' || fail "$level: a higher threshold: $(head -c 400 "$work/body")"
+    threshold 2
+    anvil_mine 2 # the block that was changed is not the finalized one either: its root is of before
+    measuredctl refresh "$spec" >/dev/null 2>&1 || fail "$level: refresh: exit $?"
+    is_listed "$spec" r11 || fail "$level: the threshold as before: $(head -c 400 "$work/body")"
 
     # by a transaction of the Safe, when it is final
     document "$([ $level = l3 ] && echo 1 || echo 2)" 2 22 >"$www/$level/chain-set.json"
