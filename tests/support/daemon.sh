@@ -23,6 +23,7 @@ daemon_config() {
 daemon_start() {
     DAEMON_LOG=$1/measured.log
     export MEASURED_SOCKET_DIR=$1/run
+    : >"$DAEMON_LOG" # what an earlier one said here must not count as ready
     measured -c "$1/measured.conf" >"$DAEMON_LOG" 2>&1 &
     DAEMON_PID=$!
     for _ in $(seq 400); do

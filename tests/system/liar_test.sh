@@ -183,7 +183,6 @@ daemon_fresh() {
     daemon_stop || true
     rm -rf "$home/d"
     daemon_config "$home/d"
-    : >"$home/d/measured.log"
     daemon_start "$home/d" || fail 'the daemon does not start'
     entries=0
 }
