@@ -37,6 +37,15 @@ static inline struct ms_span eth_word_span(const struct eth_word *word)
     return ms_span_of(word->b, ETH_WORD_BYTES);
 }
 
+/* A word as it was answered; false when it is not one word (ret_word untouched). */
+static inline bool eth_word_of_span(struct ms_span bytes, struct eth_word *ret_word)
+{
+    if (bytes.len != ETH_WORD_BYTES)
+        return false;
+    memcpy(ret_word->b, bytes.ptr, ETH_WORD_BYTES);
+    return true;
+}
+
 static inline struct eth_word eth_word_of_hash(const struct eth_hash *hash)
 {
     struct eth_word word;

@@ -26,6 +26,17 @@ static enum ms_err open_doc(struct ms_span text, size_t max_bytes, const char *t
     return MS_OK;
 }
 
+/* What stands beside every message, unless the message was bad; the document is gone afterwards. */
+static enum ms_err close_doc(json_t *root, enum ms_err err, struct ms_arena *arena,
+                             struct msig_signatures *ret_signatures, struct ms_diag *diag)
+{
+    if (err == MS_OK)
+        err =
+            msig_signatures_read(json_object_get(root, "signatures"), arena, ret_signatures, diag);
+    json_decref(root);
+    return err;
+}
+
 /* ---- release sets ---- */
 static bool printable(struct ms_span text)
 {
@@ -199,10 +210,7 @@ enum ms_err msig_set_parse(struct ms_span text, struct ms_arena *arena,
     err = read_set(json_object_get(root, "set"), arena, &doc.set, diag);
     if (err == MS_OK)
         err = read_payloads(json_object_get(root, "payloads"), arena, &doc.set, diag);
-    if (err == MS_OK)
-        err =
-            msig_signatures_read(json_object_get(root, "signatures"), arena, &doc.signatures, diag);
-    json_decref(root);
+    err = close_doc(root, err, arena, &doc.signatures, diag);
     if (err != MS_OK)
         return err;
     doc.set_hash = msig_set_hash(&doc.set);
@@ -255,10 +263,7 @@ enum ms_err msig_root_parse(struct ms_span text, struct ms_arena *arena,
     if (err != MS_OK)
         return err;
     err = read_root(json_object_get(root, "root"), arena, &doc.root, diag);
-    if (err == MS_OK)
-        err =
-            msig_signatures_read(json_object_get(root, "signatures"), arena, &doc.signatures, diag);
-    json_decref(root);
+    err = close_doc(root, err, arena, &doc.signatures, diag);
     if (err != MS_OK)
         return err;
     doc.root_hash = msig_root_hash(&doc.root);
@@ -335,10 +340,7 @@ enum ms_err msig_freshness_parse(struct ms_span text, struct ms_arena *arena,
     if (err != MS_OK)
         return err;
     err = read_freshness(json_object_get(root, "freshness"), arena, &doc.freshness, diag);
-    if (err == MS_OK)
-        err =
-            msig_signatures_read(json_object_get(root, "signatures"), arena, &doc.signatures, diag);
-    json_decref(root);
+    err = close_doc(root, err, arena, &doc.signatures, diag);
     if (err != MS_OK)
         return err;
     doc.digest = msig_freshness_digest(&doc.freshness);

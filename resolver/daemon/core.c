@@ -852,16 +852,23 @@ static void flight_done(struct core *core, struct core_entry *e)
     }
 }
 
+/* Of an attempt, or a poll, that has ended. */
+static void tell_conduct(const struct core *core, const struct source *source,
+                         const struct source_policy *policy)
+{
+    for (uint32_t p = 0; p < policy->n_providers; p++) {
+        enum source_conduct conduct = source_conduct(source, p);
+        if (conduct != SOURCE_CONDUCT_NOT_ASKED)
+            core->env.conduct(core->env.arg, p, conduct, source_learned(source, p));
+    }
+}
+
 static void flight_advance(struct core *core, struct core_entry *e, enum source_state state)
 {
     struct flight *f = e->flight;
 
-    for (uint32_t p = 0; state != SOURCE_WANTS && p < f->policy.n_providers; p++) {
-        enum source_conduct conduct = source_conduct(f->source, p);
-        if (conduct != SOURCE_CONDUCT_NOT_ASKED)
-            core->env.conduct(core->env.arg, p, conduct, source_learned(f->source, p));
-    }
     if (state != SOURCE_WANTS) {
+        tell_conduct(core, f->source, &f->policy);
         const struct source_kept *kept;
         size_t n = source_kept(f->source, &kept);
         cancel_requests(core, e); /* of those it went on without */
@@ -1168,12 +1175,8 @@ static void poll_advance(struct core *core, struct poll *p, enum source_state st
 {
     struct source_request request;
 
-    for (uint32_t i = 0; state != SOURCE_WANTS && i < p->policy.n_providers; i++) {
-        enum source_conduct conduct = source_conduct(p->source, i);
-        if (conduct != SOURCE_CONDUCT_NOT_ASKED)
-            core->env.conduct(core->env.arg, i, conduct, source_learned(p->source, i));
-    }
     if (state != SOURCE_WANTS) {
+        tell_conduct(core, p->source, &p->policy);
         poll_done(core, p);
         return;
     }

@@ -542,8 +542,12 @@ static bool probe_calls(const struct contract *c, struct source_result *r)
 }
 
 /* The plan's keys and EIP-1967's, so many to an account's proof. */
-static bool probe_slots(const struct contract *c, struct source_result *r)
+bool contract_probe_slots(const struct source *s, struct source_result *r)
 {
+    const struct contract *c = contract_of(s);
+
+    if (!c->final.proven)
+        return true;
     const struct reading_peer *final = reading_answer(&c->final);
     size_t n = c->plan.n_keys + 1, per = SOURCE_PROBE_SLOTS_MAX;
     struct source_probe_slot *slots = ms_arena_alloc(&r->arena, n, sizeof(*slots));
@@ -575,7 +579,7 @@ bool contract_probe(const struct source *s, struct source_result *r)
     if (c->kept != NULL || c->plan.n_calls == 0 || c->plan.n_calls > SOURCE_PROBE_CALLS_MAX ||
         c->plan.n_keys >= SOURCE_PROBE_ACCOUNTS_MAX * SOURCE_PROBE_SLOTS_MAX)
         return true;
-    return probe_calls(c, r) && (!c->final.proven || probe_slots(c, r));
+    return probe_calls(c, r) && contract_probe_slots(s, r);
 }
 
 static enum source_trust trust_of(const struct contract *c)

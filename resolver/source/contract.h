@@ -100,6 +100,8 @@ void contract_facts(struct source *s, struct source_result *result);
  * know: what was answered has to be answered again, and what was proven has to be so. What reverted
  * is left out. false when out of memory; nothing is set when it is too much for a probe. */
 bool contract_probe(const struct source *s, struct source_result *result);
+/* The proven part of it alone, for an adapter that has a shorter question than its plan's. */
+bool contract_probe_slots(const struct source *s, struct source_result *result);
 /* What the envelope tells of any contract: adapter, chain, address, code, implementation, head.
  * NULL when out of memory. */
 json_t *contract_governance(const struct source *s);

@@ -238,10 +238,7 @@ static bool read_bool(struct ms_span answer, bool *ret)
     struct eth_word word;
     uint64_t value = 0;
 
-    if (answer.len != ETH_WORD_BYTES)
-        return false;
-    memcpy(word.b, answer.ptr, ETH_WORD_BYTES);
-    if (!eth_word_to_u64(&word, &value) || value > 1)
+    if (!eth_word_of_span(answer, &word) || !eth_word_to_u64(&word, &value) || value > 1)
         return false;
     *ret = value == 1;
     return true;

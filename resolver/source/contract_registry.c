@@ -1,7 +1,6 @@
 /* resolver/source/contract_registry.c - the adapter of our own registry (ethereum.md 3.1 to 3.5):
  * one call, one storage key; slot 0 commits to everything the call says. */
 #include "contracts-abi/registry_abi.h"
-#include "eth/slot.h"
 #include "resolver/source/contract.h"
 #include "resolver/source/documents.h"
 #include "resolver/source/registry.h"
@@ -209,39 +208,25 @@ static bool set_probe(const struct source *s, struct source_result *r)
     const struct contract *c = contract_of(s);
     const struct own *own = own_of(s);
     static const uint8_t selector[4] = REGISTRY_CALL_COMMITMENT;
-    const struct reading_peer *answer = reading_answer(&c->final);
 
     if (c->kept != NULL)
         return true; /* nobody could prove that it still stands */
     struct eth_hash final = registry_commitment(&own->snapshot);
     struct eth_hash head = c->has_head ? registry_commitment(&own->head_snapshot) : final;
     struct source_probe_call *call = ms_arena_alloc(&r->arena, 1, sizeof(*call));
-    struct source_probe_account *account = ms_arena_alloc(&r->arena, 1, sizeof(*account));
-    struct source_probe_slot *slots = ms_arena_alloc(&r->arena, 2, sizeof(*slots));
     const char *data = ms_arena_strdup(&r->arena, ms_span_of(selector, sizeof(selector)));
     const char *final_copy = ms_arena_strdup(&r->arena, eth_hash_span(&final));
     const char *head_copy = ms_arena_strdup(&r->arena, eth_hash_span(&head));
 
-    if (call == NULL || account == NULL || slots == NULL || data == NULL || final_copy == NULL ||
-        head_copy == NULL)
+    if (call == NULL || data == NULL || final_copy == NULL || head_copy == NULL)
         return false;
     *call = (struct source_probe_call){.to = s->spec->address,
                                        .data = ms_span_of(data, sizeof(selector)),
                                        .final = ms_span_of(final_copy, ETH_HASH_BYTES),
                                        .head = ms_span_of(head_copy, ETH_HASH_BYTES)};
-    slots[0].value = answer->values[0];
-    slots[1].key = eth_slot_eip1967("eip1967.proxy.implementation");
-    slots[1].value = answer->implementation;
-    *account = (struct source_probe_account){.address = s->spec->address,
-                                             .code_hash = answer->account.code_hash,
-                                             .n_slots = answer->has_implementation ? 2 : 1,
-                                             .slots = slots};
-    r->probe = (struct source_probe){.known_code = contract_is_reference(&c->final),
-                                     .n_calls = 1,
-                                     .calls = call,
-                                     .n_accounts = c->final.proven,
-                                     .accounts = account};
-    return true;
+    r->probe = (struct source_probe){
+        .known_code = contract_is_reference(&c->final), .n_calls = 1, .calls = call};
+    return contract_probe_slots(s, r);
 }
 
 static enum source_state finish(struct source *s)

@@ -267,19 +267,11 @@ static enum source_state prepare(struct source *s)
 
 /* ---- what an answer says ---- */
 
-static bool said_word(const struct reading_peer *peer, size_t call, struct eth_word *ret)
-{
-    if (peer->calls[call].len != ETH_WORD_BYTES)
-        return false;
-    memcpy(ret->b, peer->calls[call].ptr, ETH_WORD_BYTES);
-    return true;
-}
-
 static bool said_valid(const struct own *own, const struct reading_peer *peer)
 {
     static const uint8_t magic[4] = SAFE_CALL_IS_VALID_SIGNATURE_BYTES32_BYTES;
     struct eth_word word;
-    return own->blob.len > 0 && said_word(peer, CALL_VALID, &word) &&
+    return own->blob.len > 0 && eth_word_of_span(peer->calls[CALL_VALID], &word) &&
            memcmp(word.b, magic, sizeof(magic)) == 0;
 }
 
@@ -319,7 +311,7 @@ static enum ms_err read_approval(struct own *own, const struct reading_peer *pee
 {
     struct eth_word word;
 
-    if (!said_word(peer, CALL_SIGNED, &word))
+    if (!eth_word_of_span(peer->calls[CALL_SIGNED], &word))
         return ms_diag_set(diag, MS_ERR_KIND, "the contract does not say what it signed: no Safe");
     ret->on_chain = !eth_word_is_zero(&word);
     if (proven && ret->on_chain == eth_word_is_zero(&peer->values[KEY_SIGNED]))

@@ -164,11 +164,7 @@ static struct ms_span said(const struct reading *r, enum question question)
 /* One word; false for anything else, a revert too. */
 static bool word(const struct reading *r, enum question question, struct eth_word *ret)
 {
-    struct ms_span answer = said(r, question);
-    if (answer.len != ETH_WORD_BYTES)
-        return false;
-    memcpy(ret->b, answer.ptr, ETH_WORD_BYTES);
-    return true;
+    return eth_word_of_span(said(r, question), ret);
 }
 
 static bool yes(const struct reading *r, enum question question, uint64_t expected)

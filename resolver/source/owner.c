@@ -35,10 +35,7 @@ static enum source_state ask_view(struct source *s, struct owner *o)
 static bool read_u64(struct ms_span answer, uint64_t *ret)
 {
     struct eth_word word;
-    if (answer.len != ETH_WORD_BYTES)
-        return false;
-    memcpy(word.b, answer.ptr, ETH_WORD_BYTES);
-    return eth_word_to_u64(&word, ret) && *ret <= INT64_MAX;
+    return eth_word_of_span(answer, &word) && eth_word_to_u64(&word, ret) && *ret <= INT64_MAX;
 }
 
 static bool silent(const struct reading_peer *peer)

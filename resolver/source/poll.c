@@ -9,6 +9,7 @@
  * is kept. */
 #include "resolver/source/poll.h"
 
+#include "contracts-abi/multicall_abi.h"
 #include "eth/abi.h"
 #include "eth/proof.h"
 #include "resolver/source/trusted.h"
@@ -29,12 +30,11 @@
 #define POLL_REQUESTS_SPARE 24u         /* left for batches that are refused */
 #define POLL_BLOCK_TRIES 2u             /* a newest block that is gone a moment later */
 
-/* aggregate3((address target, bool allowFailure, bytes callData)[]) of Multicall3, at the same
- * address on every chain that has it (github.com/mds1/multicall3) */
+/* Multicall3, at the same address on every chain that has it (github.com/mds1/multicall3) */
 static const struct eth_addr multicall = {{0xca, 0x11, 0xbd, 0xe0, 0x59, 0x77, 0xb3,
                                            0x63, 0x11, 0x67, 0x02, 0x88, 0x62, 0xbe,
                                            0x2a, 0x17, 0x39, 0x76, 0xca, 0x11}};
-static const uint8_t aggregate3[ETH_ABI_SELECTOR_BYTES] = {0x82, 0xad, 0x56, 0xcb};
+static const uint8_t aggregate3[ETH_ABI_SELECTOR_BYTES] = MULTICALL_CALL_AGGREGATE3;
 
 enum phase { PHASE_BLOCK = 0, PHASE_CALLS, PHASE_PROOF, PHASE_END };
 enum part { PART_FINAL = 0, PART_HEAD, PARTS };
@@ -959,9 +959,10 @@ static enum ms_err parse_types(struct source *s)
     struct poll *p = poll_of(s);
 
     enum ms_err err =
-        eth_abi_params_parse(ms_span_str("(address,bool,bytes)[]"), &s->arena, &p->args);
+        eth_abi_params_parse(ms_span_str(MULTICALL_ARGS_AGGREGATE3), &s->arena, &p->args);
     if (err == MS_OK)
-        err = eth_abi_params_parse(ms_span_str("(bool,bytes)[]"), &s->arena, &p->returns);
+        err =
+            eth_abi_params_parse(ms_span_str(MULTICALL_RETURNS_AGGREGATE3), &s->arena, &p->returns);
     return err;
 }
 

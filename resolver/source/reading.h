@@ -21,7 +21,7 @@ struct reading_plan { /* what is asked of the contract; the arrays live as long 
     const struct ms_span *calls; /* data of each eth_call */
     size_t n_keys;               /* 0: the account alone is proven */
     const struct eth_word *keys;
-    bool soft;   /* a call that reverts is an answer: reading_answered says which */
+    bool soft;   /* a call that reverts is an answer: the peer's `reverted` says which */
     bool quorum; /* what no proof can show, at L3 too: groups must agree, as at L2 */
 };
 
