@@ -1,140 +1,99 @@
-/* base/json.c - strict JSON over jansson. */
+/* base/json.c - JSON text from jansson trees, and what is asked of them. */
 #include "base/json.h"
 
-static enum ms_err fault(struct ms_diag *diag, enum ms_err err, size_t line, size_t column,
-                         const char *what)
+#include <stdlib.h>
+
+/* ---- sorted and compact ----
+ * Evidence is long strings; they are added as wholes, where jansson's printer looks at one
+ * character at a time. The bytes are the same. */
+
+static void dump_escape(struct ms_buf *out, uint8_t c)
 {
-    if (diag != NULL && diag->text[0] == '\0') {
-        diag->line = line;
-        diag->column = column;
-    }
-    return ms_diag_set(diag, err, "JSON: %s (line %zu, column %zu)", what, line, column);
+    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+    const char *found = c == '\0' ? NULL : strchr(from, c);
+
+    if (found != NULL)
+        (void)ms_buf_addf(out, "\\%c", to[found - from]);
+    else
+        (void)ms_buf_addf(out, "\\u%04X", c);
 }
 
-/* Depth and number of values, by bytes outside strings, and NUL bytes: what would be costly or
- * misread never reaches the parser. Other text that is not JSON may pass; the parser refuses it. */
-static enum ms_err scan(struct ms_span text, const struct ms_json_limits *limits,
-                        struct ms_diag *diag)
+static void dump_string(struct ms_span text, struct ms_buf *out)
 {
-    size_t depth = 0, values = 1, line = 1, start = 0;
-    size_t max_depth =
-        limits->max_depth < MS_JSON_DEPTH_MAX ? limits->max_depth : MS_JSON_DEPTH_MAX;
-    bool in_string = false;
+    size_t start = 0;
 
+    (void)ms_buf_add_byte(out, '"');
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.ptr[i];
-        if (c == '\0') /* jansson drops one that it has to put back, as behind a number */
-            return fault(diag, MS_ERR_JSON, line, i - start + 1, "a NUL byte");
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
+        if (c >= 0x20 && c != '"' && c != '\\')
             continue;
-        }
-        if (c == '\n') {
-            line++;
-            start = i + 1;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '[' || c == '{') {
-            values++;
-            if (++depth > max_depth)
-                return fault(diag, MS_ERR_DEPTH, line, i - start + 1, "nested too deeply");
-        } else if (c == ']' || c == '}') {
-            depth -= depth > 0;
-        } else if (c == ',') {
-            values++;
-        }
-        if (values > limits->max_values)
-            return fault(diag, MS_ERR_LIMIT, line, i - start + 1, "too many values");
+        (void)ms_buf_add(out, ms_span_sub(text, start, i - start));
+        dump_escape(out, c);
+        start = i + 1;
     }
-    return MS_OK;
+    (void)ms_buf_add(out, ms_span_sub(text, start, text.len));
+    (void)ms_buf_add_byte(out, '"');
 }
 
-static enum ms_err from_jansson(const json_error_t *error, struct ms_diag *diag)
-{
-    size_t line = error->line > 0 ? (size_t)error->line : 1;
-    size_t column = error->column > 0 ? (size_t)error->column : 1;
-    enum ms_err err = MS_ERR_JSON;
+struct dump_member {
+    struct ms_span name;
+    const json_t *value;
+};
 
-    switch (json_error_code(error)) {
-    case json_error_out_of_memory:
+static int by_name(const void *a, const void *b)
+{
+    const struct dump_member *left = a, *right = b;
+    return ms_span_cmp(left->name, right->name);
+}
+
+static enum ms_err dump_value(const json_t *value, struct ms_buf *out);
+
+static enum ms_err dump_members(struct dump_member *members, size_t n, struct ms_buf *out)
+{
+    enum ms_err err = ms_buf_add_byte(out, '{');
+
+    qsort(members, n, sizeof(members[0]), by_name);
+    for (size_t i = 0; err == MS_OK && i < n; i++) {
+        if (i > 0)
+            (void)ms_buf_add_byte(out, ',');
+        dump_string(members[i].name, out);
+        (void)ms_buf_add_byte(out, ':');
+        err = dump_value(members[i].value, out);
+    }
+    return err == MS_OK ? ms_buf_add_byte(out, '}') : err;
+}
+
+static enum ms_err dump_object(const json_t *value, struct ms_buf *out)
+{
+    json_t *object =
+        (json_t *)(uintptr_t)value; /* jansson's iterators want it so; nothing is changed */
+    size_t n = 0, size = json_object_size(object);
+    struct dump_member few[16], *members = few;
+
+    if (size > MS_ARRAY_LEN(few))
+        members = calloc(size, sizeof(members[0]));
+    if (members == NULL)
         return MS_ERR_MEMORY;
-    case json_error_duplicate_key:
-        err = MS_ERR_JSON_DUPLICATE;
-        break;
-    case json_error_invalid_utf8:
-        err = MS_ERR_UTF8;
-        break;
-    case json_error_unknown:
-    case json_error_cannot_open_file:
-    case json_error_stack_overflow:
-    case json_error_invalid_argument:
-    case json_error_premature_end_of_input:
-    case json_error_end_of_input_expected:
-    case json_error_invalid_syntax:
-    case json_error_invalid_format:
-    case json_error_wrong_type:
-    case json_error_null_character:
-    case json_error_null_value:
-    case json_error_null_byte_in_key:
-    case json_error_numeric_overflow:
-    case json_error_item_not_found:
-    case json_error_index_out_of_range:
-        break;
-    }
-    return fault(diag, err, line, column, error->text);
+    for (void *i = json_object_iter(object); i != NULL; i = json_object_iter_next(object, i))
+        members[n++] = (struct dump_member){
+            .name = ms_span_of(json_object_iter_key(i), json_object_iter_key_len(i)),
+            .value = json_object_iter_value(i)};
+    enum ms_err err = dump_members(members, n, out);
+    if (members != few)
+        free(members);
+    return err;
 }
 
-/* jansson's member names are C strings. Who asked for U+0000 gets U+FFFD in its place there, and
- * then in every string: RFC 8259 allows the text, so it parses. */
-static json_t *load_names_with_nul(struct ms_span text, size_t flags, json_error_t *error)
+static enum ms_err dump_array(const json_t *array, struct ms_buf *out)
 {
-    static const char nul[] = "\\u0000", shown[] = "\\ufffd";
-    struct ms_buf copy = MS_BUF_INIT(text.len);
-    json_t *root = NULL;
+    enum ms_err err = ms_buf_add_byte(out, '[');
 
-    if (ms_buf_add(&copy, text) != MS_OK)
-        return NULL;
-    for (size_t i = 0; i < copy.len; i++) {
-        if (copy.ptr[i] != '\\')
-            continue;
-        if (ms_span_starts(ms_span_sub(ms_buf_span(&copy), i, copy.len), nul))
-            memcpy(copy.ptr + i, shown, sizeof(shown) - 1);
-        i++; /* what is escaped starts no escape of its own */
+    for (size_t i = 0; err == MS_OK && i < json_array_size(array); i++) {
+        if (i > 0)
+            (void)ms_buf_add_byte(out, ',');
+        err = dump_value(json_array_get(array, i), out);
     }
-    root = json_loadb((const char *)copy.ptr, copy.len, flags, error);
-    ms_buf_done(&copy);
-    return root;
-}
-
-enum ms_err ms_json_parse(struct ms_span text, const struct ms_json_limits *limits,
-                          json_t **ret_root, struct ms_diag *diag)
-{
-    if (text.len > limits->max_bytes)
-        return ms_diag_set(diag, MS_ERR_LIMIT, "JSON: %zu bytes, the limit is %zu", text.len,
-                           limits->max_bytes);
-    if (text.len == 0)
-        return ms_diag_set(diag, MS_ERR_JSON, "JSON: empty text");
-    enum ms_err err = scan(text, limits, diag);
-    if (err != MS_OK)
-        return err;
-
-    json_error_t error;
-    size_t flags = JSON_DECODE_ANY;
-    if ((limits->flags & MS_JSON_ALLOW_DUPLICATES) == 0)
-        flags |= JSON_REJECT_DUPLICATES;
-    if ((limits->flags & MS_JSON_ALLOW_NUL) != 0)
-        flags |= JSON_ALLOW_NUL;
-    json_t *root = json_loadb((const char *)text.ptr, text.len, flags, &error);
-    if (root == NULL && (flags & JSON_ALLOW_NUL) != 0 &&
-        json_error_code(&error) == json_error_null_byte_in_key)
-        root = load_names_with_nul(text, flags, &error);
-    if (root == NULL)
-        return from_jansson(&error, diag);
-    *ret_root = root;
-    return MS_OK;
+    return err == MS_OK ? ms_buf_add_byte(out, ']') : err;
 }
 
 static int add_piece(const char *piece, size_t len, void *arg)
@@ -142,21 +101,46 @@ static int add_piece(const char *piece, size_t len, void *arg)
     return ms_buf_add(arg, ms_span_of(piece, len)) == MS_OK ? 0 : -1;
 }
 
-static enum ms_err dump(const json_t *root, size_t flags, struct ms_buf *out)
+static enum ms_err print(const json_t *root, size_t flags, struct ms_buf *out)
 {
     if (json_dump_callback(root, add_piece, out, flags | JSON_ENCODE_ANY) != 0)
         return ms_buf_err(out) != MS_OK ? ms_buf_err(out) : MS_ERR_MEMORY;
     return MS_OK;
 }
 
+/* The recursion follows the value, whose depth the parser has bounded. */
+static enum ms_err dump_value(const json_t *value, struct ms_buf *out)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        return dump_object(value, out);
+    case JSON_ARRAY:
+        return dump_array(value, out);
+    case JSON_STRING:
+        dump_string(ms_span_of(json_string_value(value), json_string_length(value)), out);
+        return ms_buf_err(out);
+    case JSON_INTEGER:
+        return ms_buf_addf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    case JSON_REAL:
+        return print(value, JSON_COMPACT, out);
+    case JSON_TRUE:
+        return ms_buf_add_str(out, "true");
+    case JSON_FALSE:
+        return ms_buf_add_str(out, "false");
+    case JSON_NULL:
+        return ms_buf_add_str(out, "null");
+    }
+    return MS_ERR_JSON;
+}
+
 enum ms_err ms_json_dump(const json_t *root, struct ms_buf *out)
 {
-    return dump(root, JSON_COMPACT | JSON_SORT_KEYS, out);
+    return root == NULL ? MS_ERR_MEMORY : dump_value(root, out);
 }
 
 enum ms_err ms_json_print(const json_t *root, bool pretty, struct ms_buf *out)
 {
-    return dump(root, pretty ? JSON_INDENT(2) : JSON_COMPACT, out);
+    return print(root, pretty ? JSON_INDENT(2) : JSON_COMPACT, out);
 }
 
 enum ms_err ms_json_add_string(struct ms_buf *out, struct ms_span text)

@@ -1,5 +1,5 @@
-/* base/json.h - strict JSON (RFC 8259) over jansson, for hostile bytes: size, depth and number of
- * values are bounded before a tree is built; duplicate member names and U+0000 are refused unless
+/* base/json.h - strict JSON (RFC 8259) as jansson trees, for hostile bytes: size, depth and number
+ * of values are bounded while a tree is built; duplicate member names and U+0000 are refused unless
  * asked for; invalid UTF-8, a byte order mark, lone surrogates and trailing bytes always. Pure. */
 #ifndef MS_BASE_JSON_H
 #define MS_BASE_JSON_H
@@ -11,7 +11,7 @@
 enum ms_json_flag {
     MS_JSON_ALLOW_DUPLICATES = 1u << 0, /* last one wins; only for conformance tests */
     MS_JSON_ALLOW_NUL = 1u << 1,        /* \u0000 in strings: use json_string_length; in a
-                                         * member name it makes every one of them U+FFFD */
+                                         * member name it is read as U+FFFD */
 };
 
 struct ms_json_limits {
@@ -21,7 +21,7 @@ struct ms_json_limits {
     unsigned flags;
 };
 
-#define MS_JSON_DEPTH_MAX 512 /* what the parser's recursion is allowed to cost */
+#define MS_JSON_DEPTH_MAX 512 /* jansson frees and prints a tree by recursion */
 
 /* Whole text to a new tree (json_decref it). Any JSON value may stand at the top.
  * MS_ERR_LIMIT too long or too many values, MS_ERR_DEPTH, MS_ERR_JSON_DUPLICATE, MS_ERR_UTF8,

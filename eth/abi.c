@@ -1,6 +1,8 @@
 /* eth/abi.c - types, decoding, encoding. */
 #include "eth/abi.h"
 
+#include "base/utf8.h"
+
 /* ---- types ---- */
 struct type_parser {
     struct ms_span rest;
@@ -260,44 +262,6 @@ static bool word_fits(const struct eth_abi_type *type, const struct eth_word *wo
     return false;
 }
 
-/* One character at the front of s: how many bytes it has, 0 when it is not valid (RFC 3629). */
-static size_t utf8_char(struct ms_span s)
-{
-    uint8_t c = s.ptr[0], low = 0x80, high = 0xbf;
-    size_t n = 0;
-
-    if (c < 0x80)
-        return 1;
-    if (c >= 0xc2 && c <= 0xdf) {
-        n = 2;
-    } else if (c >= 0xe0 && c <= 0xef) {
-        n = 3;
-        low = c == 0xe0 ? 0xa0 : low;   /* not shorter */
-        high = c == 0xed ? 0x9f : high; /* no surrogates */
-    } else if (c >= 0xf0 && c <= 0xf4) {
-        n = 4;
-        low = c == 0xf0 ? 0x90 : low;
-        high = c == 0xf4 ? 0x8f : high; /* U+10FFFF is the last */
-    }
-    if (n == 0 || n > s.len || s.ptr[1] < low || s.ptr[1] > high)
-        return 0;
-    for (size_t i = 2; i < n; i++)
-        if ((s.ptr[i] & 0xc0) != 0x80)
-            return 0;
-    return n;
-}
-
-static bool utf8_valid(struct ms_span s)
-{
-    while (s.len > 0) {
-        size_t n = utf8_char(s);
-        if (n == 0)
-            return false;
-        s = ms_span_sub(s, n, s.len);
-    }
-    return true;
-}
-
 /* ---- decoding ----
  * A sequence (members of a tuple, elements of an array) is a head and tails, at the front of `at`.
  * Every function below consumes from the front of what it is given; a dynamic member's offset must
@@ -356,7 +320,7 @@ static enum ms_err decode_bytes(struct decoder *d, const struct eth_abi_type *ty
     if (!all_are(rest->ptr + len, pad, 0))
         return bad(d, "padding that is not zero");
     ret_value->bytes = ms_span_sub(*rest, 0, len);
-    if (type->kind == ETH_ABI_STRING && !utf8_valid(ret_value->bytes))
+    if (type->kind == ETH_ABI_STRING && !ms_utf8_valid(ret_value->bytes))
         return bad(d, "a string that is not UTF-8");
     *rest = ms_span_sub(*rest, len + pad, rest->len);
     return MS_OK;
@@ -515,7 +479,7 @@ static enum ms_err encode_bytes(const struct eth_abi_type *type, const struct et
     struct eth_word len = eth_word_u64(value->bytes.len);
     size_t pad = (ETH_WORD_BYTES - value->bytes.len % ETH_WORD_BYTES) % ETH_WORD_BYTES;
 
-    if (type->kind == ETH_ABI_STRING && !utf8_valid(value->bytes))
+    if (type->kind == ETH_ABI_STRING && !ms_utf8_valid(value->bytes))
         return MS_ERR_ABI;
     (void)ms_buf_add(out, eth_word_span(&len));
     (void)ms_buf_add(out, value->bytes);

@@ -34,6 +34,22 @@ static const struct {
     {"NUL behind a word", TEXT("[true\0]"), MS_ERR_JSON},
     {"NUL in a string", TEXT("\"\0\""), MS_ERR_JSON},
     {"NUL alone", TEXT("\0"), MS_ERR_JSON},
+    {"empty containers", TEXT("[{},[],{ },[ ]]"), MS_OK},
+    {"a comma before the end", TEXT("[1,]"), MS_ERR_JSON},
+    {"a comma before the end of an object", TEXT("{\"a\":1,}"), MS_ERR_JSON},
+    {"the wrong bracket", TEXT("[1}"), MS_ERR_JSON},
+    {"behind the end", TEXT("[1] 2"), MS_ERR_JSON},
+    {"the largest integer", TEXT("9223372036854775807"), MS_OK},
+    {"larger", TEXT("9223372036854775808"), MS_ERR_JSON},
+    {"a number beyond doubles", TEXT("1e999"), MS_ERR_JSON},
+    {"leading zero", TEXT("-01"), MS_ERR_JSON},
+    {"high surrogate alone", TEXT("\"\\ud800\""), MS_ERR_JSON},
+    {"low surrogate alone", TEXT("\"\\udc00\""), MS_ERR_JSON},
+    {"a pair", TEXT("\"\\ud83d\\ude00\""), MS_OK},
+    {"overlong UTF-8", TEXT("\"\xc0\xaf\""), MS_ERR_UTF8},
+    {"UTF-8 cut off", TEXT("\"\xe2\x82\""), MS_ERR_UTF8},
+    {"byte order mark", TEXT("\xef\xbb\xbf[]"), MS_ERR_JSON},
+    {"invalid UTF-8 outside strings", TEXT("[\xff]"), MS_ERR_UTF8},
 };
 
 static void test_cases(void **state)
@@ -55,10 +71,33 @@ static void test_cases(void **state)
     }
 }
 
+/* Values, and that the sorted compact form is jansson's. */
+static void test_values(void **state)
+{
+    static const char text[] =
+        "{\"b\":[-0,1.5e3,\"\\u00e9\\ud83d\\ude00\\\"\\u0001\\/\"],\"a\\n\":{\"z\":null,"
+        "\"\":true}}";
+    static const struct ms_json_limits limits = {256, 8, 64, 0};
+    struct ms_buf out = MS_BUF_INIT(256);
+    json_t *root = NULL;
+
+    (void)state;
+    assert_int_equal(ms_json_parse(ms_span_str(text), &limits, &root, NULL), MS_OK);
+    assert_int_equal(ms_json_dump(root, &out), MS_OK);
+    assert_string_equal(ms_buf_str(&out), "{\"a\\n\":{\"\":true,\"z\":null},\"b\":[0,1500.0,"
+                                          "\"\xc3\xa9\xf0\x9f\x98\x80\\\"\\u0001/\"]}");
+    char *theirs = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
+    assert_string_equal(ms_buf_str(&out), theirs);
+    free(theirs);
+    json_decref(root);
+    ms_buf_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
