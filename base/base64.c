@@ -1,23 +1,27 @@
 /* base/base64.c - strict base64. */
 #include "base/base64.h"
 
-static int digit_value(uint8_t c, enum ms_base64_alphabet *ret_shown)
+/* Values of the ASCII characters, of both alphabets; -1 is none. */
+static const int8_t digits_of[128] = {
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 62,
+    -1, 62, -1, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, -1, -1, -1, -1, -1, -1, -1, 0,
+    1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
+    23, 24, 25, -1, -1, -1, -1, 63, -1, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38,
+    39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, -1, -1, -1, -1, -1,
+};
+
+static int digit_value(uint8_t c)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '+' || c == '/') {
-        *ret_shown = MS_BASE64_STD;
-        return c == '+' ? 62 : 63;
-    }
-    if (c == '-' || c == '_') {
-        *ret_shown = MS_BASE64_URL;
-        return c == '-' ? 62 : 63;
-    }
-    return -1;
+    return c < sizeof(digits_of) ? digits_of[c] : -1;
+}
+
+/* Which alphabet alone has this digit. */
+static enum ms_base64_alphabet shown_by(uint8_t c)
+{
+    if (c == '+' || c == '/')
+        return MS_BASE64_STD;
+    return c == '-' || c == '_' ? MS_BASE64_URL : MS_BASE64_NONE;
 }
 
 static enum ms_err fault(struct ms_diag *diag, size_t at, const char *what)
@@ -34,15 +38,17 @@ static enum ms_err scan(struct ms_span text, size_t n, enum ms_base64_alphabet *
     enum ms_base64_alphabet seen = MS_BASE64_NONE;
 
     for (size_t i = 0; i < n; i++) {
-        enum ms_base64_alphabet shown = MS_BASE64_NONE;
+        int value = digit_value(text.ptr[i]);
+        if (value >= 0 && value < 62)
+            continue;
         if (text.ptr[i] == '=')
             return fault(diag, i, "padding in the middle");
-        if (digit_value(text.ptr[i], &shown) < 0)
+        if (value < 0)
             return fault(diag, i, "a character of no alphabet");
-        if (shown != MS_BASE64_NONE && seen != MS_BASE64_NONE && shown != seen)
+        enum ms_base64_alphabet shown = shown_by(text.ptr[i]);
+        if (seen != MS_BASE64_NONE && shown != seen)
             return fault(diag, i, "both alphabets mixed");
-        if (shown != MS_BASE64_NONE)
-            seen = shown;
+        seen = shown;
     }
     *ret_alphabet = seen;
     return MS_OK;
@@ -68,7 +74,6 @@ enum ms_err ms_base64_decode(struct ms_span text, struct ms_buf *out,
     if (pad != 0 && pad != want_pad)
         return fault(diag, n, "wrong padding");
 
-    enum ms_base64_alphabet ignored = MS_BASE64_NONE;
     uint32_t bits = 0;
     size_t out_len = n / 4 * 3 + (n % 4 == 0 ? 0 : n % 4 - 1);
     uint8_t *room = ms_buf_room(out, out_len);
@@ -76,7 +81,7 @@ enum ms_err ms_base64_decode(struct ms_span text, struct ms_buf *out,
         return ms_buf_err(out);
     size_t w = 0;
     for (size_t i = 0; i < n; i++) {
-        bits = bits << 6 | (uint32_t)digit_value(text.ptr[i], &ignored);
+        bits = bits << 6 | (uint32_t)digit_value(text.ptr[i]);
         if (i % 4 != 0)
             room[w++] = (uint8_t)(bits >> (6 - 2 * (i % 4)));
     }
