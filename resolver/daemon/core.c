@@ -42,6 +42,7 @@ struct flight {
     int64_t wait_until_ms;
     struct source_result *result; /* while it is being stored */
     enum entry_verdict verdict;
+    json_t *carry;     /* previous.carry; a reference */
     bool accept;       /* an operator says that what it finds is fine */
     struct entry base; /* what the result is judged against, and changes */
 };
@@ -79,6 +80,12 @@ struct chain_hints { /* what polls found out about a chain's endpoints */
     int64_t until_ms; /* no_multicall holds so long */
 };
 
+/* Where a signed set is looked for, the last one asked for first. */
+struct hosts {
+    size_t n;
+    char name[SOURCE_HOSTS_MAX][SOURCE_HOST_MAX_BYTES];
+};
+
 struct core_entry {
     size_t n_documents;
     struct document documents[CORE_DOCUMENTS_MAX];
@@ -110,7 +117,8 @@ struct core_entry {
     uint64_t from;  /* from=: where a search of logs is to begin, 0 when nobody said */
     size_t n_asked; /* values to ask about next time */
     struct source_candidate asked[CORE_ASKED_MAX];
-    bool dissent_kept; /* the evidence of this dissent is stored */
+    struct hosts *hosts; /* NULL: no need of any, or none known */
+    bool dissent_kept;   /* the evidence of this dissent is stored */
     /* contracts, for polls of several: */
     struct poll *poll;         /* that it is part of now */
     struct source_block block; /* the last in which the good set is known to stand */
@@ -230,6 +238,7 @@ static void flight_free(struct core *core, struct core_entry *e)
     bundle_transcript_free(f->transcript);
     source_result_free(f->result);
     kept_free(f->previous.kept, &f->previous.n_kept);
+    json_decref(f->carry);
     free(f);
     e->flight = NULL;
     core->n_flying--;
@@ -252,6 +261,7 @@ static void entry_release(struct core *core, struct core_entry *e)
     spec_release(e->spec);
     for (size_t i = 0; i < e->n_documents; i++)
         ms_buf_done(&e->documents[i].body);
+    free(e->hosts);
     free(e);
 }
 
@@ -297,6 +307,33 @@ static bool evict_one(struct core *core)
     return true;
 }
 
+/* A set of signers without at= is looked for where clients say that it is. Who names a host that
+ * was not known does not wait for the failures of others. */
+static void note_host(struct core_entry *e, const char *host)
+{
+    size_t at = 0;
+
+    if (host == NULL || e->spec->kind != SPEC_SIGNERS || e->spec->at.url != NULL ||
+        strlen(host) >= SOURCE_HOST_MAX_BYTES)
+        return;
+    if (e->hosts == NULL)
+        e->hosts = calloc(1, sizeof(*e->hosts));
+    if (e->hosts == NULL)
+        return;
+    while (at < e->hosts->n && strcmp(e->hosts->name[at], host) != 0)
+        at++;
+    bool news = at == e->hosts->n;
+    if (news && !e->facts.good)
+        e->facts.next_try_ms = e->facts.negative_until_ms = 0;
+    if (at == SOURCE_HOSTS_MAX)
+        at--;
+    else if (news)
+        e->hosts->n++;
+    if (at > 0)
+        memmove(e->hosts->name[1], e->hosts->name[0], at * SOURCE_HOST_MAX_BYTES);
+    (void)snprintf(e->hosts->name[0], SOURCE_HOST_MAX_BYTES, "%s", host);
+}
+
 /* A new entry that takes the spec; it starts by looking on disk. NULL: no room. */
 static struct core_entry *add_entry(struct core *core, const struct answer_id *id,
                                     struct spec **spec)
@@ -311,6 +348,7 @@ static struct core_entry *add_entry(struct core *core, const struct answer_id *i
     e->spec = *spec;
     *spec = NULL;
     e->from = e->spec->from;
+    note_host(e, e->spec->host);
     bundle_identity_only(e->spec);
     e->next_change_ms = ENTRY_NEVER;
     e->poll_ms = ENTRY_NEVER;
@@ -970,7 +1008,12 @@ static void start_flight(struct core *core, struct core_entry *e)
     memcpy(f->previous.set_hash.b, e->facts.commitment.b, ETH_HASH_BYTES);
     f->previous.final_number = e->final_number;
     f->previous.final_hash = e->final_hash;
+    f->previous.floor_epoch = f->accept ? 0 : e->facts.floor_epoch;
+    for (size_t i = 0; e->hosts != NULL && i < e->hosts->n; i++)
+        memcpy(f->previous.hosts[f->previous.n_hosts++], e->hosts->name[i], SOURCE_HOST_MAX_BYTES);
     if (e->good != NULL) {
+        f->carry = json_incref(e->good->result->carry);
+        f->previous.carry = f->carry;
         f->previous.etag = e->good->result->etag;
         f->previous.last_modified = e->good->result->last_modified;
     }
@@ -1506,6 +1549,8 @@ void core_ask(struct core *core, struct core_request *r)
         return;
     }
     struct core_entry *e = find(core, &r->id);
+    if (e != NULL && r->spec != NULL)
+        note_host(e, r->spec->host);
     if (e == NULL) {
         if (r->spec == NULL)
             e = NULL;
@@ -1526,6 +1571,8 @@ enum ms_err core_watch(struct core *core, struct core_watcher *w, struct spec *s
 
     if (e == NULL)
         e = add_entry(core, &w->id, &spec);
+    else
+        note_host(e, spec->host);
     spec_release(spec);
     if (e == NULL)
         return MS_ERR_OVERLOAD;
@@ -1591,6 +1638,8 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
         e->has_evidence = e->good != NULL;
         if (e->good != NULL) {
             const struct source_result *good = e->good->result;
+            if (good->epoch > e->facts.floor_epoch)
+                e->facts.floor_epoch = good->epoch;
             e->facts.overlay = good->overlay;
             e->facts.overlay_head = good->head_number;
             e->facts.has_identity = good->has_identity;

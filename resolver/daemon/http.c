@@ -375,10 +375,15 @@ enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_
     if (err == MS_OK && spec->kind == SPEC_ALIAS) {
         const char *value = config_alias(arg.out, ms_span_str(spec->name));
         struct spec_context plain = {.eip55_strict = context.eip55_strict};
+        char host[SOURCE_HOST_MAX_BYTES] = "";
+        if (spec->host != NULL && strlen(spec->host) < sizeof(host))
+            memcpy(host, spec->host, strlen(spec->host) + 1);
         spec_done(spec);
         spec_init(spec);
         err = value == NULL ? ms_diag_set(diag, MS_ERR_ALIAS, "no such alias in the configuration")
                             : spec_parse(ms_span_str(value), &plain, spec, diag);
+        if (err == MS_OK && host[0] != '\0')
+            spec->host = ms_arena_strdup(&spec->arena, ms_span_str(host));
     }
     if (err == MS_OK)
         r->id = core_id(spec, config->level);

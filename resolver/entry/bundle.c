@@ -4,6 +4,7 @@
 #include "base/base64.h"
 #include "base/hex.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define BUNDLE_TYPE "measured-bundle/1"
@@ -239,6 +240,18 @@ static json_t *scan_json(const struct source_scan *scan)
                      (int)scan->whole);
 }
 
+static json_t *hosts_json(const struct source_previous *previous)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; out != NULL && i < previous->n_hosts; i++) {
+        if (json_array_append_new(out, json_string(previous->hosts[i])) != 0) {
+            json_decref(out);
+            return NULL;
+        }
+    }
+    return out;
+}
+
 static json_t *previous_json(const struct source_previous *previous)
 {
     json_t *out = json_pack("{s:o*, s:o*, s:I}", "etag", bytes_json(previous->etag),
@@ -251,6 +264,12 @@ static json_t *previous_json(const struct source_previous *previous)
                                             hex_string(eth_hash_span(&previous->final_hash))));
     if (out != NULL && previous->has_set)
         (void)json_object_set_new(out, "set", hex_string(eth_hash_span(&previous->set_hash)));
+    if (out != NULL && previous->floor_epoch > 0)
+        (void)json_object_set_new(out, "epoch", json_integer((json_int_t)previous->floor_epoch));
+    if (out != NULL && previous->carry != NULL)
+        (void)json_object_set(out, "carry", (json_t *)(uintptr_t)previous->carry);
+    if (out != NULL && previous->n_hosts > 0)
+        (void)json_object_set_new(out, "hosts", hosts_json(previous));
     if (out != NULL && previous->n_kept > 0)
         (void)json_object_set_new(out, "kept", kept_json(previous));
     if (out != NULL && previous->n_candidates > 0)
@@ -273,6 +292,8 @@ static json_t *verdict_json(const struct source_result *result, enum ms_err err)
         "evidence_time", (json_int_t)result->evidence_time_s);
     if (verdict != NULL && result->has_sequence)
         (void)json_object_set_new(verdict, "sequence", json_integer((json_int_t)result->sequence));
+    if (verdict != NULL && result->epoch > 0)
+        (void)json_object_set_new(verdict, "epoch", json_integer((json_int_t)result->epoch));
     return verdict;
 }
 
@@ -410,12 +431,28 @@ static bool read_scan(const json_t *json, struct source_scan *scan)
     return from >= 0 && next >= from && window >= 0;
 }
 
+static bool read_hosts(const json_t *json, struct source_previous *previous)
+{
+    previous->n_hosts = json_array_size(json);
+    if (previous->n_hosts > SOURCE_HOSTS_MAX)
+        return false;
+    for (size_t i = 0; i < previous->n_hosts; i++) {
+        const char *host = json_string_value(json_array_get(json, i));
+        if (host == NULL || strlen(host) >= SOURCE_HOST_MAX_BYTES)
+            return false;
+        (void)snprintf(previous->hosts[i], SOURCE_HOST_MAX_BYTES, "%s", host);
+    }
+    return true;
+}
+
 static bool read_previous(const json_t *json, struct ms_arena *arena,
                           struct source_previous *ret_previous)
 {
     const json_t *final = json_object_get(json, "final");
     struct source_previous previous = {
+        .floor_epoch = (uint64_t)json_integer_value(json_object_get(json, "epoch")),
         .floor_sequence = (uint64_t)json_integer_value(json_object_get(json, "floor")),
+        .carry = json_object_get(json, "carry"),
         .has_final = final != NULL,
         .final_number = (uint64_t)json_integer_value(json_object_get(final, "number")),
     };
@@ -429,7 +466,8 @@ static bool read_previous(const json_t *json, struct ms_arena *arena,
         return false;
     if (!read_kept(json_object_get(json, "kept"), &previous) ||
         !read_candidates(json_object_get(json, "candidates"), &previous) ||
-        !read_scan(json_object_get(json, "scan"), &previous.scan))
+        !read_scan(json_object_get(json, "scan"), &previous.scan) ||
+        !read_hosts(json_object_get(json, "hosts"), &previous))
         return false;
     *ret_previous = previous;
     return true;

@@ -218,6 +218,18 @@ uint64_t entry_floor(const struct entry *e, enum spec_level level, struct ms_now
     return word_lapsed(e, level, now) ? 0 : e->floor_sequence;
 }
 
+/* Nobody but one endpoint says so. Documents of signers are no such word. */
+static bool is_word(const struct source_result *result)
+{
+    return result->level != SPEC_LEVEL_NONE && result->level <= SPEC_LEVEL_L1;
+}
+
+/* What a conflict gives way to (6.1): a higher sequence that providers cannot invent. */
+static bool clears_conflict(const struct source_result *result)
+{
+    return result->trust == SOURCE_TRUST_SIGNERS || result->level >= SPEC_LEVEL_L3;
+}
+
 static enum entry_verdict judge_sequenced(const struct entry *e, const struct source_result *result,
                                           enum ms_err *ret_why)
 {
@@ -227,13 +239,15 @@ static enum entry_verdict judge_sequenced(const struct entry *e, const struct so
         !ms_sha256_eq(&e->commitment, &nothing); /* by the row, even if its evidence is lost */
 
     *ret_why = MS_ERR_ROLLBACK;
-    if (result->sequence < e->floor_sequence)
+    if (result->epoch > e->floor_epoch)
+        return ENTRY_CHANGED; /* other signers, a new count: not even a conflict outlives that */
+    if (result->epoch < e->floor_epoch || result->sequence < e->floor_sequence)
         return ENTRY_REFUSED;
     *ret_why = MS_ERR_CONFLICT; /* 6.1: only a strictly higher sequence at L3 or better clears it */
-    if (e->conflict && (result->sequence == e->floor_sequence || result->level < SPEC_LEVEL_L3))
+    if (e->conflict && (result->sequence == e->floor_sequence || !clears_conflict(result)))
         return ENTRY_REFUSED;
     if (result->sequence == e->floor_sequence && known && !same_state)
-        return result->level <= SPEC_LEVEL_L1 ? ENTRY_REFUSED : ENTRY_CONTRADICTS;
+        return is_word(result) ? ENTRY_REFUSED : ENTRY_CONTRADICTS;
     bool same = e->good && same_state && result->sequence == e->floor_sequence &&
                 ms_sha256_eq(&e->overlay, &result->overlay);
     return same ? ENTRY_SAME : ENTRY_CHANGED;
@@ -277,11 +291,13 @@ static void take_change(struct entry *e, const struct source_result *result)
     e->overlay = result->overlay;
     e->overlay_head = result->head_number;
     e->has_sequence = result->has_sequence;
-    bool word = result->level != SPEC_LEVEL_NONE && result->level <= SPEC_LEVEL_L1;
     if (!result->has_sequence)
         e->floor_sequence++;
-    else if (result->sequence > e->floor_sequence || word)
+    else if (result->epoch > e->floor_epoch || result->sequence > e->floor_sequence ||
+             is_word(result))
         e->floor_sequence = result->sequence;
+    if (result->epoch > e->floor_epoch)
+        e->floor_epoch = result->epoch;
     e->valid_until_s = result->valid_until_s;
     e->conflict = false;
 }

@@ -38,7 +38,9 @@ struct entry {
     struct source_lifetime life;
     int64_t valid_until_s; /* governance heartbeat, 0 none */
     bool has_sequence;
-    uint64_t floor_sequence; /* never falls; for sources that do not count: changes accepted here */
+    uint64_t floor_epoch;    /* of a signed set's root: a higher one begins a new count */
+    uint64_t floor_sequence; /* never falls within an epoch; for sources that do not count: changes
+                                accepted here */
     struct ms_sha256 commitment;
     bool recheck; /* from disk after a reboot: FRESH is shown as SWR until confirmed */
 

@@ -14,8 +14,6 @@
 #include "sig/release_set.h"
 #include "sig/safe.h"
 
-#include <stdio.h>
-
 #define SET_NAME "set.json"
 #define SLOT_SINGLETON 0
 #define SLOT_OWNERS 2
@@ -373,26 +371,6 @@ static enum source_state refuse(struct source *s)
                                           : ", and the document has no signature of it");
 }
 
-static bool add_release(struct source *s, size_t i)
-{
-    const struct own *own = own_of(s);
-    const struct registry_release *release = &own->documents.releases[i];
-    struct source_release *out = source_result_add_release(s->result);
-    char version[24];
-
-    (void)snprintf(version, sizeof(version), "%llu", (unsigned long long)release->version);
-    const char *copy = ms_arena_strdup(&s->result->arena, ms_span_str(version));
-    if (out == NULL || copy == NULL) {
-        (void)source_fail(s, MS_ERR_MEMORY, NULL);
-        return false;
-    }
-    out->id = release->id;
-    out->version = copy;
-    out->not_before_s = source_clamp_time(release->not_before_s);
-    out->not_after_s = source_clamp_time(release->not_after_s);
-    return own->documents.payloads[i].len == 0 || documents_read(s, &own->documents, i, out->set);
-}
-
 static json_t *governance_json(const struct source *s)
 {
     const struct own *own = own_of(s);
@@ -438,7 +416,7 @@ static enum source_state finish(struct source *s)
     if (r == NULL)
         return source_fail(s, MS_ERR_MEMORY, NULL);
     for (size_t i = 0; !withdrawn(s) && i < own->documents.n; i++)
-        if (!add_release(s, i))
+        if (!documents_add_release(s, &own->documents, i))
             return SOURCE_FAILED;
     r->document_elsewhere = true;
     r->has_sequence = true;
@@ -457,31 +435,13 @@ static enum source_state finish(struct source *s)
 
 /* ---- documents ---- */
 
-static bool convert(struct source *s, struct own *own)
+static bool ask_documents(struct source *s, struct own *own)
 {
-    const struct msig_release_set *set = &own->doc.set;
-    struct registry_release *all = ms_arena_alloc(&s->arena, set->n_releases + 1, sizeof(*all));
-
-    if (all == NULL)
+    if (!documents_of_set(s, &own->documents, &own->doc.set))
         return false;
-    for (size_t i = 0; i < set->n_releases; i++) {
-        const struct msig_release *in = &set->releases[i];
-        all[i] = (struct registry_release){.id = in->id,
-                                           .version = in->version,
-                                           .not_before_s = in->not_before_s,
-                                           .not_after_s = in->not_after_s,
-                                           .approved_seq = in->approved_seq,
-                                           .payload_format = in->payload_format,
-                                           .payload_size = in->payload_size,
-                                           .payload_hash = in->payload_hash,
-                                           .uri = in->uri,
-                                           .payload = in->payload};
-        own->documents.unneeded[i] =
-            withdrawn(s) || (in->not_after_s != 0 && in->not_after_s <= (uint64_t)s->started_s);
-    }
-    own->documents.n = set->n_releases;
-    own->documents.releases = all;
-    return true;
+    for (size_t i = 0; withdrawn(s) && i < own->documents.n; i++)
+        own->documents.unneeded[i] = true;
+    return documents_ask(s, &own->documents);
 }
 
 static enum source_state after(struct source *s)
@@ -492,9 +452,7 @@ static enum source_state after(struct source *s)
         return refuse(s);
     if (!own->asked) {
         own->asked = true;
-        if (!convert(s, own))
-            return source_fail(s, MS_ERR_MEMORY, NULL);
-        if (!documents_ask(s, &own->documents))
+        if (!ask_documents(s, own))
             return SOURCE_FAILED;
     }
     return own->documents.out > 0 ? SOURCE_WANTS : finish(s);

@@ -3,7 +3,55 @@
 
 #include "base/gzip.h"
 
+#include <stdio.h>
+
 #define DOCUMENT_GZIP_RATIO 256u
+
+bool documents_of_set(struct source *s, struct documents *d, const struct msig_release_set *set)
+{
+    struct registry_release *all = ms_arena_alloc(&s->arena, set->n_releases + 1, sizeof(*all));
+
+    if (all == NULL) {
+        (void)source_fail(s, MS_ERR_MEMORY, NULL);
+        return false;
+    }
+    for (size_t i = 0; i < set->n_releases; i++) {
+        const struct msig_release *in = &set->releases[i];
+        all[i] = (struct registry_release){.id = in->id,
+                                           .version = in->version,
+                                           .not_before_s = in->not_before_s,
+                                           .not_after_s = in->not_after_s,
+                                           .approved_seq = in->approved_seq,
+                                           .payload_format = in->payload_format,
+                                           .payload_size = in->payload_size,
+                                           .payload_hash = in->payload_hash,
+                                           .uri = in->uri,
+                                           .payload = in->payload};
+        d->unneeded[i] = in->not_after_s != 0 && in->not_after_s <= (uint64_t)s->started_s;
+    }
+    d->n = set->n_releases;
+    d->releases = all;
+    return true;
+}
+
+bool documents_add_release(struct source *s, const struct documents *d, size_t i)
+{
+    const struct registry_release *release = &d->releases[i];
+    struct source_release *out = source_result_add_release(s->result);
+    char version[24];
+
+    (void)snprintf(version, sizeof(version), "%llu", (unsigned long long)release->version);
+    const char *copy = ms_arena_strdup(&s->result->arena, ms_span_str(version));
+    if (out == NULL || copy == NULL) {
+        (void)source_fail(s, MS_ERR_MEMORY, NULL);
+        return false;
+    }
+    out->id = release->id;
+    out->version = copy;
+    out->not_before_s = source_clamp_time(release->not_before_s);
+    out->not_after_s = source_clamp_time(release->not_after_s);
+    return d->payloads[i].len == 0 || documents_read(s, d, i, out->set);
+}
 
 /* Their warrant is the hash in what was approved, so any https location will do. */
 static bool ask_one(struct source *s, struct documents *d, size_t i)

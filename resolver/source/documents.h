@@ -6,6 +6,7 @@
 
 #include "resolver/source/kinds.h"
 #include "resolver/source/registry.h"
+#include "sig/message.h"
 
 struct documents {
     size_t n;
@@ -15,6 +16,13 @@ struct documents {
     size_t release_of[SOURCE_REQUESTS_MAX + 1]; /* by request id: index of the release, plus one */
     struct ms_span payloads[REGISTRY_RELEASES_MAX]; /* empty: unneeded and not at hand */
 };
+
+/* The releases of a signed set; those whose time is over are unneeded. false: the attempt has
+ * failed, memory is short. */
+bool documents_of_set(struct source *s, struct documents *d, const struct msig_release_set *set);
+/* Release i, with its document where that is at hand, into the result. false: the attempt has
+ * failed. */
+bool documents_add_release(struct source *s, const struct documents *d, size_t i);
 
 /* Ask for what is needed and not at hand. false: the attempt has failed. */
 bool documents_ask(struct source *s, struct documents *d);

@@ -75,5 +75,6 @@ bool source_read_document(struct source *s, struct ms_span body, enum rec_mode m
 enum ms_err source_inline_init(struct source *s, struct ms_now now, struct ms_diag *diag);
 enum ms_err source_location_init(struct source *s, struct ms_now now, struct ms_diag *diag);
 enum ms_err source_contract_init(struct source *s, struct ms_now now, struct ms_diag *diag);
+enum ms_err source_signed_init(struct source *s, struct ms_now now, struct ms_diag *diag);
 
 #endif

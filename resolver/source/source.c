@@ -149,6 +149,7 @@ void source_result_free(struct source_result *result)
     }
     free(result->releases);
     json_decref(result->governance);
+    json_decref(result->carry);
     ms_arena_done(&result->arena);
     free(result);
 }
@@ -237,7 +238,10 @@ enum source_state source_finish(struct source *s)
     static const struct ms_sha256 none;
     if (!result->has_sequence && ms_sha256_eq(&result->commitment, &none))
         result->commitment = result->set_hash;
-    if (result->has_sequence && result->sequence < s->previous.floor_sequence)
+    bool below =
+        result->epoch < s->previous.floor_epoch ||
+        (result->epoch == s->previous.floor_epoch && result->sequence < s->previous.floor_sequence);
+    if (result->has_sequence && below)
         return source_failf(
             s, MS_ERR_ROLLBACK, "the source says sequence %llu, but %llu was already verified",
             (unsigned long long)result->sequence, (unsigned long long)s->previous.floor_sequence);
@@ -283,8 +287,9 @@ static enum ms_err check_options(const struct spec *spec, struct ms_diag *diag)
         {SPEC_CONTRACT, "kind"},   {SPEC_CONTRACT, "code"},
         {SPEC_CONTRACT, "at"}, /* and further judged there */
         {SPEC_LOCATION, "sha256"}, {SPEC_SHA256, "at"},
+        {SPEC_SIGNERS, "at"},
     };
-    /* about the query, and app: a name that signers sign for, nothing without keys= */
+    /* about the query, and app: a name that signers sign for, nothing without them */
     static const char *const always[] = {"level", "max-age", "seq", "tag", "from", "app"};
 
     for (size_t i = 0; i < spec->n_options; i++) {
@@ -350,6 +355,8 @@ enum ms_err source_new(const struct spec *spec, const struct source_policy *poli
         err = source_contract_init(s, now, diag);
         break;
     case SPEC_SIGNERS:
+        err = source_signed_init(s, now, diag);
+        break;
     case SPEC_ENS:
     case SPEC_GITHUB:
         err = ms_diag_set(diag, MS_ERR_UNSUPPORTED,

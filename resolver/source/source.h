@@ -25,6 +25,8 @@
 #define SOURCE_PROVIDERS_MAX 16u
 #define SOURCE_WARN_AGE_S 1800 /* finality this old is worth a warning, "old-finality" (T2) */
 #define SOURCE_RELEASES_MAX 64u
+#define SOURCE_HOSTS_MAX 4u        /* where signed sets without at= are looked for */
+#define SOURCE_HOST_MAX_BYTES 320u /* of one, "host" or "host:port", with its NUL */
 
 /* ---- local policy, from the configuration ---- */
 enum source_proofs { SOURCE_PROOFS_NO = 0, SOURCE_PROOFS_HEAD, SOURCE_PROOFS_FINALIZED };
@@ -212,6 +214,7 @@ struct source_result {
     enum spec_level level;     /* contracts */
     struct source_block block; /* contracts */
     const char *hash_by;       /* contracts: "single", "quorum", "endpoint", "checkpoint"; static */
+    uint64_t epoch; /* signed sets: of the root; sequences are compared within one epoch */
     bool has_sequence;
     uint64_t sequence;           /* governance's own counter */
     struct ms_sha256 commitment; /* what makes two results of one sequence equal */
@@ -230,6 +233,7 @@ struct source_result {
     bool document_elsewhere;   /* contracts: each read fetches a document over https */
     struct source_probe probe; /* contracts */
     json_t *governance;        /* object or NULL */
+    json_t *carry;             /* what the next attempt is to be given as previous.carry, or NULL */
     const char *adapter;       /* contracts: the kind, "registry"; static storage; or NULL */
     size_t n_candidates;       /* contracts with mappings: all that were asked about */
     struct source_candidate *candidates; /* sorted; in the arena */
@@ -268,7 +272,8 @@ struct source_kept {
 
 struct source_previous { /* what is known from the last good answer; zero when nothing is */
     const char *etag, *last_modified;
-    uint64_t floor_sequence; /* results below are refused: MS_ERR_ROLLBACK */
+    uint64_t floor_epoch; /* results below (epoch, sequence) are refused: MS_ERR_ROLLBACK */
+    uint64_t floor_sequence;
     bool has_final; /* contracts: the last finalized block believed must still be in the chain */
     uint64_t final_number;
     struct eth_hash final_hash;
@@ -279,13 +284,20 @@ struct source_previous { /* what is known from the last good answer; zero when n
     size_t n_candidates; /* contracts with mappings: what to ask about */
     struct source_candidate candidates[SOURCE_CANDIDATES_MAX];
     struct source_scan scan;
+    /* Signed sets: roots and revocations that were verified, {"roots":[..],"revocations":[..]},
+     * borrowed; need not be trusted, they are verified again. And the hosts that clients asked for.
+     */
+    const json_t *carry;
+    size_t n_hosts;
+    char hosts[SOURCE_HOSTS_MAX][SOURCE_HOST_MAX_BYTES];
 };
 
 struct source;
 
 /* `spec` must outlive the source; policy and previous are copied.
  * MS_ERR_UNSUPPORTED for kinds that have no source yet, MS_ERR_NO_RPC, MS_ERR_QUORUM, MS_ERR_LEVEL
- * when the policy cannot be met; MS_ERR_MEMORY. */
+ * when the policy cannot be met, MS_ERR_UNAVAILABLE when nobody said where to look; MS_ERR_MEMORY.
+ */
 MS_MUST_USE enum ms_err source_new(const struct spec *spec, const struct source_policy *policy,
                                    const struct source_previous *previous, struct ms_now now,
                                    struct source **ret_source, struct ms_diag *diag);

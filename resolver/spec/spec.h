@@ -87,6 +87,8 @@ struct spec {
     uint8_t code[32];        /* code= */
     const char *adapter;     /* kind=, NULL when absent */
     struct spec_location at; /* at=, url NULL when absent */
+    /* "host" or "host:port" of the URL it stood in, NULL for a bare one; no part of the identity */
+    const char *host;
 
     size_t n_warnings;
     struct rec_warning *warnings; /* codes: eip55, raw-slash, long, no-padding, ... */

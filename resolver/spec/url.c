@@ -144,6 +144,20 @@ static enum ms_err parse_parts(struct spec_builder *b, struct ms_span url, struc
     return parse_target(b, rest, ret_url);
 }
 
+static enum ms_err keep_host(struct spec_builder *b, const struct spec_url *url)
+{
+    struct ms_buf text = MS_BUF_INIT(SPEC_URL_MAX);
+
+    (void)ms_buf_add_str(&text, url->host);
+    if (url->port != 0 && url->port != 443)
+        (void)ms_buf_addf(&text, ":%u", url->port);
+    enum ms_err err = ms_buf_err(&text);
+    if (err == MS_OK)
+        err = spec_keep(b, ms_buf_span(&text), &b->spec->host);
+    ms_buf_done(&text);
+    return err;
+}
+
 enum ms_err spec_parse_url(struct ms_span url, const struct spec_context *context,
                            struct spec *spec, struct spec_url *ret_url, struct ms_diag *diag)
 {
@@ -162,6 +176,8 @@ enum ms_err spec_parse_url(struct ms_span url, const struct spec_context *contex
     if (!ms_span_starts_nocase(url, https))
         return ms_diag_set(diag, MS_ERR_URL, "the URL does not start with https://");
     err = parse_parts(&b, url, ret_url);
+    if (err == MS_OK)
+        err = keep_host(&b, ret_url);
     if (err != MS_OK)
         spec_done(spec);
     return err;

@@ -192,6 +192,48 @@ static void test_judge(void **state)
     assert_int_equal(entry_judge(&e, &unchanged, at(0), &why), ENTRY_REFUSED);
 }
 
+/* Signed sets: sequences of one epoch are compared, and what signers contradict is a conflict. */
+static void test_judge_signed(void **state)
+{
+    struct entry e = good();
+    enum ms_err why;
+
+    (void)state;
+    e.has_sequence = true;
+    e.floor_epoch = 2;
+    e.floor_sequence = 7;
+    e.commitment.b[0] = 1;
+    struct source_result r = {
+        .trust = SOURCE_TRUST_SIGNERS, .has_sequence = true, .epoch = 2, .sequence = 7};
+    r.commitment.b[0] = 1;
+    r.has_head = true;
+    r.life = e.life;
+    r.evidence_time_s = WALL;
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_SAME);
+    r.commitment.b[0] = 2;
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_CONTRADICTS);
+    entry_accept(&e, &r, ENTRY_CONTRADICTS, at(0));
+    assert_int_equal(entry_view(&e, at(0)).state, ENTRY_CONFLICT);
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_REFUSED);
+    assert_int_equal(why, MS_ERR_CONFLICT);
+    r.sequence = 8; /* a higher one, by the signers, ends it */
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_CHANGED);
+    r.epoch = 1;
+    r.sequence = 100;
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_REFUSED);
+    assert_int_equal(why, MS_ERR_ROLLBACK);
+    r.epoch = 3; /* other signers, a new count */
+    r.sequence = 1;
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_CHANGED);
+    entry_accept(&e, &r, ENTRY_CHANGED, at(0));
+    assert_int_equal(e.floor_epoch, 3);
+    assert_int_equal(e.floor_sequence, 1);
+    assert_true(entry_view(&e, at(0)).serve);
+    r.sequence = 0;
+    assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_REFUSED);
+    assert_int_equal(why, MS_ERR_ROLLBACK);
+}
+
 static void test_accept(void **state)
 {
     (void)state;
@@ -422,11 +464,12 @@ static void test_judge_contracts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_boundaries), cmocka_unit_test(test_ceilings),
-        cmocka_unit_test(test_states),     cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_judge),      cmocka_unit_test(test_judge_contracts),
-        cmocka_unit_test(test_accept),     cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_views_hold), cmocka_unit_test(test_confirm),
+        cmocka_unit_test(test_boundaries),   cmocka_unit_test(test_ceilings),
+        cmocka_unit_test(test_states),       cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_judge),        cmocka_unit_test(test_judge_contracts),
+        cmocka_unit_test(test_judge_signed), cmocka_unit_test(test_accept),
+        cmocka_unit_test(test_windows),      cmocka_unit_test(test_views_hold),
+        cmocka_unit_test(test_confirm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

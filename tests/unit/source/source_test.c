@@ -13,7 +13,7 @@ static void test_unsupported(void **state)
 {
     (void)state;
     static const char *const specs[] = {
-        "1of1:0xae519fc2ba8e6ffe6473195c092bf1bae986ff90",
+        "github:owner~repo",
         "app.example.eth",
         CHAIN_SPEC ";kind=timelock",
     };
