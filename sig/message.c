@@ -68,8 +68,8 @@ struct eth_hash msig_domain(struct ms_span app)
     struct eth_keccak k;
 
     begin(&k, MSIG_TYPE_DOMAIN);
-    msig_enc_bytes(&k, ms_span_str("measured release set"));
-    msig_enc_bytes(&k, ms_span_str("1"));
+    msig_enc_bytes(&k, ms_span_str(MSIG_DOMAIN_NAME));
+    msig_enc_bytes(&k, ms_span_str(MSIG_DOMAIN_VERSION));
     msig_enc_bytes(&k, app); /* the salt: bytes32 of the hash itself */
     return eth_keccak_end(&k);
 }

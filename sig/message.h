@@ -79,8 +79,9 @@ enum msig_type {
 const char *msig_type_string(enum msig_type type);
 struct eth_hash msig_type_hash(enum msig_type type);
 
-/* "measured release set", version "1", salt = keccak256(app): signers of two applications can use
- * the same keys. */
+/* Name, version, and salt = keccak256(app): signers of two applications can use the same keys. */
+#define MSIG_DOMAIN_NAME "measured release set"
+#define MSIG_DOMAIN_VERSION "1"
 struct eth_hash msig_domain(struct ms_span app);
 
 /* Struct hashes. That of a set is what `previous` and `setHash` name. */

@@ -45,5 +45,12 @@ for lib in "${libs[@]}"; do
     done < <(nm -u "$lib" 2>/dev/null | awk 'NF == 2 && $1 == "U" { sub(/@.*/, "", $2); print $2 }' | sort -u |
         comm -23 - "$build/purity.defined" | grep -vxE "$ours_to_ignore" || true)
 done
+
+# Keys are the tool's: the daemon has no code that signs with one.
+if [ -x "$build/bin/measured" ] && nm -D -u "$build/bin/measured" | grep -E 'secp256k1_.*(sign|seckey|keypair)' |
+    grep -v signature; then
+    echo 'measured: links the use of a secret key'
+    bad=1
+fi
 echo "${#libs[@]} libraries"
 exit $bad
