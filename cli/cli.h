@@ -24,7 +24,7 @@ struct cli {
 };
 
 struct cli_option {   /* one of a subcommand's own options; exactly one of value and flag is set */
-    const char *name; /* without its two dashes */
+    const char *name; /* without its two dashes; of one letter: `-o VALUE` */
     const char **value;
     bool *flag;
 };
@@ -65,6 +65,7 @@ MS_MUST_USE enum ms_err cli_safe_url(const struct spec *spec, const struct spec_
 int cli_explain(struct cli *cli, int argc, char **argv);
 int cli_url(struct cli *cli, int argc, char **argv);
 int cli_lint(struct cli *cli, int argc, char **argv);
+int cli_release(struct cli *cli, int argc, char **argv);
 int cli_workload_id(struct cli *cli, int argc, char **argv);
 int cli_resolve(struct cli *cli, int argc, char **argv);
 int cli_check(struct cli *cli, int argc, char **argv);

@@ -40,6 +40,9 @@ static bool option_is(const char *arg, const char *name, const char **ret_value)
 {
     size_t n = strlen(name);
 
+    *ret_value = NULL;
+    if (n == 1)
+        return arg[0] == '-' && arg[1] == name[0] && arg[2] == '\0';
     if (strncmp(arg, "--", 2) != 0 || strncmp(arg + 2, name, n) != 0)
         return false;
     if (arg[2 + n] != '\0' && arg[2 + n] != '=')
@@ -57,7 +60,7 @@ static bool take_option(struct cli *cli, int argc, char **argv, int *at,
 
     for (size_t i = 0; i < n_options + MS_ARRAY_LEN(common); i++) {
         const struct cli_option *option = i < n_options ? &options[i] : &common[i - n_options];
-        const char *value = NULL;
+        const char *value = NULL, *dashes = option->name[1] == '\0' ? "-" : "--";
         if (!option_is(argv[*at], option->name, &value))
             continue;
         if (option->flag != NULL && value == NULL) {
@@ -71,11 +74,11 @@ static bool take_option(struct cli *cli, int argc, char **argv, int *at,
         if (value == NULL && *at + 1 < argc)
             value = argv[++*at];
         if (value == NULL) {
-            cli_say(cli, "--%s needs a value", option->name);
+            cli_say(cli, "%s%s needs a value", dashes, option->name);
             return false;
         }
         if (*option->value != NULL && option->value != &cli->socket_dir) {
-            cli_say(cli, "--%s is given twice", option->name);
+            cli_say(cli, "%s%s is given twice", dashes, option->name);
             return false;
         }
         *option->value = value;

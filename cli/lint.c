@@ -1,5 +1,6 @@
 /* cli/lint.c - mistakes in a measurement document (rules L001.. of docs/measurements.md). */
 #include "cli/cli.h"
+#include "cli/lint_gate.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,23 +11,10 @@ struct report {
     size_t errors, others;
 };
 
-static const char *grade_name(enum rec_grade grade)
-{
-    switch (grade) {
-    case REC_GRADE_INFO:
-        return "info";
-    case REC_GRADE_WARNING:
-        return "warning";
-    case REC_GRADE_ERROR:
-        return "error";
-    }
-    return "error";
-}
-
 static void add_finding(const struct rec_finding *finding, void *arg)
 {
     struct report *report = arg;
-    const char *grade = grade_name(finding->grade);
+    const char *grade = lint_grade_name(finding->grade);
 
     if (finding->grade == REC_GRADE_ERROR)
         report->errors++;

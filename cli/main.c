@@ -21,6 +21,8 @@ static const struct command {
      "--signers M:ADDRESS,... [--option NAME=VALUE[;...]] [--strict]",
      "write the one safe URL of a specifier", cli_url},
     {"lint", "FILE|SPEC|URL|-", "look for mistakes in a measurement document", cli_lint},
+    {"release", "VERB [ARGUMENT ...]",
+     "release sets that people sign: new, digest, sign, verify, ...", cli_release},
     {"workload-id", "--quote FILE|- | --registers FILE|-",
      "the workload ids of a TDX guest, by both formulas", cli_workload_id},
     {"resolve", "SPEC|URL [--profile PROFILE]", "the approved measurements, in a profile",
@@ -57,7 +59,8 @@ static int print_help(void)
 static int run(struct cli *cli, const struct command *command, int argc, char **argv)
 {
     cli->command = command->name;
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+    /* release has verbs, and helps for each */
+    if (command->run != cli_release && argc == 2 && strcmp(argv[1], "--help") == 0) {
         printf("usage: measuredctl %s %s\n%s\n", command->name, command->args, command->help);
         return fflush(stdout) == 0 ? CLI_YES : CLI_UNKNOWN;
     }
