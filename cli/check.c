@@ -13,13 +13,13 @@
 
 #define BODY_MAX_BYTES 65536u /* what the daemon takes */
 
-#define PREDICATES 3
+enum { COMPOSE_HASH = 0, OS_IMAGE, WORKLOAD_ID, PREDICATES };
 static const struct {
     const char *option, *kind;
 } predicates[PREDICATES] = {
-    {"compose-hash", "dstack-compose-hash"},
-    {"os-image", "dstack-os-image"},
-    {"workload-id", "tdx-workload-id"},
+    [COMPOSE_HASH] = {"compose-hash", "dstack-compose-hash"},
+    [OS_IMAGE] = {"os-image", "dstack-os-image"},
+    [WORKLOAD_ID] = {"workload-id", "tdx-workload-id"},
 };
 
 struct wish {
@@ -49,13 +49,14 @@ static bool predicates_ok(const struct cli *cli, const struct wish *w)
 
 static bool wish_ok(const struct cli *cli, const struct wish *w)
 {
-    size_t ways = (size_t)(w->registers != NULL) + (w->quote != NULL);
+    size_t ways = (size_t)(w->registers != NULL) + (w->quote != NULL) +
+                  (w->predicates[COMPOSE_HASH] != NULL || w->predicates[OS_IMAGE] != NULL) +
+                  (w->predicates[WORKLOAD_ID] != NULL);
 
-    for (size_t i = 0; i < PREDICATES; i++)
-        ways += w->predicates[i] != NULL;
     if (ways != 1)
-        cli_say(cli, "give exactly one of --registers, --quote, --compose-hash, --os-image and "
-                     "--workload-id");
+        cli_say(cli,
+                "give exactly one of --registers, --quote, --compose-hash, --os-image and "
+                "--workload-id; of these, --compose-hash and --os-image may be given together");
     else if (w->registers != NULL && w->type == NULL)
         cli_say(cli, "--registers needs --type (azure-tdx, dcap-tdx, gcp-tdx, qemu-tdx)");
     else if (w->quote != NULL && w->type != NULL)
@@ -198,12 +199,22 @@ static enum ms_err read_quote(const struct wish *w, json_t **ret_quote, struct m
 
 /* ---- asking ---- */
 
-static json_t *predicate_json(const struct wish *w)
+/* One as `predicate`, which every daemon understands; several as `predicates`. */
+static enum ms_err add_predicates(const struct wish *w, json_t *root)
 {
+    json_t *all = json_array();
+    int failed = all == NULL;
+
     for (size_t i = 0; i < PREDICATES; i++)
         if (w->predicates[i] != NULL)
-            return json_pack("{s:s,s:s}", "kind", predicates[i].kind, "value", w->predicates[i]);
-    return NULL;
+            failed |= json_array_append_new(
+                all, json_pack("{s:s,s:s}", "kind", predicates[i].kind, "value", w->predicates[i]));
+    if (json_array_size(all) == 1)
+        failed |= json_object_set(root, "predicate", json_array_get(all, 0));
+    else
+        failed |= json_object_set(root, "predicates", all);
+    json_decref(all);
+    return failed ? MS_ERR_MEMORY : MS_OK;
 }
 
 /* What of the body says what is asked about. */
@@ -227,7 +238,7 @@ static enum ms_err make_question(const struct wish *w, json_t *root, struct ms_d
             return err;
         return json_object_set_new(root, "quote", value) == 0 ? MS_OK : MS_ERR_MEMORY;
     }
-    return json_object_set_new(root, "predicate", predicate_json(w)) == 0 ? MS_OK : MS_ERR_MEMORY;
+    return add_predicates(w, root);
 }
 
 static enum ms_err make_body(const struct wish *w, const struct client_subject *subject,

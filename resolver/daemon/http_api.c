@@ -127,29 +127,37 @@ static void want_candidate(struct http_request *r, enum source_candidate_kind ki
 static enum ms_err check_predicate(struct http_request *r, const json_t *predicate,
                                    struct ms_diag *diag)
 {
-    static const struct {
-        const char *name;
-        enum rec_predicate_kind kind;
-    } kinds[] = {
-        {"dstack-compose-hash", REC_PREDICATE_DSTACK_COMPOSE_HASH},
-        {"dstack-os-image", REC_PREDICATE_DSTACK_OS_IMAGE},
-        {"tdx-workload-id", REC_PREDICATE_TDX_WORKLOAD_ID},
-    };
-    struct ms_span kind = ms_json_member_str(predicate, "kind");
+    struct rec_predicate *to = &r->predicates[r->n_predicates];
     struct ms_span value = ms_json_member_str(predicate, "value");
 
-    for (size_t i = 0; i < MS_ARRAY_LEN(kinds); i++)
-        if (ms_span_eq_str(kind, kinds[i].name))
-            r->predicate.kind = kinds[i].kind;
-    if (r->predicate.kind == REC_PREDICATE_NONE)
+    to->kind = rec_predicate_kind_parse(ms_json_member_str(predicate, "kind"));
+    if (to->kind == REC_PREDICATE_NONE)
         return ms_diag_set(diag, MS_ERR_ARGUMENT,
                            "predicate.kind is none of dstack-compose-hash, dstack-os-image, "
                            "tdx-workload-id");
     if (ms_span_starts(value, "0x"))
         value = ms_span_sub(value, 2, value.len);
-    if (ms_hex_decode(value, r->predicate.value, sizeof(r->predicate.value)) != MS_OK)
+    if (ms_hex_decode(value, to->value, sizeof(to->value)) != MS_OK)
         return ms_diag_set(diag, MS_ERR_ARGUMENT, "predicate.value is not 64 hex digits");
-    want_candidate(r, (enum source_candidate_kind)r->predicate.kind, r->predicate.value);
+    want_candidate(r, (enum source_candidate_kind)to->kind, to->value);
+    r->n_predicates++;
+    return MS_OK;
+}
+
+/* Several questions at once; two of one kind would be alternatives to a reader who knows sets. */
+static enum ms_err check_predicates(struct http_request *r, const json_t *all, struct ms_diag *diag)
+{
+    size_t n = json_array_size(all);
+
+    if (n == 0 || n > MS_ARRAY_LEN(r->predicates))
+        return ms_diag_set(diag, MS_ERR_ARGUMENT, "predicates is no list of one or two");
+    for (size_t i = 0; i < n; i++) {
+        enum ms_err err = check_predicate(r, json_array_get(all, i), diag);
+        if (err != MS_OK)
+            return err;
+    }
+    if (n == 2 && r->predicates[0].kind == r->predicates[1].kind)
+        return ms_diag_set(diag, MS_ERR_ARGUMENT, "predicates has two of one kind");
     return MS_OK;
 }
 
@@ -234,18 +242,21 @@ static enum ms_err check_body(struct http_request *r, const json_t *root, struct
     struct ms_span text = ms_json_member_str(root, "specifier");
     struct ms_span url = ms_json_member_str(root, "url");
     const json_t *predicate = json_object_get(root, "predicate");
+    const json_t *predicates = json_object_get(root, "predicates");
     const json_t *quote = json_object_get(root, "quote");
-    int ways =
-        (predicate != NULL) + (quote != NULL) + (json_object_get(root, "measurements") != NULL);
+    int ways = (predicate != NULL) + (predicates != NULL) + (quote != NULL) +
+               (json_object_get(root, "measurements") != NULL);
 
     if ((text.ptr != NULL) == (url.ptr != NULL))
         return ms_diag_set(diag, MS_ERR_ARGUMENT, "exactly one of specifier and url is needed");
     if (ways != 1)
-        return ms_diag_set(diag, MS_ERR_ARGUMENT,
-                           "exactly one of measurements, quote and predicate is needed");
-    enum ms_err err = predicate != NULL ? check_predicate(r, predicate, diag)
-                      : quote != NULL   ? check_quote(r, quote, diag)
-                                        : check_registers(r, root, diag);
+        return ms_diag_set(
+            diag, MS_ERR_ARGUMENT,
+            "exactly one of measurements, quote, predicate and predicates is needed");
+    enum ms_err err = predicate != NULL    ? check_predicate(r, predicate, diag)
+                      : predicates != NULL ? check_predicates(r, predicates, diag)
+                      : quote != NULL      ? check_quote(r, quote, diag)
+                                           : check_registers(r, root, diag);
     if (err != MS_OK)
         return err;
     return http_take_spec(r, url.ptr != NULL ? url : text, url.ptr != NULL, diag);
@@ -274,6 +285,14 @@ static bool predicate_approved(const struct rec_set *set, const struct rec_predi
     return false;
 }
 
+static bool predicates_approved(const struct rec_set *set, const struct http_request *r)
+{
+    for (size_t i = 0; i < r->n_predicates; i++)
+        if (!predicate_approved(set, &r->predicates[i]))
+            return false;
+    return true;
+}
+
 /* Only the id by the contract's own formula counts: another formula makes the same id of another
  * guest. */
 static bool workload_approved(const struct rec_set *set, const struct workload_input *workload)
@@ -300,9 +319,11 @@ struct check_outcome {
 static struct check_outcome check_sets(const struct http_request *r, const struct answer *a)
 {
     for (size_t i = 0; i < a->n_sets; i++) {
-        if (r->predicate.kind != REC_PREDICATE_NONE) {
-            if (predicate_approved(a->sets[i], &r->predicate))
-                return (struct check_outcome){true, "", i, "the value is approved"};
+        if (r->n_predicates > 0) {
+            if (predicates_approved(a->sets[i], r))
+                return (struct check_outcome){true, "", i,
+                                              r->n_predicates > 1 ? "both values are approved"
+                                                                  : "the value is approved"};
             continue;
         }
         const struct rec_record *match =
@@ -388,14 +409,49 @@ static void why_registers(const struct http_request *r, const struct answer *a,
         *diag = about_workload ? workload : record;
 }
 
+/* Of several the first that no release approves; else none approves them together. */
+static void why_predicates(const struct http_request *r, const struct answer *a,
+                           struct ms_diag *diag)
+{
+    if (r->n_predicates == 1) {
+        (void)ms_diag_set(diag, MS_OK, "the value is not among the approved predicates");
+        return;
+    }
+    for (size_t i = 0; i < r->n_predicates; i++) {
+        bool any = false;
+        for (size_t k = 0; k < a->n_sets; k++)
+            any = any || predicate_approved(a->sets[k], &r->predicates[i]);
+        if (any)
+            continue;
+        (void)ms_diag_set(diag, MS_OK, "the value is not among the approved predicates %s",
+                          rec_predicate_kind_name(r->predicates[i].kind));
+        return;
+    }
+    (void)ms_diag_set(diag, MS_OK, "both values are approved, but by no release together");
+}
+
+/* Nothing is approved; where governance says why, its words. */
+static void why_nothing(const struct answer *a, struct ms_diag *diag)
+{
+    const struct source_result *result = a->shared->result;
+
+    for (size_t i = 0; i < result->n_warnings; i++) {
+        if (strcmp(result->warnings[i].code, "not-registered") != 0)
+            continue;
+        (void)ms_diag_set(diag, MS_OK, "%s", result->warnings[i].text);
+        return;
+    }
+    (void)ms_diag_set(diag, MS_OK, "nothing is approved");
+}
+
 static void why_refused(const struct http_request *r, const struct answer *a, struct ms_diag *diag)
 {
-    if (r->predicate.kind == REC_PREDICATE_NONE && r->type != REC_TYPE_UNKNOWN)
+    if (r->n_predicates == 0 && r->type != REC_TYPE_UNKNOWN)
         why_registers(r, a, diag);
     else if (a->state == ENTRY_REVOKED)
-        (void)ms_diag_set(diag, MS_OK, "nothing is approved");
-    else if (r->predicate.kind != REC_PREDICATE_NONE)
-        (void)ms_diag_set(diag, MS_OK, "the value is not among the approved predicates");
+        why_nothing(a, diag);
+    else if (r->n_predicates > 0)
+        why_predicates(r, a, diag);
     else
         (void)ms_diag_set(diag, MS_OK, "no record is of this attestation type");
 }

@@ -59,7 +59,8 @@ struct http_request {
     struct rec_presented presented[REC_REGISTERS_MAX]; /* check */
     size_t n_presented;
     enum rec_type type;
-    struct rec_predicate predicate;
+    size_t n_predicates; /* all of them have to be approved, of one release */
+    struct rec_predicate predicates[2];
     bool has_workload; /* a quote, or registers enough for one: ids of workloads can be computed */
     struct workload_input workload;
     const char *workload_lacks; /* what of the registers is missing for that, for words */

@@ -239,6 +239,9 @@ checks() {
     verdict refused
     check 200 "{\"specifier\":\"$one\",\"predicate\":{\"kind\":\"dstack-compose-hash\",\"value\":\"$hash\"}}"
     verdict refused
+    local compose="{\"kind\":\"dstack-compose-hash\",\"value\":\"$hash\"}" image="{\"kind\":\"dstack-os-image\",\"value\":\"$hash\"}"
+    check 200 "{\"specifier\":\"$one\",\"predicates\":[$compose,$image]}"
+    verdict refused
     check 200 "{\"specifier\":\"$none\",\"attestation_type\":\"dcap-tdx\",\"measurements\":{\"0\":\"$value\"}}"
     verdict refused
     body_has '"state":"revoked"'
@@ -259,6 +262,12 @@ checks() {
         "{\"specifier\":\"$one\",\"predicate\":{\"kind\":\"nosuch\",\"value\":\"$hash\"}}" \
         "{\"specifier\":\"$one\",\"predicate\":{\"kind\":\"dstack-compose-hash\",\"value\":\"c0\"}}" \
         "{\"specifier\":\"$one\",\"predicate\":[]}" \
+        "{\"specifier\":\"$one\",\"predicates\":[]}" \
+        "{\"specifier\":\"$one\",\"predicates\":{}}" \
+        "{\"specifier\":\"$one\",\"predicates\":[$compose,$compose]}" \
+        "{\"specifier\":\"$one\",\"predicates\":[$compose,$image,$compose]}" \
+        "{\"specifier\":\"$one\",\"predicates\":[$compose,{}]}" \
+        "{\"specifier\":\"$one\",\"predicates\":[$compose],\"predicate\":$compose}" \
         "{\"specifier\":\"@@\",\"attestation_type\":\"dcap-tdx\",\"measurements\":{\"0\":\"$value\"}}"; do
         check 400 "$body"
         [ "$TYPE" = application/problem+json ] || fail "check 400: $TYPE"
