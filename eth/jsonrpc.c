@@ -198,8 +198,13 @@ uint64_t eth_rpc_get_logs(struct eth_rpc_writer *w, const struct eth_log_filter 
     uint64_t id = call_begin(w, "eth_getLogs");
     (void)ms_buf_add_byte(w->out, '{');
     if (filter->has_address) {
-        (void)ms_buf_add_str(w->out, "\"address\":");
+        (void)ms_buf_add_str(w->out, filter->other != NULL ? "\"address\":[" : "\"address\":");
         add_addr(w->out, &filter->address);
+        if (filter->other != NULL) {
+            (void)ms_buf_add_byte(w->out, ',');
+            add_addr(w->out, filter->other);
+            (void)ms_buf_add_byte(w->out, ']');
+        }
         (void)ms_buf_add_byte(w->out, ',');
     }
     add_range(w->out, filter);

@@ -40,6 +40,7 @@ struct eth_block_ref {
 struct eth_log_filter {
     bool has_address;
     struct eth_addr address;
+    const struct eth_addr *other; /* or logs of this one; NULL: of the first only */
     /* HASH, HASH_CANONICAL or HASH_BARE in `from`: just that block, and `to` is not looked at */
     struct eth_block_ref from, to;
     const struct eth_hash *topics; /* each position exactly this one */

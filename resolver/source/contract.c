@@ -73,24 +73,28 @@ static bool on_failed(struct rpcset *set, uint32_t peer, const struct rpc_call *
 
 /* ---- definite answers ---- */
 
+static bool has_code(const struct reading *r, size_t which)
+{
+    const struct eth_account *account = &reading_answer(r)->at[which].account;
+    return account->exists && !eth_hash_eq(&account->code_hash, &eth_empty_code_hash);
+}
+
 static enum source_state no_code(struct source *s)
 {
+    const struct reading *final = &contract_of(s)->final;
+    bool other = final->plan.has_other && final->proven && has_code(final, 0);
     char text[ETH_ADDR_TEXT + 1];
-    eth_addr_text(&s->spec->address, text);
+
+    eth_addr_text(other ? &final->plan.other : &s->spec->address, text);
     return source_fail_negative(s, MS_ERR_NO_CODE, CONTRACT_NO_CODE_S,
                                 "there is no contract at %s on chain %llu", text,
                                 (unsigned long long)s->spec->chain);
 }
 
-static bool has_code(const struct eth_account *account)
-{
-    return account->exists && !eth_hash_eq(&account->code_hash, &eth_empty_code_hash);
-}
-
 bool contract_is_reference(const struct reading *r)
 {
     static const struct eth_hash known = REGISTRY_CODE_HASH;
-    return r->proven && eth_hash_eq(&known, &reading_answer(r)->account.code_hash);
+    return r->proven && eth_hash_eq(&known, &reading_answer(r)->at[0].account.code_hash);
 }
 
 static enum source_state ask_kind(struct source *s);
@@ -103,9 +107,9 @@ static enum source_state not_this_kind(struct source *s, int64_t negative_s)
     c->negative_s = negative_s;
     if (c->guessed)
         return ask_kind(s);
-    return source_fail_negative(s, MS_ERR_KIND, negative_s,
-                                "the contract is not of kind %s: it answers otherwise",
-                                c->adapter->name);
+    return source_fail_negative(
+        s, MS_ERR_KIND, negative_s, "the contract is not of kind %s%s: it answers otherwise",
+        c->adapter->name, c->plan.has_other ? ", or the other one is no KMS" : "");
 }
 
 /* ---- the data ---- */
@@ -145,8 +149,9 @@ static enum ms_err verify(struct source *s, const struct reading *r, struct ms_d
 {
     const struct contract *c = contract_of(s);
 
-    if (r->proven && !has_code(&reading_answer(r)->account))
-        return MS_ERR_NO_CODE;
+    for (size_t i = 0; r->proven && i < reading_contracts(&r->plan); i++)
+        if (!has_code(r, i))
+            return MS_ERR_NO_CODE;
     return c->adapter->verify(s, r, diag);
 }
 
@@ -257,6 +262,12 @@ static enum source_state prepare(struct source *s)
     return state == SOURCE_DONE ? start_data(s) : state;
 }
 
+/* Nobody says of what kind it is. */
+static bool guesses(const struct source *s)
+{
+    return s->spec->adapter == NULL && !s->spec->has_kms;
+}
+
 /* L0, L1: the one that was asked is of no use; the next one is asked from the start. */
 static enum source_state restart_with_next(struct source *s)
 {
@@ -266,7 +277,7 @@ static enum source_state restart_with_next(struct source *s)
     enum ms_err err = reading_why(&c->final, &diag);
     rpcset_kill(&c->set, c->trusted.current, err, &diag);
     c->phase = CONTRACT_BLOCK;
-    c->guessed = s->spec->adapter == NULL;
+    c->guessed = guesses(s);
     if (c->guessed && c->adapter != &contract_registry) { /* that was its word, too */
         c->adapter = &contract_registry;
         c->own = NULL;
@@ -348,7 +359,7 @@ static enum source_state check_code_pin(struct source *s)
     if (!c->final.proven)
         return source_failf(s, MS_ERR_CODE_IDENTITY,
                             "code= needs an endpoint that proves finalized state");
-    if (memcmp(s->spec->code, answer->account.code_hash.b, ETH_HASH_BYTES) != 0)
+    if (memcmp(s->spec->code, answer->at[0].account.code_hash.b, ETH_HASH_BYTES) != 0)
         return source_failf(s, MS_ERR_CODE_IDENTITY,
                             "the contract's code is not the one pinned by code=");
     return SOURCE_DONE;
@@ -398,25 +409,37 @@ static enum source_state after_data(struct source *s)
 
 /* An account whose code is a pointer to other code (EIP-7702) can be turned by one key: no registry
  * (T4). */
-static enum source_state judge_code(struct source *s)
+static enum source_state judge_code_at(struct source *s, size_t which)
 {
     static const uint8_t delegation[3] = {0xef, 0x01, 0x00};
     struct contract *c = contract_of(s);
     const struct reading_peer *answer = reading_answer(&c->final);
+    const struct reading_account *at = &answer->at[which];
     struct ms_diag diag = {0};
 
-    if (!answer->has_code || !answer->has_implementation || answer->failed)
+    if (!at->has_code || !at->has_implementation || answer->failed)
         return source_fail(s, answer->err == MS_OK ? MS_ERR_RPC : answer->err, &answer->diag);
-    struct eth_hash hash = eth_keccak256(answer->code);
-    if (!eth_hash_eq(&hash, &answer->account.code_hash)) {
+    struct eth_hash hash = eth_keccak256(at->code);
+    if (!eth_hash_eq(&hash, &at->account.code_hash)) {
         (void)ms_diag_set(&diag, MS_ERR_PROOF, "gives code that is not what its proof says");
         reading_reject(&c->final, MS_ERR_PROOF, &diag);
         return source_fail(s, MS_ERR_PROOF, &answer->diag);
     }
-    if (answer->code.len == 23 && memcmp(answer->code.ptr, delegation, sizeof(delegation)) == 0)
+    if (at->code.len == 23 && memcmp(at->code.ptr, delegation, sizeof(delegation)) == 0)
         return source_fail_negative(s, MS_ERR_KIND, CONTRACT_NO_CODE_S,
-                                    "the address is an account with delegated code (EIP-7702): its "
-                                    "one key can change what it says");
+                                    "%s is an account with delegated code (EIP-7702): its "
+                                    "one key can change what it says",
+                                    which == 0 ? "the address" : "the KMS");
+    return SOURCE_DONE;
+}
+
+static enum source_state judge_code(struct source *s)
+{
+    for (size_t i = 0; i < reading_contracts(&contract_of(s)->final.plan); i++) {
+        enum source_state state = judge_code_at(s, i);
+        if (state != SOURCE_DONE)
+            return state;
+    }
     return start_after(s);
 }
 
@@ -445,25 +468,32 @@ static json_t *block_json(const struct eth_header *header)
                      (json_int_t)header->timestamp_s);
 }
 
+void contract_add_code(const struct source *s, size_t which, json_t *out)
+{
+    const struct contract *c = contract_of(s);
+    const struct reading_account *at = &reading_answer(&c->final)->at[which];
+    struct eth_addr implementation;
+
+    if (!c->final.proven)
+        return;
+    (void)json_object_set_new(out, "code_hash", contract_hash_json(at->account.code_hash.b));
+    if (eth_word_is_zero(&at->implementation))
+        return;
+    memcpy(implementation.b, at->implementation.b + ETH_WORD_BYTES - ETH_ADDR_BYTES,
+           ETH_ADDR_BYTES);
+    (void)json_object_set_new(out, "implementation", contract_address_json(&implementation));
+}
+
 json_t *contract_governance(const struct source *s)
 {
     const struct contract *c = contract_of(s);
-    const struct reading_peer *answer = reading_answer(&c->final);
     json_t *out =
         json_pack("{s:s, s:I, s:o}", "adapter", c->adapter->name, "chain",
                   (json_int_t)s->spec->chain, "address", contract_address_json(&s->spec->address));
 
     if (out == NULL)
         return NULL;
-    if (c->final.proven)
-        (void)json_object_set_new(out, "code_hash",
-                                  contract_hash_json(answer->account.code_hash.b));
-    if (c->final.proven && !eth_word_is_zero(&answer->implementation)) {
-        struct eth_addr implementation;
-        memcpy(implementation.b, answer->implementation.b + ETH_WORD_BYTES - ETH_ADDR_BYTES,
-               ETH_ADDR_BYTES);
-        (void)json_object_set_new(out, "implementation", contract_address_json(&implementation));
-    }
+    contract_add_code(s, 0, out);
     if (c->has_head)
         (void)json_object_set_new(out, "head", block_json(&c->trusted.head.header));
     if (c->owner != NULL && c->owner->description != NULL)
@@ -487,26 +517,35 @@ static void add_warnings(struct source *s, struct source_result *result)
                            c->adapter == &contract_registry
                                ? "the registry's code is not that of the reference contract"
                                : "the contract's code is not among those whose rules are known");
-    if (c->final.proven && !eth_word_is_zero(&reading_answer(&c->final)->implementation))
-        source_result_warn(result, "proxy",
-                           "the contract is a proxy: who may upgrade it may change its rules");
+    for (size_t i = 0; c->final.proven && i < reading_contracts(&c->final.plan); i++)
+        if (!eth_word_is_zero(&reading_answer(&c->final)->at[i].implementation))
+            source_result_warn(result, "proxy",
+                               "the %s is a proxy: who may upgrade it may change its rules",
+                               i == 0 ? "contract" : "KMS");
 }
 
-/* What is behind the address: hash of its code and, behind a proxy, the implementation (T4). */
+/* What is behind the address: hash of its code and, behind a proxy, the implementation (T4); and
+ * the same of the other contract that is read with it. */
 static void set_identity(const struct source *s, struct source_result *r)
 {
     const struct contract *c = contract_of(s);
     const struct reading_peer *answer = reading_answer(&c->final);
     struct eth_word runs = {0};
-    struct ms_span parts[3] = {eth_hash_span(&answer->account.code_hash),
-                               eth_word_span(&answer->implementation), eth_word_span(&runs)};
+    struct ms_span parts[2 * READING_CONTRACTS_MAX + 1];
+    size_t n = 0;
 
     if (!c->final.proven)
         return;
-    if (c->adapter->runs != NULL)
+    for (size_t i = 0; i < reading_contracts(&c->final.plan); i++) {
+        parts[n++] = eth_hash_span(&answer->at[i].account.code_hash);
+        parts[n++] = eth_word_span(&answer->at[i].implementation);
+    }
+    if (c->adapter->runs != NULL) {
         runs = c->adapter->runs(s);
+        parts[n++] = eth_word_span(&runs);
+    }
     r->has_identity = true;
-    r->identity = ms_sha256_parts(parts, c->adapter->runs != NULL ? 3 : 2);
+    r->identity = ms_sha256_parts(parts, n);
 }
 
 /* ---- what to ask to know that nothing has changed ---- */
@@ -528,7 +567,7 @@ static bool probe_calls(const struct contract *c, struct source_result *r)
         struct ms_span newest = c->has_head ? head->calls[i] : final->calls[i];
         if (final->reverted[i] || (c->has_head && head->reverted[i]))
             continue;
-        calls[n] = (struct source_probe_call){.to = c->plan.address,
+        calls[n] = (struct source_probe_call){.to = *reading_call_to(&c->plan, i),
                                               .data = keep(r, c->plan.calls[i]),
                                               .final = keep(r, final->calls[i]),
                                               .head = keep(r, newest)};
@@ -541,35 +580,59 @@ static bool probe_calls(const struct contract *c, struct source_result *r)
     return calls != NULL;
 }
 
-/* The plan's keys and EIP-1967's, so many to an account's proof. */
+/* One contract's keys of the plan and EIP-1967's, so many to an account's proof. */
+static bool probe_slots_at(const struct source *s, size_t which, struct source_result *r,
+                           struct source_probe_account *accounts)
+{
+    const struct contract *c = contract_of(s);
+    const struct reading_peer *final = reading_answer(&c->final);
+    const struct reading_account *at = &final->at[which];
+    size_t first, n_keys = reading_keys_at(&c->plan, which, &first), n = n_keys + 1;
+    size_t per = SOURCE_PROBE_SLOTS_MAX;
+    struct source_probe_slot *slots = ms_arena_alloc(&r->arena, n, sizeof(*slots));
+
+    if (slots == NULL)
+        return false;
+    for (size_t i = 0; i < n_keys; i++)
+        slots[i] = (struct source_probe_slot){c->plan.keys[first + i], final->values[first + i]};
+    slots[n - 1] = (struct source_probe_slot){eth_slot_eip1967("eip1967.proxy.implementation"),
+                                              at->implementation};
+    if (!at->has_implementation)
+        n--;
+    for (size_t i = 0; i < n; i += per)
+        accounts[r->probe.n_accounts++] =
+            (struct source_probe_account){.address = which == 0 ? c->plan.address : c->plan.other,
+                                          .code_hash = at->account.code_hash,
+                                          .n_slots = n - i < per ? n - i : per,
+                                          .slots = slots + i};
+    return true;
+}
+
 bool contract_probe_slots(const struct source *s, struct source_result *r)
 {
     const struct contract *c = contract_of(s);
 
     if (!c->final.proven)
         return true;
-    const struct reading_peer *final = reading_answer(&c->final);
-    size_t n = c->plan.n_keys + 1, per = SOURCE_PROBE_SLOTS_MAX;
-    struct source_probe_slot *slots = ms_arena_alloc(&r->arena, n, sizeof(*slots));
     struct source_probe_account *accounts =
         ms_arena_alloc(&r->arena, SOURCE_PROBE_ACCOUNTS_MAX, sizeof(*accounts));
-
-    if (slots == NULL || accounts == NULL)
+    if (accounts == NULL)
         return false;
-    for (size_t i = 0; i < c->plan.n_keys; i++)
-        slots[i] = (struct source_probe_slot){c->plan.keys[i], final->values[i]};
-    slots[n - 1] = (struct source_probe_slot){eth_slot_eip1967("eip1967.proxy.implementation"),
-                                              final->implementation};
-    if (!final->has_implementation)
-        n--;
-    for (size_t i = 0; i < n; i += per)
-        accounts[r->probe.n_accounts++] =
-            (struct source_probe_account){.address = c->plan.address,
-                                          .code_hash = final->account.code_hash,
-                                          .n_slots = n - i < per ? n - i : per,
-                                          .slots = slots + i};
+    for (size_t i = 0; i < reading_contracts(&c->plan); i++)
+        if (!probe_slots_at(s, i, r, accounts))
+            return false;
     r->probe.accounts = accounts;
     return true;
+}
+
+/* Proofs that it takes: keys and EIP-1967's, rounded up for each contract. */
+static size_t probe_accounts(const struct reading_plan *plan)
+{
+    size_t n = 0, ignored;
+
+    for (size_t i = 0; i < reading_contracts(plan); i++)
+        n += reading_keys_at(plan, i, &ignored) / SOURCE_PROBE_SLOTS_MAX + 1;
+    return n;
 }
 
 bool contract_probe(const struct source *s, struct source_result *r)
@@ -577,7 +640,7 @@ bool contract_probe(const struct source *s, struct source_result *r)
     const struct contract *c = contract_of(s);
 
     if (c->kept != NULL || c->plan.n_calls == 0 || c->plan.n_calls > SOURCE_PROBE_CALLS_MAX ||
-        c->plan.n_keys >= SOURCE_PROBE_ACCOUNTS_MAX * SOURCE_PROBE_SLOTS_MAX)
+        probe_accounts(&c->plan) > SOURCE_PROBE_ACCOUNTS_MAX)
         return true;
     return probe_calls(c, r) && contract_probe_slots(s, r);
 }
@@ -729,11 +792,24 @@ static enum source_state contract_step(struct source *s, const struct source_res
     return state;
 }
 
-/* What kind= says; without it a registry is tried first. */
+/* What kind= says, or kms=; without them a registry is tried first. */
 static enum ms_err choose_adapter(struct source *s, struct contract *c, struct ms_diag *diag)
 {
-    c->guessed = s->spec->adapter == NULL;
-    c->adapter = c->guessed ? &contract_registry : kind_adapter(ms_span_str(s->spec->adapter));
+    c->guessed = guesses(s);
+    if (c->guessed)
+        c->adapter = &contract_registry;
+    else if (s->spec->adapter == NULL) /* only an app has a KMS */
+        c->adapter = &contract_dstack_app;
+    else
+        c->adapter = kind_adapter(ms_span_str(s->spec->adapter));
+    if (s->spec->has_kms && c->adapter != &contract_dstack_app)
+        return ms_diag_set(diag, MS_ERR_UNSUPPORTED,
+                           "kms= has a meaning for contracts of kind=dstack-app only, so the "
+                           "specifier is not resolved");
+    if (s->spec->has_kms && eth_addr_eq(&s->spec->kms, &s->spec->address))
+        return ms_diag_set(diag, MS_ERR_UNSUPPORTED,
+                           "kms= names the app itself: no contract is both, so the specifier is "
+                           "not resolved");
     if (s->spec->at.url != NULL && c->adapter != &contract_safe)
         return ms_diag_set(
             diag, MS_ERR_UNSUPPORTED,

@@ -96,6 +96,9 @@ bool contract_is_reference(const struct reading *r);
 /* Facts of the result that do not depend on the kind: level, trust, block, identity, how long it
  * may be used; and warnings. sequence and commitment are the adapter's. */
 void contract_facts(struct source *s, struct source_result *result);
+/* Code hash and, behind a proxy, the implementation of the plan's address or of its other one, as
+ * members of `out`; nothing where nothing is proven. */
+void contract_add_code(const struct source *s, size_t which, json_t *out);
 /* result.probe for a contract whose answers and slots, as the plan has them, are all there is to
  * know: what was answered has to be answered again, and what was proven has to be so. What reverted
  * is left out. false when out of memory; nothing is set when it is too much for a probe. */

@@ -6,7 +6,10 @@
  * values to ask about are collected from logs and from whoever asks (candidates), each is asked
  * about at the finalized and at the newest block, and what the storage says has to be what the
  * contract says: a layout other than the one known here then fails instead of being misread. The
- * list is never complete, and the envelope says so. */
+ * list is never complete, and the envelope says so.
+ *
+ * With kms= an app and its KMS are one thing to ask: both are read in one plan, so at one block, by
+ * one endpoint, all or nothing. What either approves counts while the KMS knows the app. */
 #include "base/hex.h"
 #include "contracts-abi/dstack_abi.h"
 #include "contracts-abi/flashtestations_abi.h"
@@ -16,6 +19,9 @@
 #include "resolver/source/scan.h"
 
 #include <stdlib.h>
+
+/* Which of the plan's contracts. */
+enum { AT_SELF = 0, AT_KMS };
 
 #define LISTS_MAX 3
 #define FLAGS_MAX 3
@@ -29,6 +35,7 @@ struct list { /* one mapping from bytes32 */
     bool metadata; /* the value is (string, string[]), approved when the string is not empty; else
                       bool */
     struct eth_hash added; /* event; the value is its first indexed one, or its data */
+    size_t at;             /* AT_SELF, AT_KMS */
 };
 
 struct flag { /* a bool in a slot of its own or packed; false where the contract has no such getter
@@ -37,6 +44,8 @@ struct flag { /* a bool in a slot of its own or packed; false where the contract
     uint8_t getter[4];
     uint8_t slot, byte; /* counted from the low end */
     bool loosens; /* true approves more: the newest state may only turn it off; others only on */
+    bool gate;    /* the KMS's word about the app, a mapping from its address: it must be there, and
+                     nothing is approved while it is false */
 };
 
 struct shape {
@@ -48,29 +57,44 @@ struct shape {
 static const struct shape dstack_app = {
     .n_lists = 2,
     .lists = {{SOURCE_CANDIDATE_COMPOSE_HASH, NULL, DSTACK_CALL_ALLOWED_COMPOSE_HASHES, 0, false,
-               DSTACK_EVENT_COMPOSE_HASH_ADDED},
+               DSTACK_EVENT_COMPOSE_HASH_ADDED, AT_SELF},
               {SOURCE_CANDIDATE_DEVICE, "devices", DSTACK_CALL_ALLOWED_DEVICE_IDS, 2, false,
-               DSTACK_EVENT_DEVICE_ADDED}},
+               DSTACK_EVENT_DEVICE_ADDED, AT_SELF}},
     .n_flags = 2,
-    .flags = {{"allow_any_device", DSTACK_CALL_ALLOW_ANY_DEVICE, 1, 1, true},
-              {"require_tcb_up_to_date", DSTACK_CALL_REQUIRE_TCB_UP_TO_DATE, 3, 0, false}},
+    .flags = {{"allow_any_device", DSTACK_CALL_ALLOW_ANY_DEVICE, 1, 1, true, false},
+              {"require_tcb_up_to_date", DSTACK_CALL_REQUIRE_TCB_UP_TO_DATE, 3, 0, false, false}},
+};
+
+/* Of the KMS only what is about apps: its other lists say who may be a KMS. */
+static const struct shape dstack_app_of_kms = {
+    .n_lists = 3,
+    .lists = {{SOURCE_CANDIDATE_COMPOSE_HASH, NULL, DSTACK_CALL_ALLOWED_COMPOSE_HASHES, 0, false,
+               DSTACK_EVENT_COMPOSE_HASH_ADDED, AT_SELF},
+              {SOURCE_CANDIDATE_DEVICE, "devices", DSTACK_CALL_ALLOWED_DEVICE_IDS, 2, false,
+               DSTACK_EVENT_DEVICE_ADDED, AT_SELF},
+              {SOURCE_CANDIDATE_OS_IMAGE, NULL, DSTACK_CALL_ALLOWED_OS_IMAGES, 8, false,
+               DSTACK_EVENT_OS_IMAGE_HASH_ADDED, AT_KMS}},
+    .n_flags = 3,
+    .flags = {{"allow_any_device", DSTACK_CALL_ALLOW_ANY_DEVICE, 1, 1, true, false},
+              {"require_tcb_up_to_date", DSTACK_CALL_REQUIRE_TCB_UP_TO_DATE, 3, 0, false, false},
+              {"registered", DSTACK_CALL_REGISTERED_APPS, 5, 0, true, true}},
 };
 
 static const struct shape dstack_kms = {
     .n_lists = 3,
     .lists = {{SOURCE_CANDIDATE_OS_IMAGE, NULL, DSTACK_CALL_ALLOWED_OS_IMAGES, 8, false,
-               DSTACK_EVENT_OS_IMAGE_HASH_ADDED},
+               DSTACK_EVENT_OS_IMAGE_HASH_ADDED, AT_SELF},
               {SOURCE_CANDIDATE_AGGREGATED_MR, "aggregated_mrs",
                DSTACK_CALL_KMS_ALLOWED_AGGREGATED_MRS, 6, false,
-               DSTACK_EVENT_KMS_AGGREGATED_MR_ADDED},
+               DSTACK_EVENT_KMS_AGGREGATED_MR_ADDED, AT_SELF},
               {SOURCE_CANDIDATE_DEVICE, "devices", DSTACK_CALL_KMS_ALLOWED_DEVICE_IDS, 7, false,
-               DSTACK_EVENT_KMS_DEVICE_ADDED}},
+               DSTACK_EVENT_KMS_DEVICE_ADDED, AT_SELF}},
 };
 
 static const struct shape flashtestations = {
     .n_lists = 1,
     .lists = {{SOURCE_CANDIDATE_WORKLOAD_ID, NULL, FLASHTESTATIONS_CALL_GET_WORKLOAD_METADATA, 0,
-               true, FLASHTESTATIONS_EVENT_WORKLOAD_ADDED_TO_POLICY}},
+               true, FLASHTESTATIONS_EVENT_WORKLOAD_ADDED_TO_POLICY, AT_SELF}},
 };
 
 struct state { /* at one block */
@@ -85,14 +109,17 @@ struct own {
     struct eth_hash topics[LISTS_MAX];
     size_t n_candidates; /* sorted, distinct */
     struct source_candidate candidates[SOURCE_CANDIDATES_MAX];
-    size_t lost; /* candidates without room */
+    size_t lost;                                              /* candidates without room */
+    size_t flag_call[FLAGS_MAX], call[SOURCE_CANDIDATES_MAX]; /* by flag, candidate: in the plan */
     struct state final, head;
 };
 
-static const struct shape *shape_of(const struct contract_adapter *adapter)
+static const struct shape *shape_of(const struct source *s)
 {
+    const struct contract_adapter *adapter = contract_of(s)->adapter;
+
     if (adapter == &contract_dstack_app)
-        return &dstack_app;
+        return s->spec->has_kms ? &dstack_app_of_kms : &dstack_app;
     return adapter == &contract_dstack_kms ? &dstack_kms : &flashtestations;
 }
 
@@ -138,7 +165,9 @@ static void found_log(struct source *s, const struct eth_log *log)
     for (size_t i = 0; i < own->shape->n_lists; i++) {
         const struct list *list = &own->shape->lists[i];
         struct source_candidate candidate = {.kind = list->kind};
-        if (log->n_topics == 0 || !eth_hash_eq(&log->topics[0], &list->added))
+        const struct eth_addr *from = list->at == AT_KMS ? &s->spec->kms : &s->spec->address;
+        if (log->n_topics == 0 || !eth_addr_eq(&log->address, from) ||
+            !eth_hash_eq(&log->topics[0], &list->added))
             continue;
         if (log->n_topics == 2)
             memcpy(candidate.value, log->topics[1].b, ETH_WORD_BYTES);
@@ -157,7 +186,7 @@ static struct own *begin(struct source *s)
 
     if (own == NULL || !first)
         return own;
-    own->shape = shape_of(contract_of(s)->adapter);
+    own->shape = shape_of(s);
     for (size_t i = 0; i < own->shape->n_lists; i++)
         own->topics[i] = own->shape->lists[i].added;
     own->scan = (struct scan){.topics = own->topics,
@@ -178,37 +207,97 @@ static struct eth_word slot_of(const struct own *own, const struct source_candid
     return eth_slot_mapping(&key, &p);
 }
 
-/* Keys: the owner, the flags, the candidates. Calls: the flags, the candidates. */
+struct writing { /* a plan; the arrays are large enough */
+    struct ms_span *calls;
+    struct eth_word *keys;
+    uint8_t *text; /* of calls with an argument */
+    size_t n_calls, n_keys;
+};
+
+static size_t add_ask(struct writing *w, struct ms_span call, struct eth_word key)
+{
+    w->keys[w->n_keys++] = key;
+    w->calls[w->n_calls] = call;
+    return w->n_calls++;
+}
+
+static struct ms_span call_with(struct writing *w, const uint8_t getter[4],
+                                const struct eth_word *argument)
+{
+    uint8_t *data = w->text;
+
+    w->text += CALL_BYTES;
+    memcpy(data, getter, 4);
+    memcpy(data + 4, argument->b, ETH_WORD_BYTES);
+    return ms_span_of(data, CALL_BYTES);
+}
+
+static void add_flag(const struct source *s, const struct flag *flag, struct writing *w,
+                     size_t *ret_call)
+{
+    struct eth_word slot = eth_word_u64(flag->slot), app = {{0}};
+
+    if (!flag->gate) {
+        *ret_call = add_ask(w, ms_span_of(flag->getter, 4), slot);
+        return;
+    }
+    memcpy(app.b + ETH_WORD_BYTES - ETH_ADDR_BYTES, s->spec->address.b, ETH_ADDR_BYTES);
+    *ret_call = add_ask(w, call_with(w, flag->getter, &app), eth_slot_mapping(&app, &slot));
+}
+
+/* Of each contract: keys of the owner, the flags, the candidates; calls of the flags, the
+ * candidates. */
+static void write_at(const struct source *s, struct own *own, size_t at, struct writing *w)
+{
+    w->keys[w->n_keys++] = eth_slot_erc7201("openzeppelin.storage.Ownable");
+    for (size_t i = 0; i < own->shape->n_flags; i++)
+        if (own->shape->flags[i].gate == (at == AT_KMS))
+            add_flag(s, &own->shape->flags[i], w, &own->flag_call[i]);
+    for (size_t i = 0; i < own->n_candidates; i++) {
+        const struct source_candidate *candidate = &own->candidates[i];
+        const struct list *list = list_of(own, candidate->kind);
+        struct eth_word value;
+        if (list->at != at)
+            continue;
+        memcpy(value.b, candidate->value, ETH_WORD_BYTES);
+        own->call[i] = add_ask(w, call_with(w, list->getter, &value), slot_of(own, candidate));
+    }
+}
+
 static bool plan(struct source *s, struct own *own)
 {
     struct reading_plan *out = &contract_of(s)->plan;
-    size_t n_flags = own->shape->n_flags, n_calls = n_flags + own->n_candidates;
-    struct ms_span *calls = ms_arena_alloc(&s->arena, n_calls + 1, sizeof(*calls));
-    struct eth_word *keys = ms_arena_alloc(&s->arena, n_calls + 1, sizeof(*keys));
-    uint8_t *text = ms_arena_alloc(&s->arena, n_calls + 1, CALL_BYTES);
+    size_t n = own->shape->n_flags + own->n_candidates;
+    struct writing w = {.calls = ms_arena_alloc(&s->arena, n + 1, sizeof(*w.calls)),
+                        .keys =
+                            ms_arena_alloc(&s->arena, n + READING_CONTRACTS_MAX, sizeof(*w.keys)),
+                        .text = ms_arena_alloc(&s->arena, n + 1, CALL_BYTES)};
 
-    if (calls == NULL || keys == NULL || text == NULL) {
+    if (w.calls == NULL || w.keys == NULL || w.text == NULL) {
         (void)source_fail(s, MS_ERR_MEMORY, NULL);
         return false;
     }
-    keys[0] = eth_slot_erc7201("openzeppelin.storage.Ownable");
-    for (size_t i = 0; i < n_flags; i++) {
-        calls[i] = ms_span_of(own->shape->flags[i].getter, 4);
-        keys[1 + i] = eth_word_u64(own->shape->flags[i].slot);
+    write_at(s, own, AT_SELF, &w);
+    if (s->spec->has_kms) {
+        out->has_other = true;
+        out->other = s->spec->kms;
+        out->other_call = w.n_calls;
+        out->other_key = w.n_keys;
+        write_at(s, own, AT_KMS, &w);
     }
-    for (size_t i = 0; i < own->n_candidates; i++) {
-        uint8_t *data = text + i * CALL_BYTES;
-        memcpy(data, list_of(own, own->candidates[i].kind)->getter, 4);
-        memcpy(data + 4, own->candidates[i].value, ETH_WORD_BYTES);
-        calls[n_flags + i] = ms_span_of(data, CALL_BYTES);
-        keys[1 + n_flags + i] = slot_of(own, &own->candidates[i]);
-    }
-    out->n_calls = n_calls;
-    out->calls = calls;
-    out->n_keys = n_calls + 1;
-    out->keys = keys;
+    out->n_calls = w.n_calls;
+    out->calls = w.calls;
+    out->n_keys = w.n_keys;
+    out->keys = w.keys;
     out->soft = true;
     return true;
+}
+
+/* The slot that a call reads: each contract's keys begin with one more, its owner's. */
+static const struct eth_word *stored_of(const struct reading_plan *plan,
+                                        const struct reading_peer *peer, size_t call)
+{
+    return &peer->values[call + (plan->has_other && call >= plan->other_call ? 2 : 1)];
 }
 
 static enum source_state prepare(struct source *s)
@@ -270,23 +359,26 @@ static enum ms_err differs(struct ms_diag *diag, const char *what)
 
 /* A flag without a getter is one that this version of the contract does not have; its place is
  * empty then, or the getter was only left out by who answered. */
-static enum ms_err read_flag(size_t i, const struct flag *flag, const struct reading_peer *peer,
-                             bool proven, bool *ret, struct ms_diag *diag)
+static enum ms_err read_flag(const struct reading_plan *plan, size_t call, const struct flag *flag,
+                             const struct reading_peer *peer, bool proven, bool *ret,
+                             struct ms_diag *diag)
 {
-    bool missing = peer->reverted[i] || peer->calls[i].len == 0;
+    bool missing = peer->reverted[call] || peer->calls[call].len == 0;
 
     *ret = false;
-    if (!missing && !read_bool(peer->calls[i], ret))
+    if (missing && flag->gate)
+        return ms_diag_set(diag, MS_ERR_KIND, "the KMS does not say whether the app is registered");
+    if (!missing && !read_bool(peer->calls[call], ret))
         return ms_diag_set(diag, MS_ERR_KIND, "%s is no bool", flag->name);
-    uint8_t stored = peer->values[1 + i].b[ETH_WORD_BYTES - 1 - flag->byte];
+    uint8_t stored = stored_of(plan, peer, call)->b[ETH_WORD_BYTES - 1 - flag->byte];
     return proven && stored != (uint8_t)*ret ? differs(diag, flag->name) : MS_OK;
 }
 
-static enum ms_err read_member(struct own *own, size_t i, const struct reading_peer *peer,
-                               bool proven, struct ms_arena *arena, struct state *out,
-                               struct ms_diag *diag)
+static enum ms_err read_member(const struct reading_plan *plan, struct own *own, size_t i,
+                               const struct reading_peer *peer, bool proven, struct ms_arena *arena,
+                               struct state *out, struct ms_diag *diag)
 {
-    size_t call = own->shape->n_flags + i;
+    size_t call = own->call[i];
     const struct list *list = list_of(own, own->candidates[i].kind);
     bool ok =
         !peer->reverted[call] &&
@@ -296,26 +388,28 @@ static enum ms_err read_member(struct own *own, size_t i, const struct reading_p
     if (!ok)
         return ms_diag_set(diag, MS_ERR_KIND,
                            "the contract does not say whether a value is approved");
-    bool stored = !eth_word_is_zero(&peer->values[1 + call]);
+    bool stored = !eth_word_is_zero(stored_of(plan, peer, call));
     return proven && stored != out->member[i] ? differs(diag, "an approval") : MS_OK;
 }
 
-static enum ms_err read_state(struct own *own, const struct reading_peer *peer, bool proven,
-                              struct ms_arena *arena, struct state *out, struct ms_diag *diag)
+static enum ms_err read_state(const struct reading_plan *plan, struct own *own,
+                              const struct reading_peer *peer, bool proven, struct ms_arena *arena,
+                              struct state *out, struct ms_diag *diag)
 {
     enum ms_err err = MS_OK;
 
     for (size_t i = 0; err == MS_OK && i < own->shape->n_flags; i++)
-        err = read_flag(i, &own->shape->flags[i], peer, proven, &out->flags[i], diag);
+        err = read_flag(plan, own->flag_call[i], &own->shape->flags[i], peer, proven,
+                        &out->flags[i], diag);
     for (size_t i = 0; err == MS_OK && i < own->n_candidates; i++)
-        err = read_member(own, i, peer, proven, arena, out, diag);
+        err = read_member(plan, own, i, peer, proven, arena, out, diag);
     return err;
 }
 
 static enum ms_err verify(struct source *s, const struct reading *r, struct ms_diag *diag)
 {
     struct own *own = own_of(s);
-    enum ms_err err = read_state(own, reading_answer(r), r->proven, &s->arena,
+    enum ms_err err = read_state(&r->plan, own, reading_answer(r), r->proven, &s->arena,
                                  r->head ? &own->head : &own->final, diag);
 
     /* a quorum said what kind it is; that it has no such getter is one provider's word at L3 */
@@ -329,7 +423,7 @@ static bool agrees(struct reading *r, const struct reading_peer *peer)
     struct ms_arena scratch = MS_ARENA_INIT(s->arena.max);
     struct state ignored;
 
-    enum ms_err err = read_state(own_of(s), peer, true, &scratch, &ignored, NULL);
+    enum ms_err err = read_state(&r->plan, own_of(s), peer, true, &scratch, &ignored, NULL);
     ms_arena_done(&scratch);
     return err != MS_ERR_COMMITMENT;
 }
@@ -350,6 +444,17 @@ static bool flag_of(const struct source *s, size_t i)
     if (!contract_of(s)->has_head)
         return final;
     return own->shape->flags[i].loosens ? final && head : final || head;
+}
+
+/* Whether there is no KMS that has to know the app, or it does. */
+static bool is_open(const struct source *s)
+{
+    const struct own *own = own_of(s);
+
+    for (size_t i = 0; i < own->shape->n_flags; i++)
+        if (own->shape->flags[i].gate && !flag_of(s, i))
+            return false;
+    return true;
 }
 
 static void hash_candidate(struct ms_buf *text, const struct source_candidate *candidate)
@@ -397,7 +502,7 @@ static enum ms_err add_release(struct source *s, uint32_t version)
     struct source_release *release = source_result_add_release(s->result);
     enum ms_err err = release == NULL ? MS_ERR_MEMORY : MS_OK;
 
-    for (size_t i = 0; err == MS_OK && i < own->n_candidates; i++) {
+    for (size_t i = 0; err == MS_OK && is_open(s) && i < own->n_candidates; i++) {
         const struct source_candidate *candidate = &own->candidates[i];
         bool workload = candidate->kind == SOURCE_CANDIDATE_WORKLOAD_ID;
         struct rec_predicate predicate = {.kind = (enum rec_predicate_kind)candidate->kind,
@@ -440,14 +545,35 @@ static json_t *commits_json(const struct source *s)
     return out;
 }
 
-static struct eth_addr owner(const struct source *s)
+static struct eth_addr owner_at(const struct source *s, size_t which)
 {
     const struct reading *final = &contract_of(s)->final;
     struct eth_addr out = {{0}};
+    size_t first;
 
+    (void)reading_keys_at(&final->plan, which, &first);
     if (final->proven)
-        memcpy(out.b, reading_answer(final)->values[0].b + ETH_WORD_BYTES - ETH_ADDR_BYTES,
+        memcpy(out.b, reading_answer(final)->values[first].b + ETH_WORD_BYTES - ETH_ADDR_BYTES,
                ETH_ADDR_BYTES);
+    return out;
+}
+
+static struct eth_addr owner(const struct source *s)
+{
+    return owner_at(s, AT_SELF);
+}
+
+static json_t *kms_json(const struct source *s)
+{
+    json_t *out = json_pack("{s:o, s:b}", "address", contract_address_json(&s->spec->kms),
+                            "registered", is_open(s));
+    struct eth_addr addr = owner_at(s, AT_KMS);
+
+    if (out == NULL)
+        return NULL;
+    contract_add_code(s, AT_KMS, out);
+    if (contract_of(s)->final.proven)
+        (void)json_object_set_new(out, "owner", contract_address_json(&addr));
     return out;
 }
 
@@ -464,7 +590,10 @@ static json_t *governance_json(const struct source *s, uint32_t version)
         (void)json_object_set_new(out, "owner", contract_address_json(&addr));
     }
     for (size_t i = 0; i < own->shape->n_flags; i++)
-        (void)json_object_set_new(out, own->shape->flags[i].name, json_boolean(flag_of(s, i)));
+        if (!own->shape->flags[i].gate)
+            (void)json_object_set_new(out, own->shape->flags[i].name, json_boolean(flag_of(s, i)));
+    if (s->spec->has_kms)
+        (void)json_object_set_new(out, "kms", kms_json(s));
     for (size_t i = 0; i < own->shape->n_lists; i++)
         if (own->shape->lists[i].name != NULL)
             (void)json_object_set_new(out, own->shape->lists[i].name,
@@ -480,10 +609,32 @@ static json_t *governance_json(const struct source *s, uint32_t version)
     return out;
 }
 
+/* Finality takes the app in, the newest block only out. */
+static void warn_gate(struct source *s)
+{
+    const struct own *own = own_of(s);
+
+    for (size_t i = 0; i < own->shape->n_flags; i++) {
+        if (!own->shape->flags[i].gate || flag_of(s, i))
+            continue;
+        if (own->final.flags[i])
+            source_result_warn(
+                s->result, "revoked-at-head",
+                "the app's registration at the KMS was removed in block %llu, which is not final "
+                "yet: nothing is approved",
+                (unsigned long long)contract_of(s)->trusted.head.header.number);
+        else
+            source_result_warn(s->result, "not-registered",
+                               "the app is not registered at the KMS that kms= names: nothing is "
+                               "approved");
+    }
+}
+
 static void add_warnings(struct source *s, uint32_t version)
 {
     const struct own *own = own_of(s);
 
+    warn_gate(s);
     for (size_t i = 0; i < own->n_candidates; i++)
         if (own->final.member[i] && !is_member(s, i))
             source_result_warn(

@@ -66,7 +66,7 @@ static bool agrees(struct reading *r, const struct reading_peer *peer)
     struct ms_arena scratch = MS_ARENA_INIT(s->arena.max);
     struct registry_snapshot ignored;
 
-    if (!eth_hash_eq(&known, &peer->account.code_hash))
+    if (!eth_hash_eq(&known, &peer->at[0].account.code_hash))
         return true;
     enum ms_err err = registry_verify(&peer->values[0], peer->calls[0], &scratch, &ignored, NULL);
     ms_arena_done(&scratch);

@@ -25,6 +25,9 @@ enum question {
     ASK_MIN_DELAY,
     ASK_WORKLOAD_ID,
     ASK_COUNT,
+    ASK_KMS_GATEWAY_APP_ID = ASK_COUNT, /* of the contract that kms= names */
+    ASK_KMS_APP_IMPLEMENTATION,
+    ASK_COUNT_WITH_KMS,
 };
 
 #define SELECTOR_BYTES 4
@@ -52,6 +55,8 @@ static const struct {
     {ASK_SAFE_VERSION, SAFE_CALL_VERSION},
     {ASK_SAFE_THRESHOLD, SAFE_CALL_GET_THRESHOLD},
     {ASK_MIN_DELAY, TIMELOCK_CALL_GET_MIN_DELAY},
+    {ASK_KMS_GATEWAY_APP_ID, DSTACK_CALL_GATEWAY_APP_ID},
+    {ASK_KMS_APP_IMPLEMENTATION, DSTACK_CALL_APP_IMPLEMENTATION},
 };
 
 /* ---- a made-up guest, to see by which formula its id is computed ---- */
@@ -127,7 +132,7 @@ static enum ms_err write_registration(struct source *s, struct ms_buf *out)
 
 enum ms_err kind_plan(struct source *s, struct reading_plan *ret_plan)
 {
-    struct ms_span *calls = ms_arena_alloc(&s->arena, ASK_COUNT, sizeof(*calls));
+    struct ms_span *calls = ms_arena_alloc(&s->arena, ASK_COUNT_WITH_KMS, sizeof(*calls));
     uint8_t *text = ms_arena_alloc(&s->arena, MS_ARRAY_LEN(interfaces) * INTERFACE_CALL_BYTES, 1);
     struct ms_buf registration = MS_BUF_INIT(4096);
 
@@ -147,7 +152,10 @@ enum ms_err kind_plan(struct source *s, struct reading_plan *ret_plan)
     calls[ASK_WORKLOAD_ID] = ms_span_of(copy, copy == NULL ? 0 : registration.len);
     ms_buf_done(&registration);
     *ret_plan = (struct reading_plan){.address = s->spec->address,
-                                      .n_calls = ASK_COUNT,
+                                      .has_other = s->spec->has_kms,
+                                      .other = s->spec->kms,
+                                      .other_call = ASK_COUNT,
+                                      .n_calls = s->spec->has_kms ? ASK_COUNT_WITH_KMS : ASK_COUNT,
                                       .calls = calls,
                                       .soft = true,
                                       .quorum = true};
@@ -204,6 +212,11 @@ static bool is_kms(const struct reading *r)
     return string(r, ASK_GATEWAY_APP_ID) && address(r, ASK_APP_IMPLEMENTATION);
 }
 
+static bool other_is_kms(const struct reading *r)
+{
+    return string(r, ASK_KMS_GATEWAY_APP_ID) && address(r, ASK_KMS_APP_IMPLEMENTATION);
+}
+
 static bool is_workload_policy(const struct reading *r)
 {
     static const struct eth_hash typehash = FLASHTESTATIONS_HASH_VERIFY_BLOCK_BUILDER_PROOF_TYPE;
@@ -241,6 +254,7 @@ const char *kind_judge(const struct reading *r, const char *pinned, struct ms_di
         {"timelock", is_timelock(r)},
     };
     const char *found = NULL;
+    char other[ETH_ADDR_TEXT + 1];
 
     for (size_t i = 0; i < MS_ARRAY_LEN(kinds); i++) {
         if (!kinds[i].is || (pinned != NULL && strcmp(pinned, kinds[i].name) != 0))
@@ -259,7 +273,12 @@ const char *kind_judge(const struct reading *r, const char *pinned, struct ms_di
         (void)ms_diag_set(
             diag, MS_ERR_KIND,
             "the contract is no measurement registry, nor of another kind known here");
-    return found;
+    if (found == NULL || !r->plan.has_other || other_is_kms(r))
+        return found;
+    eth_addr_text(&r->plan.other, other);
+    (void)ms_diag_set(diag, MS_ERR_KIND, "kms=: the contract at %s does not answer as a dstack-kms",
+                      other);
+    return NULL;
 }
 
 uint32_t kind_workload_version(const struct reading *r)

@@ -6,12 +6,13 @@
 
 #include "resolver/source/contract.h"
 
-/* The questions, in the attempt's arena. MS_ERR_MEMORY. */
+/* The questions, in the attempt's arena; with kms= also those that show a KMS, asked of that one.
+ * MS_ERR_MEMORY. */
 MS_MUST_USE enum ms_err kind_plan(struct source *s, struct reading_plan *ret_plan);
 
 /* The kind that the answers show: "registry", "dstack-app", "dstack-kms", "flashtestations", "safe"
  * or "timelock". `pinned` (kind=, or NULL) must be it. NULL: none, several, or another one than
- * pinned; diag says which. */
+ * pinned, or the other contract is no KMS; diag says which. */
 const char *kind_judge(const struct reading *r, const char *pinned, struct ms_diag *diag);
 
 /* Which formula of workload ids the contract computes by (workload.h): 1 or 2; 0 when it is

@@ -87,37 +87,57 @@ static uint32_t need_of(const struct reading *r)
 }
 
 static struct rpc_call call_at(const struct reading *r, enum rpc_method method,
-                               enum reading_part part)
+                               enum reading_part part, const struct eth_addr *to)
 {
     return (struct rpc_call){
         .method = method,
         .what = r->what_base + (uint32_t)part,
         .block = {.form = ETH_BLOCK_HASH_CANONICAL, .hash = r->pin->header.hash},
-        .to = r->plan.address,
+        .to = *to,
     };
+}
+
+static const struct eth_addr *address_of(const struct reading *r, size_t which)
+{
+    return which == 0 ? &r->plan.address : &r->plan.other;
+}
+
+static size_t proofs_at(const struct reading *r, size_t which)
+{
+    size_t ignored, n = reading_keys_at(&r->plan, which, &ignored);
+    n = (n + RPCSET_KEYS_MAX - 1) / RPCSET_KEYS_MAX;
+    return n == 0 ? 1 : n; /* the account is worth one */
+}
+
+static size_t proofs_of(const struct reading *r)
+{
+    return proofs_at(r, 0) + (r->plan.has_other ? proofs_at(r, 1) : 0);
+}
+
+/* The i-th proof asked of a peer; its index is that of its first key in the plan. */
+static struct rpc_call nth_proof(const struct reading *r, size_t i)
+{
+    size_t which = r->plan.has_other && i >= proofs_at(r, 0) ? 1 : 0, begin;
+    size_t n = reading_keys_at(&r->plan, which, &begin);
+    size_t done = (which == 0 ? i : i - proofs_at(r, 0)) * RPCSET_KEYS_MAX;
+    struct rpc_call proof = call_at(r, RPC_PROOF, READING_PROOF, address_of(r, which));
+
+    proof.index = (uint32_t)(begin + done);
+    proof.keys = r->plan.keys + proof.index;
+    proof.n_keys = n - done < RPCSET_KEYS_MAX ? n - done : RPCSET_KEYS_MAX;
+    return proof;
 }
 
 /* The i-th thing asked of a peer: the calls, then the proofs. */
 static struct rpc_call nth_call(const struct reading *r, size_t i)
 {
     if (i < r->plan.n_calls) {
-        struct rpc_call call = call_at(r, RPC_CALL, READING_CALL);
+        struct rpc_call call = call_at(r, RPC_CALL, READING_CALL, reading_call_to(&r->plan, i));
         call.index = (uint32_t)i;
         call.data = r->plan.calls[i];
         return call;
     }
-    struct rpc_call proof = call_at(r, RPC_PROOF, READING_PROOF);
-    size_t first = (i - r->plan.n_calls) * RPCSET_KEYS_MAX, left = r->plan.n_keys - first;
-    proof.index = (uint32_t)first;
-    proof.keys = r->plan.keys + first;
-    proof.n_keys = left < RPCSET_KEYS_MAX ? left : RPCSET_KEYS_MAX;
-    return proof;
-}
-
-static size_t proofs_of(const struct reading *r)
-{
-    size_t n = (r->plan.n_keys + RPCSET_KEYS_MAX - 1) / RPCSET_KEYS_MAX;
-    return n == 0 ? 1 : n; /* the account is worth one */
+    return nth_proof(r, i - r->plan.n_calls);
 }
 
 static bool make_room(struct reading *r, struct reading_peer *peer)
@@ -204,18 +224,24 @@ static bool wait_after_all(struct reading *r)
 
 bool reading_ask_code(struct reading *r)
 {
-    struct rpc_call calls[2] = {call_at(r, RPC_CODE, READING_CODE),
-                                call_at(r, RPC_PROOF, READING_IMPLEMENTATION)};
+    struct rpc_call calls[2 * READING_CONTRACTS_MAX];
     struct eth_word *key = ms_arena_alloc(&source_of(r)->arena, 1, sizeof(*key));
+    size_t n = 0;
 
     if (key == NULL) {
         (void)source_fail(source_of(r), MS_ERR_MEMORY, NULL);
         return false;
     }
     *key = eth_slot_eip1967("eip1967.proxy.implementation");
-    calls[1].n_keys = 1;
-    calls[1].keys = key;
-    return rpcset_send(set_of(r), r->from, calls, 2);
+    for (uint32_t i = 0; i < reading_contracts(&r->plan); i++) {
+        calls[n] = call_at(r, RPC_CODE, READING_CODE, address_of(r, i));
+        calls[n++].index = i;
+        calls[n] = call_at(r, RPC_PROOF, READING_IMPLEMENTATION, address_of(r, i));
+        calls[n].n_keys = 1;
+        calls[n].keys = key;
+        calls[n++].index = i;
+    }
+    return rpcset_send(set_of(r), r->from, calls, n);
 }
 
 /* ---- results ---- */
@@ -260,13 +286,13 @@ static bool take_data(struct reading *r, uint32_t p, const json_t *result, struc
 }
 
 static bool take_proof(struct reading *r, uint32_t p, const struct rpc_call *call,
-                       const json_t *result, struct eth_word *ret_values)
+                       const json_t *result, struct eth_account *ret_account,
+                       struct eth_word *ret_values)
 {
     struct ms_diag diag = {0};
 
-    enum ms_err err =
-        eth_proof_verify(result, &r->pin->header.state_root, &r->plan.address, call->keys,
-                         call->n_keys, &r->peers[p].account, ret_values, &diag);
+    enum ms_err err = eth_proof_verify(result, &r->pin->header.state_root, &call->to, call->keys,
+                                       call->n_keys, ret_account, ret_values, &diag);
     if (err != MS_OK)
         fail_peer(r, p, err, &diag);
     return err == MS_OK;
@@ -287,6 +313,8 @@ void reading_result(struct reading *r, uint32_t p, const struct rpc_call *call,
                     const json_t *result)
 {
     struct reading_peer *peer = &r->peers[p];
+    bool other = r->plan.has_other && call->index >= r->plan.other_key; /* of a proof */
+    size_t first;
 
     if (r->record != NULL)
         keep_record(r, p, call, result);
@@ -295,14 +323,17 @@ void reading_result(struct reading *r, uint32_t p, const struct rpc_call *call,
         peer->calls_in += take_data(r, p, result, &peer->calls[call->index]);
         return;
     case READING_PROOF:
-        if (take_proof(r, p, call, result, peer->values + call->index))
-            peer->keys_in += call->n_keys + (call->index == 0);
+        (void)reading_keys_at(&r->plan, other, &first);
+        if (take_proof(r, p, call, result, &peer->at[other].account, peer->values + call->index))
+            peer->keys_in += call->n_keys + (call->index == first);
         return;
     case READING_IMPLEMENTATION:
-        peer->has_implementation = take_proof(r, p, call, result, &peer->implementation);
+        peer->at[call->index].has_implementation =
+            take_proof(r, p, call, result, &peer->at[call->index].account,
+                       &peer->at[call->index].implementation);
         return;
     case READING_CODE:
-        peer->has_code = take_data(r, p, result, &peer->code);
+        peer->at[call->index].has_code = take_data(r, p, result, &peer->at[call->index].code);
         return;
     case READING_PARTS:
         return;
@@ -341,6 +372,10 @@ struct ms_sha256 reading_plan_hash(const struct reading_plan *plan)
     (void)ms_buf_add_str(&text, "keys");
     for (size_t i = 0; i < plan->n_keys; i++)
         (void)ms_buf_add(&text, eth_word_span(&plan->keys[i]));
+    if (plan->has_other) {
+        (void)ms_buf_addf(&text, "other%zu,%zu", plan->other_call, plan->other_key);
+        (void)ms_buf_add(&text, ms_span_of(plan->other.b, ETH_ADDR_BYTES));
+    }
     struct ms_sha256 out = ms_sha256(ms_buf_span(&text));
     ms_buf_done(&text);
     return out;
@@ -373,14 +408,17 @@ static bool asked_for(const struct reading *r, const json_t *one, struct rpc_cal
         *ret_call = nth_call(r, (size_t)index);
         return true;
     }
-    if (what == READING_PROOF && index >= 0 && index % RPCSET_KEYS_MAX == 0 &&
-        (size_t)index < proofs_of(r) * RPCSET_KEYS_MAX) {
-        *ret_call = nth_call(r, r->plan.n_calls + (size_t)index / RPCSET_KEYS_MAX);
-        return true;
+    for (size_t i = 0; what == READING_PROOF && i < proofs_of(r); i++) {
+        *ret_call = nth_proof(r, i);
+        if (ret_call->index == index)
+            return true;
     }
-    if (what != READING_CODE && what != READING_IMPLEMENTATION)
+    if ((what != READING_CODE && what != READING_IMPLEMENTATION) || index < 0 ||
+        (size_t)index >= reading_contracts(&r->plan))
         return false;
-    *ret_call = call_at(r, what == READING_CODE ? RPC_CODE : RPC_PROOF, (enum reading_part)what);
+    *ret_call = call_at(r, what == READING_CODE ? RPC_CODE : RPC_PROOF, (enum reading_part)what,
+                        address_of(r, (size_t)index));
+    ret_call->index = (uint32_t)index;
     ret_call->keys = implementation;
     ret_call->n_keys = what == READING_CODE ? 0 : 1;
     return true;

@@ -1,6 +1,6 @@
-/* resolver/source/reading.h - one contract read at one block hash, by the rules of a read level:
- * who may be asked, how many must agree, what must be proven. The block is believed already
- * (trusted.h). Private to resolver/source/. */
+/* resolver/source/reading.h - one contract, or two that answer one question together, read at one
+ * block hash by the rules of a read level: who may be asked, how many must agree, what must be
+ * proven. The block is believed already (trusted.h). Private to resolver/source/. */
 #ifndef MS_SOURCE_READING_H
 #define MS_SOURCE_READING_H
 
@@ -15,8 +15,15 @@ enum reading_part {
     READING_PARTS,
 };
 
+#define READING_CONTRACTS_MAX 2u
+
 struct reading_plan { /* what is asked of the contract; the arrays live as long as the attempt */
     struct eth_addr address;
+    /* A second contract: the calls from other_call on, and the keys from other_key on, are asked of
+     * it. Where keys are asked for at all, each of the two has some. */
+    bool has_other;
+    struct eth_addr other;
+    size_t other_call, other_key;
     size_t n_calls;
     const struct ms_span *calls; /* data of each eth_call */
     size_t n_keys;               /* 0: the account alone is proven */
@@ -25,20 +32,24 @@ struct reading_plan { /* what is asked of the contract; the arrays live as long 
     bool quorum; /* what no proof can show, at L3 too: groups must agree, as at L2 */
 };
 
+struct reading_account { /* what is behind an address, as one peer shows it */
+    struct eth_account account;
+    bool has_code, has_implementation;
+    struct ms_span code;
+    struct eth_word implementation;
+};
+
 struct reading_peer {
     bool asked, failed; /* failed: for this reading only, the peer may still be good elsewhere */
     bool late;          /* not waited for any more */
     bool no_proof;      /* says that it does not prove; below L3 it may answer all the same */
-    bool has_code, has_implementation;
     size_t calls_in, keys_in; /* all of them: it has answered */
     struct ms_span *calls;    /* by the plan's index, in the attempt's arena */
     bool *reverted;
-    struct ms_span code;
     enum ms_err err; /* why failed */
     struct ms_diag diag;
-    struct eth_account account;
-    struct eth_word *values; /* by the plan's index */
-    struct eth_word implementation;
+    struct reading_account at[READING_CONTRACTS_MAX]; /* the plan's address, and the other one */
+    struct eth_word *values;                          /* by the plan's index */
 };
 
 struct reading {
@@ -91,7 +102,7 @@ enum reading_state reading_judge(struct reading *r);
 /* The answer taken turned out wrong: that peer is done with this reading, and altogether when it is
  * a proof that is wrong. */
 void reading_reject(struct reading *r, enum ms_err err, const struct ms_diag *diag);
-/* Ask the peer that gave the answer for the contract's code and what it may be a proxy of. */
+/* Ask the peer that gave the answer for the contracts' code and what they may be proxies of. */
 bool reading_ask_code(struct reading *r);
 
 /* What the plan asks for, as one hash. */
@@ -112,14 +123,32 @@ static inline const struct reading_peer *reading_answer(const struct reading *r)
     return &r->peers[r->from];
 }
 
+static inline size_t reading_contracts(const struct reading_plan *plan)
+{
+    return plan->has_other ? 2 : 1;
+}
+/* Which of the two the plan's i-th call goes to. */
+static inline const struct eth_addr *reading_call_to(const struct reading_plan *plan, size_t i)
+{
+    return plan->has_other && i >= plan->other_call ? &plan->other : &plan->address;
+}
+/* The keys of one of the two: from *ret_first on, so many. */
+static inline size_t reading_keys_at(const struct reading_plan *plan, size_t which,
+                                     size_t *ret_first)
+{
+    size_t border = plan->has_other ? plan->other_key : plan->n_keys;
+    *ret_first = which == 0 ? 0 : border;
+    return which == 0 ? border : plan->n_keys - border;
+}
+
 static inline bool reading_has_calls(const struct reading *r, const struct reading_peer *peer)
 {
     return peer->calls_in == r->plan.n_calls;
 }
-/* The account and every key of the plan are proven. */
+/* The accounts and every key of the plan are proven. */
 static inline bool reading_has_proof(const struct reading *r, const struct reading_peer *peer)
 {
-    return peer->keys_in == r->plan.n_keys + 1;
+    return peer->keys_in == r->plan.n_keys + reading_contracts(&r->plan);
 }
 
 #endif

@@ -48,6 +48,7 @@ static bool ask_logs(struct source *s, struct scan *scan)
     scan->filter = (struct eth_log_filter){
         .has_address = true,
         .address = s->spec->address,
+        .other = s->spec->has_kms ? &s->spec->kms : NULL,
         .from = {.form = ETH_BLOCK_NUMBER, .number = scan->at.next},
         .to = {.form = ETH_BLOCK_NUMBER, .number = scan->end},
         .any = scan->topics,
@@ -64,7 +65,7 @@ static bool ask_code(struct source *s, struct scan *scan)
         .method = RPC_CODE,
         .what = SCAN_WHAT_CODE,
         .hint = true,
-        .to = s->spec->address,
+        .to = scan->seeking_other ? s->spec->kms : s->spec->address,
         .block = {.form = ETH_BLOCK_NUMBER, .number = scan->low + (scan->high - scan->low) / 2}};
     return send(s, scan, &call);
 }
@@ -78,13 +79,20 @@ static void start_seeking(struct source *s, struct scan *scan)
     scan->high = last_block(s);
 }
 
-static void begin_at(struct scan *scan, uint64_t block)
+/* The earlier of the two: a KMS has logs of use from before the app. */
+static void begin_at(const struct source *s, struct scan *scan, uint64_t block)
 {
-    scan->seeking = false;
+    if (s->spec->has_kms && !scan->seeking_other && block > 0) {
+        scan->seeking_other = true;
+        scan->low = 0;
+        scan->high = block;
+        return;
+    }
+    scan->seeking = scan->seeking_other = false;
     scan->at.from = scan->at.next = block;
 }
 
-static void sought_at(struct scan *scan, bool has_code)
+static void sought_at(const struct source *s, struct scan *scan, bool has_code)
 {
     uint64_t middle = scan->low + (scan->high - scan->low) / 2;
 
@@ -94,7 +102,13 @@ static void sought_at(struct scan *scan, bool has_code)
         scan->low = middle + 1;
     if (scan->low < scan->high)
         return;
-    begin_at(scan, scan->high);
+    begin_at(s, scan, scan->high);
+}
+
+static bool is_ours(const struct source *s, const struct eth_log *log)
+{
+    return eth_addr_eq(&log->address, &s->spec->address) ||
+           (s->spec->has_kms && eth_addr_eq(&log->address, &s->spec->kms));
 }
 
 static void take_logs(struct source *s, struct scan *scan, const json_t *result)
@@ -106,7 +120,7 @@ static void take_logs(struct source *s, struct scan *scan, const json_t *result)
 
     enum ms_err err = eth_rpc_result_logs(result, &scratch, &logs, &n, &diag);
     for (size_t i = 0; err == MS_OK && i < n; i++)
-        if (memcmp(logs[i].address.b, s->spec->address.b, ETH_ADDR_BYTES) == 0)
+        if (is_ours(s, &logs[i]))
             scan->found(s, &logs[i]);
     ms_arena_done(&scratch);
     if (err == MS_OK)
@@ -124,7 +138,7 @@ void scan_result(struct source *s, struct scan *scan, const struct rpc_call *cal
         return;
     }
     const char *code = json_string_value(result);
-    sought_at(scan, code != NULL && strlen(code) > 2);
+    sought_at(s, scan, code != NULL && strlen(code) > 2);
 }
 
 /* What it would not take another one may. */
@@ -170,13 +184,14 @@ enum source_state scan_step(struct source *s, struct scan *scan)
     if (scan->out && !scan->answered) /* the peer died of it */
         peer_done(scan);
     scan->out = false;
-    if (scan->seeking && !pick_peer(s, scan))
-        begin_at(scan, scan->high); /* nobody knows more of the past: rather late than not at all */
+    size_t max = SCAN_REQUESTS_MAX * (s->spec->has_kms ? 2 : 1);
+    while (scan->seeking && !pick_peer(s, scan)) /* nobody knows more of the past: */
+        begin_at(s, scan, scan->high);           /* rather late than not at all */
     if (scan->done)
         return SOURCE_DONE;
     if (!scan->seeking && scan->at.next > last_block(s))
         end(scan, NULL);
-    else if ((scan->requests >= SCAN_REQUESTS_MAX && !scan->seeking) ||
+    else if ((scan->requests >= max && !scan->seeking) ||
              s->bytes - scan->bytes_before > SCAN_MAX_BYTES)
         end(scan, "more blocks are to be searched");
     else if (!pick_peer(s, scan))

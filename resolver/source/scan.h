@@ -1,14 +1,14 @@
-/* resolver/source/scan.h - candidates out of logs. Whoever leaves out a log hides an approval,
- * whoever invents one names a value that nobody approved: neither adds anything, as each candidate
- * is asked about afterwards. So one provider's word will do, and failing is no failure
- * (ethereum.md 3.8, 3.9). Private to resolver/source/. */
+/* resolver/source/scan.h - candidates out of logs, of the contract and of its KMS. Whoever leaves
+ * out a log hides an approval, whoever invents one names a value that nobody approved: neither adds
+ * anything, as each candidate is asked about afterwards. So one provider's word will do, and
+ * failing is no failure (ethereum.md 3.8, 3.9). Private to resolver/source/. */
 #ifndef MS_SOURCE_SCAN_H
 #define MS_SOURCE_SCAN_H
 
 #include "resolver/source/contract.h"
 
 /* Of one attempt; the next one goes on. The bytes are a part of what its evidence may hold. */
-#define SCAN_REQUESTS_MAX 24
+#define SCAN_REQUESTS_MAX 24 /* for each contract */
 #define SCAN_MAX_BYTES ((size_t)2 << 20)
 #define SCAN_LOGS_MAX_BYTES ((size_t)4 << 20) /* of one answer, as structs */
 
@@ -27,7 +27,8 @@ struct scan {
     size_t requests, bytes_before;
     uint64_t first_window; /* of this attempt */
     uint64_t end;          /* last block of the request that is out */
-    bool seeking;          /* the block in which the contract appeared, in [low, high] */
+    bool seeking;          /* the block in which a contract appeared, in [low, high] */
+    bool seeking_other;    /* with kms=: the app's is high; the KMS may have been there before */
     bool sought;
     uint64_t low, high;
     struct eth_log_filter filter;

@@ -285,7 +285,7 @@ static enum ms_err check_options(const struct spec *spec, struct ms_diag *diag)
         const char *name; /* part of the identity, and obeyed */
     } obeyed[] = {
         {SPEC_CONTRACT, "kind"},   {SPEC_CONTRACT, "code"},
-        {SPEC_CONTRACT, "at"}, /* and further judged there */
+        {SPEC_CONTRACT, "kms"},    {SPEC_CONTRACT, "at"}, /* and further judged there */
         {SPEC_LOCATION, "sha256"}, {SPEC_SHA256, "at"},
         {SPEC_SIGNERS, "at"},
     };

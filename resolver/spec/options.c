@@ -143,6 +143,8 @@ static enum ms_err read_kms(struct spec_builder *b, const char *value, struct ms
     enum ms_err err = spec_address_read(b, ms_span_str(value), "address in kms=", &addr);
     if (err != MS_OK)
         return err == MS_ERR_EIP55 || err == MS_ERR_MEMORY ? err : MS_ERR_OPT;
+    b->spec->has_kms = true;
+    b->spec->kms = addr;
     eth_addr_text(&addr, text);
     return ms_buf_add_str(out, text);
 }

@@ -84,8 +84,10 @@ struct spec {
     uint64_t seq;                /* seq= floor, 0 when absent */
     uint64_t from;               /* from= block, 0 when absent: where a log scan begins */
     bool has_code;
-    uint8_t code[32];        /* code= */
-    const char *adapter;     /* kind=, NULL when absent */
+    uint8_t code[32];    /* code= */
+    const char *adapter; /* kind=, NULL when absent */
+    bool has_kms;
+    struct eth_addr kms;     /* kms= */
     struct spec_location at; /* at=, url NULL when absent */
     /* "host" or "host:port" of the URL it stood in, NULL for a bare one; no part of the identity */
     const char *host;

@@ -801,29 +801,43 @@ static uint64_t quantity_of(const json_t *filter, const char *name)
     return strtoull(json_string_value(json_object_get(filter, name)), NULL, 16);
 }
 
-/* Whatever the filter says of topics: who asks has to look. */
-static json_t *answer_logs(struct node *node, const json_t *filter)
+static void add_logs(const struct node *node, const struct chain_log *logs, size_t n, json_t *out)
 {
-    struct ms_arena arena = MS_ARENA_INIT(4096);
-    struct eth_addr address = addr_of(hex_bytes(&arena, json_object_get(filter, "address")));
-    const struct chain *at = place_at(node->chain, &address, false);
-    const struct chain_log *logs = node->logs;
-    size_t n = node->n_logs;
-
-    ms_arena_done(&arena);
-    if (logs == NULL && at != NULL && at->contract != NULL) {
-        logs = at->contract->logs;
-        n = at->contract->n_logs;
-    }
-    node->log_calls++;
-    node->log_from = quantity_of(filter, "fromBlock");
-    node->log_to = quantity_of(filter, "toBlock");
-    if (node->max_blocks > 0 && node->log_to - node->log_from >= node->max_blocks)
-        return error_json(-32005, "query exceeds max block range");
-    json_t *out = json_array();
     for (size_t i = 0; i < n; i++)
         if (logs[i].block >= node->log_from && logs[i].block <= node->log_to)
             must(json_array_append_new(out, log_json(&logs[i])) == 0);
+}
+
+static void add_logs_of(const struct node *node, const json_t *text, json_t *out)
+{
+    struct ms_arena arena = MS_ARENA_INIT(4096);
+    struct eth_addr address = addr_of(hex_bytes(&arena, text));
+    const struct chain *at = place_at(node->chain, &address, false);
+
+    ms_arena_done(&arena);
+    if (at != NULL && at->contract != NULL)
+        add_logs(node, at->contract->logs, at->contract->n_logs, out);
+}
+
+/* Whatever the filter says of topics: who asks has to look. */
+static json_t *answer_logs(struct node *node, const json_t *filter)
+{
+    const json_t *addresses = json_object_get(filter, "address");
+    json_t *out = json_array();
+
+    node->log_calls++;
+    node->log_from = quantity_of(filter, "fromBlock");
+    node->log_to = quantity_of(filter, "toBlock");
+    if (node->max_blocks > 0 && node->log_to - node->log_from >= node->max_blocks) {
+        json_decref(out);
+        return error_json(-32005, "query exceeds max block range");
+    }
+    if (node->logs != NULL)
+        add_logs(node, node->logs, node->n_logs, out);
+    else if (json_is_string(addresses))
+        add_logs_of(node, addresses, out);
+    for (size_t i = 0; node->logs == NULL && i < json_array_size(addresses); i++)
+        add_logs_of(node, json_array_get(addresses, i), out);
     return result_json(out);
 }
 

@@ -90,6 +90,7 @@ void mapping_kms(struct chain_contract *c)
     add_getter(c,
                (struct chain_getter){CHAIN_MAP_BOOL, DSTACK_CALL_KMS_ALLOWED_AGGREGATED_MRS, 6, 0});
     add_getter(c, (struct chain_getter){CHAIN_MAP_BOOL, DSTACK_CALL_KMS_ALLOWED_DEVICE_IDS, 7, 0});
+    add_getter(c, (struct chain_getter){CHAIN_MAP_BOOL, DSTACK_CALL_REGISTERED_APPS, 5, 0});
 }
 
 /* The id of the guest that kind.c asks about, as a contract with this formula computes it. */
@@ -158,6 +159,15 @@ void mapping_set(struct chain_contract *c, const struct source_candidate *candid
     memcpy(key.b, candidate->value, ETH_WORD_BYTES);
     struct eth_word slot = eth_slot_mapping(&key, &p);
     chain_store(c, &slot, !approved ? &no : metadata ? &long_string : &yes);
+}
+
+void mapping_register(struct chain_contract *kms, const struct eth_addr *app, bool registered)
+{
+    struct eth_word key = {{0}}, p = eth_word_u64(5);
+
+    memcpy(key.b + ETH_WORD_BYTES - ETH_ADDR_BYTES, app->b, ETH_ADDR_BYTES);
+    struct eth_word slot = eth_slot_mapping(&key, &p);
+    chain_store(kms, &slot, registered ? &yes : &no);
 }
 
 static void set_flag(struct chain_contract *app, uint64_t slot, size_t byte, bool on)

@@ -22,6 +22,9 @@ void mapping_set(struct chain_contract *contract, const struct source_candidate 
 void mapping_any_device(struct chain_contract *app, bool on);
 void mapping_require_tcb(struct chain_contract *app, bool on);
 
+/* Whether a KMS knows an app. */
+void mapping_register(struct chain_contract *kms, const struct eth_addr *app, bool registered);
+
 /* The event that tells of it. */
 struct chain_log mapping_log(const struct chain *chain, const struct source_candidate *candidate,
                              uint64_t block);

@@ -239,6 +239,12 @@ void play_run(struct play *p)
         p->learned[i] = source_learned(source, i);
         p->lied[i] = p->conduct[i] == SOURCE_CONDUCT_LIED;
     }
+    const struct source_kept *kept = NULL;
+    p->n_kept = source_kept(source, &kept);
+    for (size_t i = 0; i < p->n_kept; i++) {
+        p->kept[i] = kept[i];
+        (void)json_incref(kept[i].answers);
+    }
     if (state == SOURCE_FAILED) {
         p->err = source_error(source, &p->diag);
         p->negative_s = source_negative_s(source);
@@ -259,6 +265,9 @@ void play_done(struct play *p)
 {
     source_result_free(p->result);
     ms_buf_done(&p->bundle);
+    for (size_t i = 0; i < p->n_kept; i++)
+        json_decref(p->kept[i].answers);
+    p->n_kept = 0;
     p->result = NULL;
     p->bundle = (struct ms_buf)MS_BUF_INIT(BUNDLE_MAX_BYTES);
     p->err = MS_OK;

@@ -34,6 +34,8 @@ struct play {
     struct source_result *result;
     size_t n_requests;
     struct ms_buf bundle; /* when done */
+    size_t n_kept;        /* for the next attempt's previous.kept */
+    struct source_kept kept[SOURCE_KEPT_MAX];
 };
 
 void play_run(struct play *play);

@@ -131,6 +131,78 @@ for level in l3 l2; do
     rm -rf "$work/state"
 done
 
+# An app and its KMS, read together: nothing counts before the KMS knows the app, and then what each approves.
+DSTACK_KMS=$kms
+both="$DSTACK_APP;kind=dstack-app;kms=$kms"
+unregistered() { # LEVEL
+    resolves "$both"
+    body_has '"state":"revoked"'
+    body_has '"code":"not-registered"'
+    body_has "\"kms\":\{\"address\":\"[^\"]*\",\"registered\":false"
+    check "$both" 1 --compose-hash "$one"
+    grep -q 'not registered at the KMS' "$work/verdict" || fail "$1: the reason: $(cat "$work/verdict")"
+}
+for level in l3 l2; do
+    configure $level finalized
+    daemon_start "$work"
+    if [ $level = l3 ]; then
+        unregistered $level
+        dstack_kms_register
+        sleep 2
+        unregistered "$level, not final"
+        registry_finalize
+    fi
+    eventually 8 is_listed "$both" "$one" "$two" || fail "$level: app and KMS: $(head -c 600 "$work/body")"
+    body_has '"kind":"dstack-os-image"'
+    body_has '"registered":true'
+    body_has '"adapter":"dstack-app"'
+    is_listed "$DSTACK_APP;kms=$kms" "$one" "$two" || fail "$level: without kind=: $(head -c 600 "$work/body")"
+    check "$both" 0 --compose-hash "$one" --os-image "$two"
+    check "$both" 0 --compose-hash "$one"
+    check "$both" 1 --compose-hash "$one" --os-image "$three"
+    check "$both" 1 --compose-hash "$two" --os-image "$two"
+    check "$both" 2 --compose-hash "$one" --workload-id "$two"
+    get "/v1/resolve?specifier=$kms;kind=dstack-kms;kms=$kms"
+    body_has 'kind=dstack-app only'
+    get "/v1/resolve?specifier=$DSTACK_APP;kms=$policy"
+    want 404 "$level: kms= of a policy"
+    body_has 'does not answer as a dstack-kms'
+    get "/v1/resolve?specifier=$DSTACK_APP;kms=$old_kms"
+    [ $level = l2 ] || body_has 'storage and answer differ'
+    daemon_stop || fail "exit $?"
+    check_log "$work"
+    rm -rf "$work/state"
+done
+
+# The KMS takes an image away in the newest block, and a reorganisation undoes it; other code behind it holds.
+configure l2 no
+daemon_start "$work"
+is_listed "$both" "$one" "$two" || fail "app and KMS: $(head -c 300 "$work/body")"
+anvil_mine 1
+before=$(anvil_result evm_snapshot '[]')
+dstack_kms_remove_image "0x$two"
+eventually 8 is_listed "$both" "$one" || fail 'an image removed in the newest block'
+body_has 'revoked-at-head'
+check "$both" 1 --compose-hash "$one" --os-image "$two"
+anvil_rpc evm_revert "[\"$before\"]" >/dev/null
+anvil_mine 2
+eventually 8 is_listed "$both" "$one" "$two" || fail 'the removal was undone'
+daemon_stop || fail "exit $?"
+rm -rf "$work/state"
+configure l3 finalized
+daemon_start "$work"
+is_listed "$both" "$one" "$two" || fail "l3: $(head -c 300 "$work/body")"
+contract_upgrade "$kms" TestDstackKms
+registry_finalize
+kms_held() {
+    get "/v1/resolve?specifier=$both"
+    grep -q '"state":"hold"' "$work/body"
+}
+eventually 8 kms_held || fail "other code behind the KMS: $(head -c 300 "$work/body")"
+is_listed "$both" "$one" "$two" || fail "held: $(head -c 300 "$work/body")"
+daemon_stop || fail "exit $?"
+rm -rf "$work/state"
+
 # Approvals when final; what was found is still there after a restart without the chain.
 configure l3 finalized
 daemon_start "$work"
