@@ -1,6 +1,7 @@
-/* fuzz/fuzz_records.c - measurement documents in both modes, the linter, every profile.
+/* fuzz/fuzz_records.c - measurement documents in all modes, the linter, every profile.
  *
- * Beside not crashing: strict accepts nothing that dialect mode refuses; the canonical form of what
+ * Beside not crashing: strict, and the readers of payloads, accept nothing that dialect mode
+ * refuses, and read it as that does; a payload is of one kind; the canonical form of what
  * was read reads back to the same hash; no profile writes a record without registers, or of type
  * none. */
 #include "resolver/records/records.h"
@@ -94,6 +95,26 @@ static void check_presented(struct ms_span text)
     ms_arena_done(&arena);
 }
 
+/* Payloads of predicates: nothing else in them, and no document is of both kinds. */
+static bool check_payload(struct ms_span text, enum rec_mode mode, const struct rec_set *loose)
+{
+    struct ms_sha256 a, b;
+    struct rec_set set;
+
+    rec_set_init(&set);
+    bool ok = rec_parse(text, mode, &set, NULL) == MS_OK;
+    require(!ok || (set.n_records == 0 && set.n_predicates > 0));
+    for (size_t i = 0; i < set.n_predicates; i++)
+        require((set.predicates[i].kind == REC_PREDICATE_TDX_WORKLOAD_ID) ==
+                (mode == REC_MODE_WORKLOAD_IDS));
+    if (ok) {
+        require(rec_set_hash(&set, &a) == MS_OK && rec_set_hash(loose, &b) == MS_OK);
+        require(ms_sha256_eq(&a, &b));
+    }
+    rec_set_done(&set);
+    return ok;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ms_span text = ms_span_of(data, size);
@@ -110,6 +131,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_canonical(&loose);
         check_profiles(&loose);
     }
+    bool workload = check_payload(text, REC_MODE_WORKLOAD_IDS, &loose);
+    bool dstack = check_payload(text, REC_MODE_DSTACK, &loose);
+    require((!workload && !dstack) || (loose_ok && workload != dstack));
     require(rec_lint(text, count_finding, &findings) == !loose_ok);
     require(loose_ok || findings == 1);
     check_presented(text);

@@ -340,6 +340,54 @@ static enum ms_err from_dstack(struct rec_ctx *ctx, json_t *root, json_t *list)
                       REC_PREDICATE_DSTACK_COMPOSE_HASH, list);
 }
 
+/* ---- predicates, as in the envelope of an answer ---- */
+
+/* Ids of workloads or hashes of dstack: no guest has both, and no payload format. */
+static enum ms_err check_kinds(struct rec_ctx *ctx, const json_t *all)
+{
+    bool workload = ctx->mode == REC_MODE_WORKLOAD_IDS, dstack = ctx->mode == REC_MODE_DSTACK;
+
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        switch (rec_predicate_kind_parse(ms_json_member_str(json_array_get(all, i), "kind"))) {
+        case REC_PREDICATE_NONE:
+            break; /* said with its place when it is read */
+        case REC_PREDICATE_TDX_WORKLOAD_ID:
+            workload = true;
+            break;
+        case REC_PREDICATE_DSTACK_COMPOSE_HASH:
+        case REC_PREDICATE_DSTACK_OS_IMAGE:
+            dstack = true;
+            break;
+        }
+    }
+    if (!workload || !dstack)
+        return MS_OK;
+    if (ctx->mode == REC_MODE_WORKLOAD_IDS)
+        return shape(ctx, "predicates: a payload of format 3 has tdx-workload-id only");
+    if (ctx->mode == REC_MODE_DSTACK)
+        return shape(ctx, "predicates: a payload of format 4 has dstack-compose-hash and "
+                          "dstack-os-image only");
+    return shape(ctx, "predicates: tdx-workload-id beside hashes of dstack");
+}
+
+static enum ms_err from_predicates(struct rec_ctx *ctx, json_t *root, json_t *list)
+{
+    static const char *const known[] = {"predicates"};
+    json_t *all = json_object_get(root, "predicates");
+
+    enum ms_err err = check_members(ctx, root, "predicates", known, MS_ARRAY_LEN(known));
+    if (err != MS_OK)
+        return err;
+    if (json_array_size(all) == 0)
+        return shape(ctx, "predicates is no list, or an empty one");
+    err = check_kinds(ctx, all);
+    for (size_t i = 0; err == MS_OK && i < json_array_size(all); i++) {
+        json_t *entry = json_pack("{s:O}", "predicate", json_array_get(all, i));
+        err = json_array_append_new(list, entry) == 0 ? MS_OK : MS_ERR_MEMORY;
+    }
+    return err;
+}
+
 /* ---- cvm-reverse-proxy's older map: name to registers, all azure-tdx ---- */
 
 static const char *const no_names[] = {
@@ -378,6 +426,8 @@ static enum ms_err from_object(struct rec_ctx *ctx, json_t *root, json_t *list)
 
     if (has(root, "attestation_type") || has(root, "predicate"))
         return json_array_append(list, root) == 0 ? MS_OK : MS_ERR_MEMORY;
+    if (has(root, "predicates"))
+        return from_predicates(ctx, root, list);
     if (has(root, "kind"))
         return from_attest_measure(ctx, root, list);
     if (has(root, "payload"))
@@ -406,4 +456,21 @@ enum ms_err rec_dialect_list(struct rec_ctx *ctx, json_t *root, json_t **ret_lis
     else
         json_decref(list);
     return err;
+}
+
+enum ms_err rec_predicates_list(struct rec_ctx *ctx, json_t *root, json_t **ret_list)
+{
+    json_t *list = json_array();
+
+    if (list == NULL)
+        return MS_ERR_MEMORY;
+    enum ms_err err = json_is_object(root)
+                          ? from_predicates(ctx, root, list)
+                          : shape(ctx, "a payload of this format is {\"predicates\": [...]}");
+    if (err != MS_OK) {
+        json_decref(list);
+        return err;
+    }
+    *ret_list = list;
+    return MS_OK;
 }

@@ -33,6 +33,10 @@ MS_MUST_USE enum ms_err rec_parse_ctx(struct rec_ctx *ctx, struct ms_span text);
  * parser of parse.c then reads; nothing is judged twice. */
 MS_MUST_USE enum ms_err rec_dialect_list(struct rec_ctx *ctx, json_t *root, json_t **ret_list);
 
+/* {"predicates": [...]}, of the kinds that the mode has, into a new list of predicates in the
+ * ordinary form. */
+MS_MUST_USE enum ms_err rec_predicates_list(struct rec_ctx *ctx, json_t *root, json_t **ret_list);
+
 /* jansson's iterators take a non-const object and do not change it. */
 static inline json_t *rec_json_iterable(const json_t *json)
 {

@@ -175,7 +175,7 @@ static enum ms_err read_entry(struct rec_ctx *ctx, json_t *entry)
 {
     if (!json_is_object(entry))
         return rec_refuse(ctx, MS_ERR_RECORDS, "L000", "not an object");
-    if (ctx->mode == REC_MODE_DIALECTS && json_object_get(entry, "predicate") != NULL)
+    if (ctx->mode != REC_MODE_STRICT && json_object_get(entry, "predicate") != NULL)
         return read_predicate(ctx, entry);
     return read_record(ctx, entry);
 }
@@ -263,8 +263,9 @@ static enum ms_err read_root(struct rec_ctx *ctx, json_t *root)
 {
     json_t *list = NULL;
 
-    if (ctx->mode == REC_MODE_DIALECTS) {
-        enum ms_err err = rec_dialect_list(ctx, root, &list);
+    if (ctx->mode != REC_MODE_STRICT) {
+        enum ms_err err = ctx->mode == REC_MODE_DIALECTS ? rec_dialect_list(ctx, root, &list)
+                                                         : rec_predicates_list(ctx, root, &list);
         if (err == MS_OK)
             err = read_list(ctx, list);
         json_decref(list);

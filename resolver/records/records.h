@@ -89,6 +89,9 @@ struct rec_set {
 enum rec_mode {
     REC_MODE_STRICT = 0, /* a document inside a specifier: vectors/specifiers pins this reading */
     REC_MODE_DIALECTS,   /* from https, a file, a contract: every input dialect */
+    /* payloads of releases (ethereum.md 3.2): {"predicates": [...]} and nothing else, */
+    REC_MODE_WORKLOAD_IDS, /* format 3: all of them tdx-workload-id */
+    REC_MODE_DSTACK,       /* format 4: dstack-compose-hash, dstack-os-image */
 };
 
 void rec_set_init(struct rec_set *set);
@@ -105,7 +108,8 @@ void rec_set_warn(struct rec_set *set, const char *code, const char *fmt, ...) M
  * again.
  * `[]` is MS_ERR_RECORDS in strict mode and the empty set in dialect mode.
  * MS_ERR_JSON*, MS_ERR_UTF8, MS_ERR_DEPTH, MS_ERR_LIMIT   as ms_json_parse
- * MS_ERR_RECORDS    wrong shape: not a list, empty measurements, warnOnly, ...
+ * MS_ERR_RECORDS    wrong shape: not a list, empty measurements, warnOnly, a predicate of a kind
+ *                   that the mode does not have, ...
  * MS_ERR_REGISTER   a register name or value
  * MS_ERR_TYPE       type `none`, missing, or nothing usable left
  * The sentence in diag names the record and the register. */

@@ -128,24 +128,34 @@ bool documents_take(struct source *s, struct documents *d, const struct source_r
     return true;
 }
 
-/* Payload formats of 3.2: 1 JSON, 2 gzip of it. */
+static enum ms_err read_gzip(struct ms_span payload, struct rec_set *set, struct ms_diag *diag)
+{
+    struct ms_buf plain = MS_BUF_INIT(REC_DOC_MAX_BYTES);
+
+    enum ms_err err = ms_gunzip(payload, DOCUMENT_GZIP_RATIO, &plain, diag);
+    if (err == MS_OK)
+        err = rec_parse(ms_buf_span(&plain), REC_MODE_DIALECTS, set, diag);
+    ms_buf_done(&plain);
+    return err;
+}
+
+/* Payload formats of 3.2; 3 and 4 are defined in docs/measurements.md. */
 static enum ms_err read_payload(const struct registry_release *release, struct ms_span payload,
                                 struct rec_set *set, struct ms_diag *diag)
 {
-    struct ms_buf plain = MS_BUF_INIT(REC_DOC_MAX_BYTES);
-    enum ms_err err = MS_OK;
-
-    if (release->payload_format == 2) {
-        err = ms_gunzip(payload, DOCUMENT_GZIP_RATIO, &plain, diag);
-        payload = ms_buf_span(&plain);
-    } else if (release->payload_format != 1) {
-        err = ms_diag_set(diag, MS_ERR_UNSUPPORTED, "payload format %u is not readable yet",
-                          (unsigned)release->payload_format);
+    switch (release->payload_format) {
+    case 1: /* measurement JSON */
+        return rec_parse(payload, REC_MODE_DIALECTS, set, diag);
+    case 2: /* gzip of it */
+        return read_gzip(payload, set, diag);
+    case 3: /* workload ids of flashtestations */
+        return rec_parse(payload, REC_MODE_WORKLOAD_IDS, set, diag);
+    case 4: /* hashes of dstack */
+        return rec_parse(payload, REC_MODE_DSTACK, set, diag);
+    default:
+        return ms_diag_set(diag, MS_ERR_UNSUPPORTED, "payload format %u is not known here",
+                           (unsigned)release->payload_format);
     }
-    if (err == MS_OK)
-        err = rec_parse(payload, REC_MODE_DIALECTS, set, diag);
-    ms_buf_done(&plain);
-    return err;
 }
 
 bool documents_read(struct source *s, const struct documents *d, size_t i, struct rec_set *set)

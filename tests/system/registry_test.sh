@@ -93,6 +93,56 @@ mv "$work/with.conf" "$work/measured.conf"
 daemon_start "$work"
 is_listed two || fail "after a restart: $(listed)"
 
+# Releases of predicates: payload formats 3 and 4. Each approves by itself, in its own time.
+predicate() { printf '{"kind":"%s","value":"%s"%s}' "$1" "$(printf "$2%.0s" {1..32})" "${3:-}"; }
+hash_of() { printf "$1%.0s" {1..32}; }
+printf '{"predicates":[%s]}' "$(predicate tdx-workload-id a1 ',"version":2')" >"$work/workload.json"
+for n in 2 3 4; do
+    printf '{"predicates":[%s,%s]}' "$(predicate dstack-compose-hash c$n)" "$(predicate dstack-os-image d$n)" >"$work/dstack$n.json"
+done
+approve_format() { # VERSION FORMAT FILE [SECONDS_FROM_NOW]
+    local at
+    at=$(($(anvil_now) + 1))
+    anvil_rpc evm_setNextBlockTimestamp "[$at]" >/dev/null
+    registry_approve_at "$1" "$((at + ${4:-0}))" 0 "$2" '' "$work/$3.json" chain
+}
+check() { # EXIT ARGUMENTS...
+    local expected=$1 status=0
+    shift
+    measuredctl check "$predicates" "$@" >"$work/verdict" 2>"$work/words" || status=$?
+    [ "$status" = "$expected" ] || fail "check $*: exit $status instead of $expected: $(cat "$work/verdict" "$work/words")"
+}
+says() { grep -qE "$1" "$work/verdict" || fail "the verdict lacks $1: $(cat "$work/verdict")"; }
+records=$REGISTRY
+registry_deploy 0
+predicates=$REGISTRY
+approve_format 1 3 workload
+approve_format 2 4 dstack2
+approve_format 3 4 dstack3
+approve_format 4 4 dstack4 3600
+registry_finalize
+for file in workload dstack2; do
+    measuredctl lint "$work/$file.json" >"$work/words" 2>&1 || fail "lint $file: $(cat "$work/words")"
+done
+printf '{"predicates":[]}' >"$work/none.json"
+if measuredctl lint "$work/none.json" >"$work/words" 2>&1; then fail 'lint of no predicates'; fi
+resolves
+[ "$(grep -o '"status":"[a-z-]*"' "$work/body" | cut -d'"' -f4 | xargs)" = 'in-force in-force in-force pending' ] ||
+    fail "releases of predicates: $(head -c 1500 "$work/body")"
+check 0 --workload-id "$(hash_of a1)"
+says '^release +#1$'
+check 0 --compose-hash "$(hash_of c2)" --os-image "$(hash_of d2)"
+says '^release +#2$'
+check 1 --compose-hash "$(hash_of c2)" --os-image "$(hash_of d3)"
+says 'by no release together'
+check 1 --compose-hash "$(hash_of c4)"
+check 1 --workload-id "$(hash_of c2)"
+registry_revoke 2
+revoked() { ! measuredctl check "$predicates" --compose-hash "$(hash_of c2)" >/dev/null 2>&1; }
+eventually 8 revoked || fail 'a release of predicates is revoked in the newest block'
+check 0 --compose-hash "$(hash_of c3)" --os-image "$(hash_of d3)"
+REGISTRY=$records
+
 # Other code behind the address: what was is held, nothing new is taken, until an operator accepts it.
 code=$(anvil_result eth_getCode "[\"$REGISTRY\",\"latest\"]")
 anvil_rpc anvil_setCode "[\"$REGISTRY\",\"${code}00\"]" >/dev/null

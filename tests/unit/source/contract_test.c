@@ -12,6 +12,7 @@
 
 #define FINAL 100
 #define NODES 4
+#define H32 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define NOW_S (CHAIN_GENESIS_S + 12 * 180)
 
 static struct chain honest;
@@ -690,6 +691,71 @@ static void test_payloads(void **state)
     }
 }
 
+/* Each format is read by its own rules, into its own release. */
+static void test_payload_formats(void **state)
+{
+    (void)state;
+    static const char workload[] = "{\"predicates\":[{\"kind\":\"tdx-workload-id\",\"version\":2,"
+                                   "\"value\":\"" H32 "\"}]}",
+                      dstack[] =
+                          "{\"predicates\":[{\"kind\":\"dstack-compose-hash\",\"value\":"
+                          "\"" H32 "\"},{\"kind\":\"dstack-os-image\",\"value\":\"" H32 "\"}]}";
+    static const struct {
+        const char *name, *document;
+        uint16_t format;
+        enum ms_err want;
+        enum rec_predicate_kind kinds[2];
+    } cases[] = {
+        {"workload ids", workload, 3, MS_OK, {REC_PREDICATE_TDX_WORKLOAD_ID}},
+        {"dstack",
+         dstack,
+         4,
+         MS_OK,
+         {REC_PREDICATE_DSTACK_COMPOSE_HASH, REC_PREDICATE_DSTACK_OS_IMAGE}},
+        {"dstack as workload ids", dstack, 3, MS_ERR_RECORDS, {0}},
+        {"workload ids as dstack", workload, 4, MS_ERR_RECORDS, {0}},
+        {"records as dstack", NULL, 4, MS_ERR_RECORDS, {0}},
+        {"an unknown format", dstack, 5, MS_ERR_UNSUPPORTED, {0}},
+    };
+    for (enum spec_level level = L1; level <= L3; level = (enum spec_level)(level + 1)) {
+        for (size_t i = 0; i < MS_ARRAY_LEN(cases); i++) {
+            const char *document =
+                cases[i].document == NULL ? chain_document(2) : cases[i].document;
+            size_t n = cases[i].kinds[1] != REC_PREDICATE_NONE ? 2 : 1;
+            struct chain chain;
+            struct node nodes[NODES];
+            struct play p;
+            chain_init(&chain);
+            struct registry_release *r = chain_approve(&chain, document, NULL);
+            r->payload_format = cases[i].format;
+            r->not_before_s = 7;
+            r->not_after_s = (uint64_t)NOW_S + 1000;
+            (void)chain_approve(&chain, chain_document(1), NULL);
+            play(&p, nodes, &chain, level, 2);
+            play_run(&p);
+            if (p.err != cases[i].want)
+                fail_msg("%s: %s (%s)", cases[i].name, ms_err_name(p.err), p.diag.text);
+            if (p.err != MS_OK)
+                assert_non_null(strstr(p.diag.text, "the document of release 1: "));
+            if (p.err == MS_OK) {
+                const struct source_release *first = &p.result->releases[0];
+                assert_int_equal(p.result->n_releases, 2);
+                assert_int_equal(first->set->n_records, 0);
+                assert_int_equal(first->set->n_predicates, n);
+                for (size_t k = 0; k < n; k++)
+                    assert_int_equal(first->set->predicates[k].kind, cases[i].kinds[k]);
+                assert_int_equal(first->not_before_s, 7);
+                assert_int_equal(first->not_after_s, NOW_S + 1000);
+                assert_int_equal(p.result->releases[1].set->n_records, 1);
+                assert_int_equal(p.result->releases[1].set->n_predicates, 0);
+            }
+            assert_false(p.lied[0]);
+            play_done(&p);
+            chain_done(&chain);
+        }
+    }
+}
+
 static void test_payload_limits(void **state)
 {
     (void)state;
@@ -980,6 +1046,7 @@ int main(void)
         cmocka_unit_test(test_strange_contract),
         cmocka_unit_test(test_empty_slot),
         cmocka_unit_test(test_payloads),
+        cmocka_unit_test(test_payload_formats),
         cmocka_unit_test(test_payload_limits),
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_extremes),
