@@ -68,6 +68,7 @@ static const char *const specs[] = {
     ADDRESS ";kind=dstack-app",
     ADDRESS ";kind=dstack-kms",
     ADDRESS ";kind=flashtestations",
+    ADDRESS ";kms=0x11519fc2ba8e6ffe6473195c092bf1bae986ff90",
 };
 
 /* A value that the mapping contracts of the corpus approve, and where a search of logs had ended.
