@@ -18,7 +18,8 @@ static const struct command {
      cli_explain},
     {"url",
      "--host HOST[:PORT] --inline FILE | --location URL | --contract ADDRESS [--chain N] | "
-     "--signers M:ADDRESS,... [--option NAME=VALUE[;...]] [--strict]",
+     "--signers M:ADDRESS,... [--app NAME | --set FILE] [--at URL] [--option NAME=VALUE[;...]] "
+     "[--strict]",
      "write the one safe URL of a specifier", cli_url},
     {"lint", "FILE|SPEC|URL|-", "look for mistakes in a measurement document", cli_lint},
     {"release", "VERB [ARGUMENT ...]",

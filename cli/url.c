@@ -3,11 +3,12 @@
 
 #include "base/base64.h"
 #include "base/gzip.h"
+#include "cli/release.h"
 
 #include <errno.h>
 
 struct wish { /* what was asked for on the command line */
-    const char *host, *file, *location, *contract, *chain, *signers, *option;
+    const char *host, *file, *location, *contract, *chain, *signers, *app, *at, *set, *option;
     bool strict;
 };
 
@@ -23,6 +24,10 @@ static bool wish_ok(const struct cli *cli, const struct wish *w)
         cli_say(cli, "give exactly one of --inline, --location, --contract and --signers");
     else if (w->chain != NULL && w->contract == NULL)
         cli_say(cli, "--chain belongs to --contract");
+    else if (w->signers == NULL && (w->app != NULL || w->at != NULL || w->set != NULL))
+        cli_say(cli, "--app, --at and --set belong to --signers");
+    else if (w->app != NULL && w->set != NULL)
+        cli_say(cli, "--set has an app of its own: give it or --app");
     else
         return true;
     return false;
@@ -48,20 +53,20 @@ static enum ms_err add_inline(const struct wish *w, struct ms_buf *out, struct m
     return err;
 }
 
-static enum ms_err add_location(const struct wish *w, struct ms_buf *out, struct ms_diag *diag)
+static enum ms_err add_location(const char *url, struct ms_buf *out, struct ms_diag *diag)
 {
     struct ms_arena arena = MS_ARENA_INIT(65536);
     struct spec_location location;
 
-    enum ms_err err = spec_location_parse(ms_span_str(w->location), &arena, &location, diag);
+    enum ms_err err = spec_location_parse(ms_span_str(url), &arena, &location, diag);
     if (err == MS_OK)
         err = ms_base64url_encode(ms_span_str(location.url), out);
     ms_arena_done(&arena);
     return err;
 }
 
-/* "2:0x..,0x.." gains its count; "2of3:0x.." is taken as it is. */
-static enum ms_err add_signers(const struct wish *w, struct ms_buf *out)
+/* "2:0x.." gains its count; "2of3:0x.." is taken as it is. */
+static enum ms_err add_list(const struct wish *w, struct ms_buf *out)
 {
     struct ms_span text = ms_span_str(w->signers), m, list;
     size_t n = 1;
@@ -75,6 +80,21 @@ static enum ms_err add_signers(const struct wish *w, struct ms_buf *out)
     return ms_buf_add(out, list);
 }
 
+/* The list, what it signs and where that is: a name must not become an option of its own. */
+static enum ms_err add_signers(const struct wish *w, struct ms_buf *out, struct ms_diag *diag)
+{
+    if (w->app != NULL && strchr(w->app, ';') != NULL)
+        return ms_diag_set(diag, MS_ERR_OPT, "--app: a name in a specifier has no semicolon");
+    enum ms_err err = add_list(w, out);
+    if (err == MS_OK && w->app != NULL && w->app[0] != '\0')
+        err = ms_buf_addf(out, ";app=%s", w->app);
+    if (err == MS_OK && w->at != NULL)
+        err = ms_buf_add_str(out, ";at=");
+    if (err == MS_OK && w->at != NULL)
+        err = add_location(w->at, out, diag);
+    return err;
+}
+
 /* D, not judged yet but for what it is made of. */
 static enum ms_err write_specifier(const struct wish *w, struct ms_buf *out, struct ms_diag *diag)
 {
@@ -83,9 +103,9 @@ static enum ms_err write_specifier(const struct wish *w, struct ms_buf *out, str
     if (w->file != NULL)
         err = add_inline(w, out, diag);
     else if (w->location != NULL)
-        err = add_location(w, out, diag);
+        err = add_location(w->location, out, diag);
     else if (w->signers != NULL)
-        err = add_signers(w, out);
+        err = add_signers(w, out, diag);
     else if (w->chain != NULL)
         err = ms_buf_addf(out, "eip155:%s:%s", w->chain, w->contract);
     else
@@ -129,7 +149,27 @@ static enum ms_err write_url(const struct wish *w, const struct spec *spec, stru
     return err;
 }
 
-static int run(const struct cli *cli, const struct wish *w)
+/* With --set a URL that its signers' document fits: the app is that of the document, and enough of
+ * the signers have signed it. CLI_YES, or the exit code after the words. */
+static int check_set(const struct cli *cli, const struct wish *w, const struct spec *spec,
+                     const struct release_doc *doc)
+{
+    struct msig_signers signers = {.threshold = spec->signers.m, .n = spec->signers.n};
+    struct msig_tally tally;
+    struct ms_diag diag = {0};
+
+    if (w->set == NULL)
+        return CLI_YES;
+    for (size_t i = 0; i < signers.n; i++)
+        signers.addrs[i] = spec->signers.addr[i];
+    enum ms_err err = msig_tally(&doc->set.digest, &doc->set.signatures, &signers, &tally, &diag);
+    if (err == MS_OK && msig_met(&tally, &signers) == MSIG_SHORT)
+        err = ms_diag_set(&diag, MS_ERR_SIGNATURE, "%.100s: %zu of %lu signatures", w->set,
+                          tally.n_counted, (unsigned long)signers.threshold);
+    return err == MS_OK ? CLI_YES : cli_print_error(cli, err, &diag, cli_exit_of(err));
+}
+
+static int run(const struct cli *cli, const struct wish *w, const struct release_doc *doc)
 {
     const struct spec_context context = {.eip55_strict = w->strict};
     struct ms_buf text = MS_BUF_INIT(2 * SPEC_INLINE_MAX_BYTES),
@@ -151,6 +191,8 @@ static int run(const struct cli *cli, const struct wish *w)
         code = cli_print_error(cli, err, &diag, cli_exit_of(err));
         if (err == MS_ERR_LIMIT && w->file != NULL)
             cli_say(cli, "publish the document and use --location, or let a contract name it");
+    } else if (check_set(cli, w, &spec, doc) != CLI_YES) {
+        code = CLI_NO;
     } else {
         cli_say_warnings(cli, &spec);
         code = cli->json ? cli_print_json(cli, json_pack("{s:s}", "url", ms_buf_str(&out)), CLI_YES)
@@ -169,11 +211,26 @@ int cli_url(struct cli *cli, int argc, char **argv)
         {"host", &w.host, NULL},         {"inline", &w.file, NULL},
         {"location", &w.location, NULL}, {"contract", &w.contract, NULL},
         {"chain", &w.chain, NULL},       {"signers", &w.signers, NULL},
-        {"option", &w.option, NULL},     {"strict", NULL, &w.strict},
+        {"app", &w.app, NULL},           {"at", &w.at, NULL},
+        {"set", &w.set, NULL},           {"option", &w.option, NULL},
+        {"strict", NULL, &w.strict},
     };
+    struct release_doc doc;
+    int code = CLI_YES;
 
     if (!cli_args(cli, argc, argv, options, MS_ARRAY_LEN(options), "", NULL, 0, 0) ||
         !wish_ok(cli, &w))
         return CLI_USAGE;
-    return run(cli, &w);
+    release_doc_init(&doc);
+    if (w.set != NULL)
+        code = release_read_kind(cli, "--set", w.set, RELEASE_SET, &doc);
+    if (code == CLI_YES && w.set != NULL) {
+        w.app = ms_arena_strdup(&doc.arena, doc.set.set.app);
+        if (w.app == NULL || strlen(w.app) != doc.set.set.app.len)
+            code = cli_print_error(cli, MS_ERR_MEMORY, NULL, CLI_UNKNOWN);
+    }
+    if (code == CLI_YES)
+        code = run(cli, &w, &doc);
+    release_doc_done(&doc);
+    return code;
 }
