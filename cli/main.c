@@ -21,7 +21,8 @@ static const struct command {
      "--signers M:ADDRESS,... [--app NAME | --set FILE] [--at URL] [--option NAME=VALUE[;...]] "
      "[--strict]",
      "write the one safe URL of a specifier", cli_url},
-    {"lint", "FILE|SPEC|URL|-", "look for mistakes in a measurement document", cli_lint},
+    {"lint", "FILE|SPEC|URL|- [--cool-down HOURS] | --rules",
+     "look for mistakes in what is approved, and in who approves it", cli_lint},
     {"release", "VERB [ARGUMENT ...]",
      "release sets that people sign: new, digest, sign, verify, ...", cli_release},
     {"workload-id", "--quote FILE|- | --registers FILE|-",

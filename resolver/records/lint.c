@@ -1,4 +1,4 @@
-/* resolver/records/lint.c - rules L001..L013 as far as a document alone can tell
+/* resolver/records/lint.c - rules L001..L014: what a document alone can tell
  * (consumers.md 3.10). */
 #include "resolver/records/internal.h"
 
@@ -273,6 +273,20 @@ static void lint_pairs(const struct linter *l, const struct rec_set *set, size_t
     }
 }
 
+/* L014: which compose file runs is told by the guest, and any OS can tell it. */
+static void lint_boot_chain(const struct linter *l, const struct rec_set *set)
+{
+    bool compose = false, image = false;
+
+    for (size_t i = 0; i < set->n_predicates; i++) {
+        compose = compose || set->predicates[i].kind == REC_PREDICATE_DSTACK_COMPOSE_HASH;
+        image = image || set->predicates[i].kind == REC_PREDICATE_DSTACK_OS_IMAGE;
+    }
+    if (compose && !image)
+        find(l, "L014", REC_GRADE_WARNING, "",
+             "a dstack-compose-hash is approved, and no dstack-os-image");
+}
+
 static void lint_notes(const struct linter *l, const struct rec_set *set)
 {
     for (size_t i = 0; i < set->n_warnings; i++)
@@ -296,6 +310,7 @@ void rec_lint_set(const struct rec_set *set,
         lint_pairs(&l, set, i);
     }
     lint_majors(&l, set);
+    lint_boot_chain(&l, set);
     lint_notes(&l, set);
 }
 

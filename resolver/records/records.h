@@ -202,7 +202,7 @@ void rec_explain_mismatch(const struct rec_set *const *sets, size_t n_sets, enum
                           const struct rec_presented *regs, size_t n, struct ms_diag *diag);
 
 /* ---- linter (consumers.md 3.10) ---- */
-/* Beside the set's own warnings under L000; L014 and later need more than a document. */
+/* Beside the set's own warnings under L000; L015 and later need more than a document. */
 enum rec_grade { REC_GRADE_INFO = 0, REC_GRADE_WARNING, REC_GRADE_ERROR };
 struct rec_finding {
     char rule[8]; /* "L003" */
@@ -218,5 +218,35 @@ bool rec_lint(struct ms_span text, void (*fn)(const struct rec_finding *finding,
 /* The rules that a set which was read can still break (none of error grade). */
 void rec_lint_set(const struct rec_set *set,
                   void (*fn)(const struct rec_finding *finding, void *arg), void *arg);
+
+/* The twenty rules, L001 first. Static storage; returns how many. */
+struct rec_rule {
+    const char *id;
+    enum rec_grade grade; /* L005 is INFO for RTMR3 */
+    const char *title;
+    const char *why; /* one sentence: what comes of it */
+};
+size_t rec_rules(const struct rec_rule **ret_rules);
+
+/* Where a set comes from, for L015..L020; zero where it is not known. */
+enum rec_owner {
+    REC_OWNER_UNKNOWN = 0,
+    REC_OWNER_NOBODY, /* the zero address */
+    REC_OWNER_ACCOUNT,
+    REC_OWNER_SAFE,
+    REC_OWNER_TIMELOCK,
+    REC_OWNER_CONTRACT, /* another one */
+};
+struct rec_origin {
+    enum rec_owner owner;
+    bool upgradeable; /* a proxy */
+    bool paused;
+    const char *unproven; /* what there is instead of a signature or a proof; NULL: there is one */
+    int64_t approved_s;   /* Unix time of the newest approval */
+    int64_t changed_s;    /* Unix time of the last change of any kind */
+    int64_t now_s, cool_down_s;
+};
+void rec_lint_origin(const struct rec_origin *origin,
+                     void (*fn)(const struct rec_finding *finding, void *arg), void *arg);
 
 #endif

@@ -4,6 +4,7 @@ set -euo pipefail
 build=$(realpath "${1:?usage: release_test.sh BUILD_DIR}")
 ctl=$build/bin/measuredctl
 [ -x "$ctl" ] || { echo "skipped: no $ctl"; exit 77; }
+page=$PWD/docs/measurements.md
 vector=$PWD/tests/vectors/registry/signed-set.json
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -326,6 +327,55 @@ run 0 sign --key-file a1.key -o 2.root.json 2.root.json
     out_has 'release 2 of the set is revoked'
     run 2 verify --signers "2of2:$a,$b" --freshness freshness.json 1.root.json
 }
+
+# ---- lint of what is more than a document ----
+lint() { # lint WANTED_EXIT_CODE ARGUMENT...
+    local want=$1 got=0
+    shift
+    "$ctl" lint "$@" >out 2>err || got=$?
+    [ "$got" -eq "$want" ] || { fail "lint $*: exit code $got instead of $want"; cat out err; }
+}
+lint 0 --rules
+[ "$(grep -cE '^L0[0-9]{2} (error|warning): ' out)" = 20 ] || fail 'not twenty rules'
+lint 0 --json --rules
+[ "$(grep -o '"rule":' out | wc -l)" = 20 ] || fail 'not twenty rules in JSON'
+lint 2
+lint 2 --rules 1.set.json
+lint 0 1.set.json # two signatures, and old enough
+[ ! -s out ] || fail "findings in a good set: $(cat out)"
+run 0 new --app demo --version 2 -o new.json m4.json
+lint 0 new.json
+out_has 'L009 warning: release 1: demo-test-2:'
+out_has 'L018 warning: the newest approval is 0 hours old, the cool-down 24'
+out_has 'L019 warning: what vouches for the list: nobody, it is not signed yet'
+lint 0 --cool-down 0 new.json
+out_lacks L018
+run 0 new --force L001,L006 --version 1 -o forced.json warn.json
+lint 1 --json forced.json
+out_has '{"rule":"L006","grade":"error","record":"release 1: demo-1.0.0",'
+# What the daemon answers: all in force together, and who decides.
+envelope() { # envelope TRUST GOVERNANCE STATUS
+    printf '{"v":1,"specifier":"x","trust":"%s","governance":%s,"releases":[' "$1" "$2"
+    printf '{"id":1,"not_before":1700000000,"status":"in-force","records":%s,"predicates":[]},' "$(cat m1.json)"
+    printf '{"id":2,"not_before":1700000000,"status":"%s","records":%s,"predicates":[%s]}]}' "$3" "$(cat m5.json)" \
+        "{\"kind\":\"dstack-compose-hash\",\"value\":\"$(printf '0a%.0s' $(seq 32))\"}"
+}
+m app-3.1.0 07 >m5.json
+envelope proof '{"owner_kind":"safe","updated_at":4000000000}' pending >envelope.json
+lint 0 envelope.json
+[ ! -s out ] || fail "findings in a good envelope: $(cat out)"
+envelope 'single' '{"owner":"0x1111111111111111111111111111111111111111","owner_kind":"account",
+    "implementation":"0x2222222222222222222222222222222222222222","paused":true,"updated_at":1700000000}' in-force >envelope.json
+lint 0 envelope.json
+for rule in L010 L013 L014 L015 L016 L017 L019 L020; do out_has "$rule warning"; done
+out_lacks L018
+envelope proof '{"owner":"0x0000000000000000000000000000000000000000"}' pending >envelope.json
+lint 0 envelope.json
+out_has 'L017 warning: the contract has no owner'
+# The page lists them with the same grades.
+"$ctl" lint --rules | sed -n 's/^\(L0[0-9]*\) \([a-z]*\):.*/| \1 | \2 |/p' >rules
+grep -oE '^\| L0[0-9]{2} \| [a-z]+ \|' "$page" >page
+same rules page
 
 # ---- usage ----
 run 0 --help

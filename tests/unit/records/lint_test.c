@@ -22,6 +22,8 @@
 #define DCAP(id, d) REC(id, "dcap-tdx", "\"0\":" V48("0") ",\"3\":" V48(d) ",\"1\":" V48(d))
 #define AZURE(id, d) REC(id, "azure-tdx", "\"4\":" V32("0") ",\"9\":" V32(d) ",\"11\":" V32(d))
 
+#define PREDICATE(kind) "{\"predicate\":{\"kind\":\"" kind "\",\"value\":" V32("0") "}}"
+
 /* rules: all findings in order, "L003w" for rule and grade (i, w, e); "" for none */
 static const struct {
     const char *name, *text, *rules;
@@ -73,6 +75,11 @@ static const struct {
     {"a note of the parser", "[" REC("a", "sev-snp", "\"0\":" V48("0")) "," DCAP("b", "2") "]",
      "L000w"},
 
+    {"L014", "[" PREDICATE("dstack-compose-hash") "]", "L014w"},
+    {"an image beside it",
+     "[" PREDICATE("dstack-compose-hash") "," PREDICATE("dstack-os-image") "]", ""},
+    {"an image alone", "[" PREDICATE("dstack-os-image") "]", ""},
+
     {"L001", "[" REC("a", "dcap-tdx", "") "]", "L001e"},
     {"L001, missing", "[{\"measurement_id\":\"a\",\"attestation_type\":\"dcap-tdx\"}]", "L001e"},
     {"L002", "[" REC("a", "dcap-tdx", "\"rtmr4\":" V48("0")) "]", "L002e"},
@@ -123,9 +130,74 @@ static void test_names_are_escaped(void **state)
     assert_string_equal(heard.record, "\\xc3\\xa4");
 }
 
+#define NOW 1800000000
+#define HOUR 3600
+#define YEAR (365 * 24 * HOUR)
+
+static const struct {
+    const char *name;
+    struct rec_origin origin;
+    const char *rules;
+} origins[] = {
+    {"nothing is known", {0}, ""},
+    {"a Safe, proven, settled",
+     {.owner = REC_OWNER_SAFE, .approved_s = NOW - 25 * HOUR, .changed_s = NOW - YEAR + 1},
+     ""},
+    {"L015", {.owner = REC_OWNER_ACCOUNT}, "L015w"},
+    {"L016", {.owner = REC_OWNER_SAFE, .upgradeable = true}, "L016w"},
+    {"a timelock upgrades", {.owner = REC_OWNER_TIMELOCK, .upgradeable = true}, ""},
+    {"an account upgrades", {.owner = REC_OWNER_ACCOUNT, .upgradeable = true}, "L015w L016w"},
+    {"L017, paused", {.owner = REC_OWNER_SAFE, .paused = true}, "L017w"},
+    {"L017, nobody", {.owner = REC_OWNER_NOBODY}, "L017w"},
+    {"L018", {.approved_s = NOW - 24 * HOUR + 1}, "L018w"},
+    {"as old as the cool-down", {.approved_s = NOW - 24 * HOUR}, ""},
+    {"L018, ahead", {.approved_s = NOW + 10}, "L018w"},
+    {"L019", {.unproven = "tls"}, "L019w"},
+    {"L020", {.changed_s = NOW - YEAR}, "L020w"},
+};
+
+static void test_origins(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < MS_ARRAY_LEN(origins); i++) {
+        struct rec_origin origin = origins[i].origin;
+        struct heard heard = {0};
+        origin.now_s = NOW;
+        origin.cool_down_s = 24 * HOUR;
+        rec_lint_origin(&origin, hear, &heard);
+        if (strcmp(heard.rules, origins[i].rules) != 0)
+            fail_msg("%s: got \"%s\"", origins[i].name, heard.rules);
+    }
+}
+
+/* Twenty, in their order, each explained, and of the grade that findings of it have. */
+static void test_rules(void **state)
+{
+    (void)state;
+    const struct rec_rule *rules;
+
+    assert_int_equal(rec_rules(&rules), 20);
+    for (size_t i = 0; i < 20; i++) {
+        char id[8], found[12];
+        (void)snprintf(id, sizeof(id), "L%03zu", i + 1);
+        assert_string_equal(rules[i].id, id);
+        assert_true(rules[i].title[0] != '\0' && rules[i].why[0] != '\0');
+        (void)snprintf(found, sizeof(found), "%s%c", id, "iwe"[rules[i].grade]);
+        bool met = false;
+        for (size_t c = 0; c < MS_ARRAY_LEN(cases); c++)
+            met = met || strstr(cases[c].rules, found) != NULL;
+        for (size_t c = 0; c < MS_ARRAY_LEN(origins); c++)
+            met = met || strstr(origins[c].rules, found) != NULL;
+        if (!met)
+            fail_msg("%s: no case gives it this grade", id);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_origins),
+        cmocka_unit_test(test_rules),
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_names_are_escaped),
     };
