@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define CACHE_BUSY_MS                                                          \
-    5000 /* only readers can hold us up: the lock file keeps other writers out \
-          */
+/* The lock file keeps other daemons out, and readers hold nobody up: who locks the database is
+ * somebody's tool. Questions wait behind this. */
+#define CACHE_BUSY_MS 1000
 #define CACHE_ROW_LIMIT_BYTES \
     ((int)CACHE_BLOB_MAX_BYTES + (1 << 20)) /* largest value SQLite may build */
 
@@ -65,14 +65,20 @@ enum ms_err cache_run(struct cache *cache, enum cache_stmt which, struct ms_diag
     return err;
 }
 
+/* SQLite ends a transaction by itself after some errors (full disk, I/O, memory). */
+static bool in_transaction(const struct cache *cache)
+{
+    return sqlite3_get_autocommit(cache->db) == 0;
+}
+
 static enum ms_err roll_back(struct cache *cache, struct ms_diag *diag)
 {
-    if (sqlite3_get_autocommit(cache->db) != 0)
+    if (!in_transaction(cache))
         return MS_OK;
     return cache_run(cache, CACHE_STMT_ROLLBACK, diag, "rollback");
 }
 
-enum ms_err cache_begin(struct cache *cache, struct ms_diag *diag)
+static enum ms_err begin_transaction(struct cache *cache, struct ms_diag *diag)
 {
     if (cache->readonly)
         return ms_diag_set(diag, MS_ERR_STORE, "database: opened for reading only");
@@ -80,15 +86,64 @@ enum ms_err cache_begin(struct cache *cache, struct ms_diag *diag)
     return err != MS_OK ? err : cache_run(cache, CACHE_STMT_BEGIN, diag, "begin");
 }
 
-enum ms_err cache_end(struct cache *cache, enum ms_err err, struct ms_diag *diag)
+static enum ms_err end_transaction(struct cache *cache, enum ms_err err, struct ms_diag *diag)
 {
     if (err == MS_OK)
         err = cache_run(cache, CACHE_STMT_COMMIT, diag, "commit");
-    /* SQLite ends the transaction by itself after some errors (full disk, I/O). A ROLLBACK that
-     * fails is tried again before the next transaction. */
+    /* A ROLLBACK that fails is tried again before the next transaction. */
     if (err != MS_OK)
         (void)roll_back(cache, NULL);
     return err;
+}
+
+/* Outside of a transaction a savepoint would begin one, and its release commit it. */
+static enum ms_err check_group(const struct cache *cache, struct ms_diag *diag)
+{
+    if (in_transaction(cache))
+        return MS_OK;
+    return ms_diag_set(diag, MS_ERR_STORE,
+                       "database: a change before this one ended their transaction");
+}
+
+enum ms_err cache_begin(struct cache *cache, struct ms_diag *diag)
+{
+    if (!cache->grouped)
+        return begin_transaction(cache, diag);
+    enum ms_err err = check_group(cache, diag);
+    return err != MS_OK ? err : cache_run(cache, CACHE_STMT_SAVEPOINT, diag, "savepoint");
+}
+
+enum ms_err cache_end(struct cache *cache, enum ms_err err, struct ms_diag *diag)
+{
+    if (!cache->grouped)
+        return end_transaction(cache, err, diag);
+    if (!in_transaction(cache))
+        return err != MS_OK ? err : check_group(cache, diag);
+    /* When the change cannot be undone alone, nothing of the group may stay. */
+    if (err != MS_OK && cache_run(cache, CACHE_STMT_ROLLBACK_TO, NULL, "undo") != MS_OK) {
+        (void)roll_back(cache, NULL);
+        return err;
+    }
+    enum ms_err released = cache_run(cache, CACHE_STMT_RELEASE, diag, "release");
+    if (released != MS_OK)
+        (void)roll_back(cache, NULL);
+    return err != MS_OK ? err : released;
+}
+
+enum ms_err cache_group_begin(struct cache *cache, struct ms_diag *diag)
+{
+    assert(!cache->grouped);
+    enum ms_err err = begin_transaction(cache, diag);
+    cache->grouped = err == MS_OK;
+    return err;
+}
+
+enum ms_err cache_group_end(struct cache *cache, struct ms_diag *diag)
+{
+    assert(cache->grouped);
+    cache->grouped = false;
+    enum ms_err err = check_group(cache, diag);
+    return err != MS_OK ? err : end_transaction(cache, MS_OK, diag);
 }
 
 /* Run one PRAGMA that gives a text in its first row, or none. */

@@ -8,8 +8,8 @@
  * rows deleted at the end of a history, and a whole older database put back (ethereum.md T11: the
  * evidence ceiling bounds that).
  *
- * A function that writes has made its change durable when it returns MS_OK (synchronous=FULL), and
- * has changed nothing when it returns anything else.
+ * A function that writes has made its change durable when it returns MS_OK (synchronous=FULL; in a
+ * group when the group has ended), and has changed nothing when it returns anything else.
  *
  * Errors common to all functions: MS_ERR_STORE with SQLite's words in diag (full disk, I/O error,
  * busy, damaged page, a value out of range under a good code); MS_ERR_MEMORY.
@@ -173,8 +173,17 @@ struct cache_change {
 MS_MUST_USE enum ms_err cache_commit(struct cache *cache, const struct cache_change *change,
                                      struct ms_diag *diag);
 
+/* Many changes for the price of one: between these two, each function that writes makes its change
+ * durable only when cache_group_end returns MS_OK; all of them, or none. One that fails is undone
+ * alone and leaves the others as they are, unless the database itself failed (disk full, I/O
+ * error): then the whole group is undone, what follows in it fails too, and so does
+ * cache_group_end. Each may then be tried again alone. Groups do not nest. */
+MS_MUST_USE enum ms_err cache_group_begin(struct cache *cache, struct ms_diag *diag);
+MS_MUST_USE enum ms_err cache_group_end(struct cache *cache, struct ms_diag *diag);
+
 struct cache_freshness { /* what a confirmation without new evidence changes (304, same commitment)
                           */
+    struct ms_sha256 bundle; /* evidence of the answer that was confirmed */
     struct cache_time checked;
     int64_t evidence_time_s;
     struct source_lifetime life;
@@ -182,7 +191,8 @@ struct cache_freshness { /* what a confirmation without new evidence changes (30
     const char *etag, *last_modified;
 };
 
-/* MS_ERR_UNKNOWN there is no such row; else as cache_commit. */
+/* MS_ERR_UNKNOWN there is no such row, or it is of another answer than the one that was confirmed
+ * (whose own change could not be stored): an old set must not look young. Else as cache_commit. */
 MS_MUST_USE enum ms_err cache_touch(struct cache *cache, const struct ms_sha256 *key,
                                     enum spec_level level, const struct cache_freshness *freshness,
                                     struct ms_diag *diag);

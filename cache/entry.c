@@ -263,6 +263,8 @@ static enum ms_err touch(struct cache *cache, const struct ms_sha256 *key, enum 
     enum ms_err err = cache_entry_get(cache, key, level, &arena, &old, &found, diag);
     if (err == MS_OK && !found)
         err = ms_diag_set(diag, MS_ERR_UNKNOWN, "there is no stored entry to confirm");
+    else if (err == MS_OK && !(old.has_bundle && ms_sha256_eq(&old.bundle, &freshness->bundle)))
+        err = ms_diag_set(diag, MS_ERR_UNKNOWN, "the stored entry is of another answer");
     if (err == MS_OK) {
         struct cache_entry e = old;
         e.checked = freshness->checked;

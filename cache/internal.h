@@ -13,6 +13,9 @@ enum cache_stmt {
     CACHE_STMT_BEGIN = 0,
     CACHE_STMT_COMMIT,
     CACHE_STMT_ROLLBACK,
+    CACHE_STMT_SAVEPOINT,
+    CACHE_STMT_RELEASE,
+    CACHE_STMT_ROLLBACK_TO,
     CACHE_STMT_ENTRY_GET,
     CACHE_STMT_ENTRY_EACH,
     CACHE_STMT_ENTRY_INSERT,
@@ -35,13 +38,16 @@ struct cache {
     uint8_t hmac_key[CACHE_HMAC_KEY_BYTES];
     int lock_fd; /* -1 when read-only */
     bool readonly;
+    bool grouped; /* between cache_group_begin and cache_group_end */
 };
 
 /* ---- cache.c ---- */
 /* The error of the last call on cache->db, told as "what: SQLite's words". */
 enum ms_err cache_sql_error(struct cache *cache, struct ms_diag *diag, const char *what);
+/* A transaction of its own, or within a group a savepoint: what fails is undone alone. */
 MS_MUST_USE enum ms_err cache_begin(struct cache *cache, struct ms_diag *diag);
-/* COMMIT when err is MS_OK, else (or when that fails) ROLLBACK; gives the error that counts. */
+/* COMMIT when err is MS_OK, else (or when that fails) ROLLBACK; gives the error that counts. Within
+ * a group likewise to the savepoint. */
 MS_MUST_USE enum ms_err cache_end(struct cache *cache, enum ms_err err, struct ms_diag *diag);
 /* Back to the start, nothing bound: after this the statement pins neither memory nor a snapshot. */
 void cache_reset(struct cache *cache, enum cache_stmt which);

@@ -159,6 +159,7 @@ static enum ms_err commit(struct store *store, const struct core_change *change,
 {
     if (change->change == CORE_CHANGE_TOUCH) {
         struct cache_freshness fresh = {
+            .bundle = change->evidence,
             .checked = stamp(store, change->entry.checked_boot_ms, change->now),
             .evidence_time_s = change->entry.evidence_time_s,
             .life = change->entry.life,

@@ -102,12 +102,28 @@ static void test_round_trip(void **state)
     cache_close(cache);
 }
 
+/* Nothing of it is there for others. */
+static void must_not_see(const struct cache_entry *e)
+{
+    struct cache *reader = NULL;
+    struct ms_arena arena = MS_ARENA_INIT(65536);
+    struct cache_entry got;
+    bool found = true;
+
+    assert_int_equal(cache_open_readonly(in_dir("measured.db"), &reader, NULL), MS_OK);
+    assert_int_equal(cache_entry_get(reader, &e->key, e->level, &arena, &got, &found, NULL), MS_OK);
+    assert_false(found);
+    cache_close(reader);
+    ms_arena_done(&arena);
+}
+
 static void test_replace_and_touch(void **state)
 {
     (void)state;
     struct cache_entry e = sample();
     struct cache *cache = must_open();
-    struct cache_freshness fresh = {.checked = {1700009999, 77, ""},
+    struct cache_freshness fresh = {.bundle = e.bundle,
+                                    .checked = {1700009999, 77, ""},
                                     .evidence_time_s = 1700009998,
                                     .life = {60, 0, 0, 86400, false},
                                     .etag = "W/\"2\""};
@@ -126,6 +142,42 @@ static void test_replace_and_touch(void **state)
     e.etag = fresh.etag;
     e.last_modified = NULL;
     must_hold(cache, &e);
+    /* an answer that is not stored is confirmed: the stored one must not look young */
+    fresh.bundle = hash_of("evidence that could not be stored");
+    fresh.checked.wall_s++;
+    assert_int_equal(cache_touch(cache, &e.key, e.level, &fresh, NULL), MS_ERR_UNKNOWN);
+    must_hold(cache, &e);
+    cache_close(cache);
+}
+
+/* One transaction for many: what is refused is undone alone, whatever it had done already. */
+static void test_group(void **state)
+{
+    (void)state;
+    struct cache_entry e = sample(), bad = sample(), other = sample();
+    struct cache_history h = sample_history();
+    struct cache *cache = must_open();
+
+    other.key = hash_of("other");
+    bad.key = hash_of("bad");
+    bad.bundle = hash_of("evidence nobody has"); /* fails after its blob was written */
+    assert_int_equal(cache_group_begin(cache, NULL), MS_OK);
+    must_commit(cache, &e, &h);
+    assert_int_equal(commit(cache, &bad, &h, NULL), MS_ERR_EVIDENCE);
+    must_commit(cache, &other, &h);
+    assert_int_equal(cache_entry_delete(cache, &e.key, e.level, NULL), MS_ERR_ROLLBACK);
+    must_not_see(&e);
+    assert_int_equal(cache_group_end(cache, NULL), MS_OK);
+    must_hold(cache, &e);
+    must_hold(cache, &other);
+    struct ms_arena arena = MS_ARENA_INIT(65536);
+    struct cache_entry got;
+    bool found = true;
+    assert_int_equal(cache_entry_get(cache, &bad.key, bad.level, &arena, &got, &found, NULL),
+                     MS_OK);
+    assert_false(found);
+    ms_arena_done(&arena);
+    must_commit(cache, &e, &h); /* and alone again */
     cache_close(cache);
 }
 
@@ -556,17 +608,12 @@ static void test_tampered_history(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_round_trip),
-        TEST(test_replace_and_touch),
-        TEST(test_floor),
-        TEST(test_tampered_column),
-        TEST(test_row_of_another_key_file),
-        TEST(test_bad_arguments),
-        TEST(test_delete),
-        TEST(test_blobs),
-        TEST(test_tampered_blob),
-        TEST(test_history),
-        TEST(test_tampered_history),
+        TEST(test_round_trip),      TEST(test_replace_and_touch),
+        TEST(test_group),           TEST(test_floor),
+        TEST(test_tampered_column), TEST(test_row_of_another_key_file),
+        TEST(test_bad_arguments),   TEST(test_delete),
+        TEST(test_blobs),           TEST(test_tampered_blob),
+        TEST(test_history),         TEST(test_tampered_history),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
