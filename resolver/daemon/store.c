@@ -11,6 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define STORE_GROUP_MAX 64u /* operations at once */
+#define STORE_ALONE_MS 2000 /* then the rest of a group that failed is not tried one by one */
+
 struct store_op {
     struct loop_job job; /* first: the outcome travels back as this */
     struct store_op *next;
@@ -31,6 +34,7 @@ struct store {
     pthread_cond_t more;
     struct store_op *head, **tail;
     bool ending;
+    bool failing; /* the store thread's: the last change could not be made durable */
 };
 
 /* ---- rows and entries ---- */
@@ -246,41 +250,137 @@ static void deliver(struct loop_job *job)
     free(op);
 }
 
-static struct store_op *next_op(struct store *store)
+/* What waits, oldest first, at most STORE_GROUP_MAX; waits for some. NULL: the end. */
+static struct store_op *next_ops(struct store *store)
 {
     (void)pthread_mutex_lock(&store->lock);
     while (store->head == NULL && !store->ending)
         (void)pthread_cond_wait(&store->more, &store->lock);
-    struct store_op *op = store->head;
-    if (op != NULL) {
-        store->head = op->next;
-        if (store->head == NULL)
-            store->tail = &store->head;
-    }
+    struct store_op *ops = store->head, **end = &store->head;
+    for (size_t n = 0; n < STORE_GROUP_MAX && *end != NULL; n++)
+        end = &(*end)->next;
+    store->head = *end;
+    *end = NULL;
+    if (store->head == NULL)
+        store->tail = &store->head;
     (void)pthread_mutex_unlock(&store->lock);
-    return op;
+    return ops;
+}
+
+/* Each in a transaction of its own. What is broken for all of them is not waited for by each. */
+static void commit_each(struct store *store, struct store_op *ops)
+{
+    int64_t end_ms = clocks_now().boot_ms + STORE_ALONE_MS;
+    struct store_op *failed = NULL;
+
+    for (struct store_op *op = ops; op != NULL; op = op->next) {
+        if (op->change == NULL)
+            continue;
+        if (failed != NULL && clocks_now().boot_ms >= end_ms) {
+            op->err = failed->err;
+            op->diag = failed->diag;
+            continue;
+        }
+        op->diag = (struct ms_diag){0};
+        op->err = commit(store, op->change, &op->diag);
+        if (op->err == MS_OK)
+            METRIC_INC(store_transactions);
+        else if (op->err == MS_ERR_STORE)
+            failed = op;
+    }
+}
+
+/* All changes in one transaction; one that is refused leaves the others as they are. When the
+ * database fails, one of them may be the cause (too large for what the disk has left): each alone.
+ */
+static void commit_group(struct store *store, struct store_op *ops)
+{
+    struct ms_diag diag = {0};
+
+    enum ms_err err = cache_group_begin(store->cache, &diag);
+    for (struct store_op *op = ops; op != NULL; op = op->next) {
+        if (op->change == NULL)
+            continue;
+        op->err = err;
+        op->diag = diag;
+        if (err == MS_OK)
+            op->err = commit(store, op->change, &op->diag);
+    }
+    if (err != MS_OK)
+        return;
+    if (cache_group_end(store->cache, &diag) == MS_OK)
+        METRIC_INC(store_transactions);
+    else
+        commit_each(store, ops);
+}
+
+static void count_outcome(struct store *store, const struct store_op *op)
+{
+    if (op->err == MS_OK) {
+        METRIC_INC(store_commits);
+        if (store->failing)
+            log_event(LOG_LEVEL_NOTICE, "store", "works-again", NULL, 0);
+        store->failing = false;
+        return;
+    }
+    struct ms_diag diag = op->diag;
+    METRIC_INC(store_errors_commit);
+    log_line(LOG_LEVEL_ERROR, "store", "commit-failed",
+             log_str("cause", ms_diag_text(&diag, op->err)));
+    store->failing = store->failing || op->err == MS_ERR_STORE;
+}
+
+static bool is_changed(const struct store_op *ops, const struct answer_id *id)
+{
+    for (const struct store_op *op = ops; op != NULL; op = op->next)
+        if (op->change != NULL && op->change->id.level == id->level &&
+            ms_sha256_eq(&op->change->id.key, &id->key))
+            return true;
+    return false;
+}
+
+static void finish(struct store *store, struct store_op *op)
+{
+    op->job.run = deliver;
+    loop_post(store->loop, &op->job); /* from here on it is the loop's */
+}
+
+/* Questions first, for a database that cannot be written to makes changes wait; but not before the
+ * changes of the same entry. */
+static void run_loads(struct store *store, struct store_op **ops, bool all)
+{
+    for (struct store_op **at = ops; *at != NULL;) {
+        struct store_op *op = *at;
+        if (op->change != NULL || (!all && is_changed(*ops, &op->loaded.id))) {
+            at = &op->next;
+            continue;
+        }
+        *at = op->next;
+        load(store, &op->loaded);
+        finish(store, op);
+    }
 }
 
 static void *run(void *arg)
 {
     struct store *store = arg;
-    struct store_op *op;
+    struct store_op *ops;
 
-    while ((op = next_op(store)) != NULL) {
-        if (op->change != NULL) {
-            op->err = commit(store, op->change, &op->diag);
-            if (op->err == MS_OK) {
-                METRIC_INC(store_commits);
-            } else {
-                METRIC_INC(store_errors_commit);
-                log_line(LOG_LEVEL_ERROR, "store", "commit-failed",
-                         log_str("cause", ms_diag_text(&op->diag, op->err)));
-            }
-        } else {
-            load(store, &op->loaded);
+    while ((ops = next_ops(store)) != NULL) {
+        run_loads(store, &ops, false);
+        if (ops == NULL)
+            continue;
+        if (ops->next == NULL)
+            commit_each(store, ops);
+        else
+            commit_group(store, ops);
+        run_loads(store, &ops, true);
+        while (ops != NULL) {
+            struct store_op *next = ops->next;
+            count_outcome(store, ops);
+            finish(store, ops);
+            ops = next;
         }
-        op->job.run = deliver;
-        loop_post(store->loop, &op->job);
     }
     return NULL;
 }

@@ -1,6 +1,9 @@
 /* resolver/daemon/store.h - the store thread: the only one that touches the database. Work goes in
  * from the loop thread and its outcome comes back there. Re-verification of stored evidence, which
- * is pure but not free, runs here too. */
+ * is pure but not free, runs here too.
+ *
+ * Changes that wait are made durable in one transaction, each undone alone when it is refused; when
+ * that transaction fails each is tried in one of its own. */
 #ifndef MS_DAEMON_STORE_H
 #define MS_DAEMON_STORE_H
 
