@@ -4,7 +4,9 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
-#define ARENA_CHUNK_BYTES 4096
+/* Chunks grow, so that what keeps little keeps little. */
+#define ARENA_CHUNK_MIN_BYTES 256
+#define ARENA_CHUNK_MAX_BYTES 4096
 
 struct ms_arena_chunk {
     struct ms_arena_chunk *next;
@@ -25,7 +27,11 @@ void ms_arena_done(struct ms_arena *arena)
 
 static bool add_chunk(struct ms_arena *arena, size_t need)
 {
-    size_t cap = need > ARENA_CHUNK_BYTES ? need : ARENA_CHUNK_BYTES;
+    size_t cap = arena->used < ARENA_CHUNK_MIN_BYTES   ? ARENA_CHUNK_MIN_BYTES
+                 : arena->used < ARENA_CHUNK_MAX_BYTES ? arena->used
+                                                       : ARENA_CHUNK_MAX_BYTES;
+    if (cap < need)
+        cap = need;
     if (cap > arena->max - arena->used)
         cap = need; /* near the cap: just what is needed */
     if (cap > arena->max - arena->used)

@@ -75,19 +75,25 @@ void answer_read_unlock(void)
 
 /* ---- answers ---- */
 
+static void drop_response(_Atomic(struct MHD_Response *) *slot)
+{
+    struct MHD_Response *response = atomic_load_explicit(slot, memory_order_acquire);
+    if (response != NULL)
+        MHD_destroy_response(response);
+}
+
 void answer_free(struct answer *answer)
 {
     if (answer == NULL)
         return;
-    if (answer->envelope_response != NULL)
-        MHD_destroy_response(answer->envelope_response);
+    drop_response(&answer->envelope_response);
     for (size_t i = 0; i < ANSWER_PROFILES; i++)
-        if (answer->records_response[i] != NULL)
-            MHD_destroy_response(answer->records_response[i]);
+        drop_response(&answer->records_response[i]);
     shared_result_unref(answer->shared);
     free(answer->sets);
     free(answer->set_release);
     free(answer->envelope);
+    free(answer->diag);
     free(answer);
 }
 

@@ -45,8 +45,8 @@ struct answer {
     uint64_t generation;    /* grows with every publication of this id */
     enum entry_state state; /* as shown, REVOKED included */
     bool serve;
-    enum ms_err err; /* when !serve */
-    struct ms_diag diag;
+    enum ms_err err;         /* when !serve */
+    struct ms_diag *diag;    /* what the last failure said; NULL: nothing */
     int64_t fast_until_ms;   /* boot clock: from here on the core must be asked */
     int64_t checked_boot_ms; /* for max-age */
     bool refresh_due;        /* serve, but tell the core somebody wants it */
@@ -63,11 +63,13 @@ struct answer {
     char trust[32];
     char etag[2 * MS_SHA256_BYTES + 3]; /* quoted, of the set in force */
     char evidence_hex[2 * MS_SHA256_BYTES + 1];
+    uint64_t sequence;
+    int64_t expires_s;
 
-    struct MHD_Response *envelope_response;                 /* 200 envelope when serve */
-    struct MHD_Response *records_response[ANSWER_PROFILES]; /* NULL where the profile fails */
-    struct ms_diag records_diag[ANSWER_PROFILES];
-    enum ms_err records_err[ANSWER_PROFILES];
+    /* 200, when serve: made with the answer where the one before it was asked for them, else by the
+     * first who asks (publish.h). NULL: not yet. */
+    _Atomic(struct MHD_Response *) envelope_response;
+    _Atomic(struct MHD_Response *) records_response[ANSWER_PROFILES];
 };
 
 void answer_free(struct answer *answer);

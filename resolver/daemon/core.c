@@ -88,9 +88,9 @@ struct hosts {
 
 struct core_entry {
     size_t n_documents;
-    struct document documents[CORE_DOCUMENTS_MAX];
-    struct core_entry *next; /* in its bucket */
-    uint64_t serial;         /* high bits of a fetch's tag: never reused */
+    struct document *documents; /* room for CORE_DOCUMENTS_MAX once there is one */
+    struct core_entry *next;    /* in its bucket */
+    uint64_t serial;            /* high bits of a fetch's tag: never reused */
     struct answer_id id;
     struct spec *spec;
     struct entry facts;
@@ -116,9 +116,9 @@ struct core_entry {
     struct source_kept kept[SOURCE_KEPT_MAX];
     uint64_t from;  /* from=: where a search of logs is to begin, 0 when nobody said */
     size_t n_asked; /* values to ask about next time */
-    struct source_candidate asked[CORE_ASKED_MAX];
-    struct hosts *hosts; /* NULL: no need of any, or none known */
-    bool dissent_kept;   /* the evidence of this dissent is stored */
+    struct source_candidate *asked; /* room for CORE_ASKED_MAX once there is one */
+    struct hosts *hosts;            /* NULL: no need of any, or none known */
+    bool dissent_kept;              /* the evidence of this dissent is stored */
     /* contracts, for polls of several: */
     struct poll *poll;         /* that it is part of now */
     struct source_block block; /* the last in which the good set is known to stand */
@@ -262,6 +262,8 @@ static void entry_release(struct core *core, struct core_entry *e)
     for (size_t i = 0; i < e->n_documents; i++)
         ms_buf_done(&e->documents[i].body);
     free(e->hosts);
+    free(e->documents);
+    free(e->asked);
     free(e);
 }
 
@@ -433,6 +435,7 @@ static void publish(struct core *core, struct core_entry *e, bool confirmed)
         .shared = e->good,
         .id = e->id,
         .generation = ++e->generation,
+        .before = e->answer,
         /* a wait or an error that may end earlier is the core's to decide */
         .fast_until_ms = one_shot || view.wait_first ? 0 : view.next_change_ms,
     };
@@ -519,6 +522,10 @@ static void keep_document(struct core_entry *e, const struct source_response *re
     struct ms_sha256 got = ms_sha256(response->body);
     struct source_request same = {.sha256 = &hash};
     if (!ms_sha256_eq(&got, &hash) || find_document(e, &same) != NULL)
+        return;
+    if (e->documents == NULL)
+        e->documents = calloc(CORE_DOCUMENTS_MAX, sizeof(*e->documents));
+    if (e->documents == NULL)
         return;
     struct document *slot = &e->documents[e->n_documents];
     slot->hash = hash;
@@ -957,6 +964,8 @@ static void plan_candidates(struct core_entry *e, struct source_previous *previo
     for (size_t i = 0; i < e->n_asked; i++)
         add_candidate(previous, &e->asked[i], SOURCE_CANDIDATES_MAX);
     e->n_asked = 0;
+    free(e->asked);
+    e->asked = NULL;
     if (good != NULL)
         previous->scan = good->scan;
     /* from= is where to begin, not where to end: whoever named a block first hides nothing from
@@ -1487,7 +1496,9 @@ static bool note_candidates(struct core_entry *e, const struct core_request *r)
         news = news || !noted;
         for (size_t k = 0; !noted && k < e->n_asked; k++)
             noted = source_candidate_cmp(&e->asked[k], &r->candidates[i]) == 0;
-        if (!noted && e->n_asked < CORE_ASKED_MAX)
+        if (!noted && e->asked == NULL)
+            e->asked = calloc(CORE_ASKED_MAX, sizeof(*e->asked));
+        if (!noted && e->asked != NULL && e->n_asked < CORE_ASKED_MAX)
             e->asked[e->n_asked++] = r->candidates[i];
     }
     return news;

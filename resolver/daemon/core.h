@@ -11,7 +11,7 @@
 #include "resolver/entry/bundle.h"
 #include "resolver/entry/envelope.h"
 
-#define CORE_ENTRIES_MAX 10000u
+#define CORE_ENTRIES_MAX 1000000u
 #define CORE_WAITERS_MAX 1024u      /* of one entry (ethereum.md 6.3) */
 #define CORE_IDLE_MS 86400000       /* an entry nobody asked for this long is not polled any more */
 #define CORE_REFRESH_WAIT_MS 30000  /* `refresh SPEC` (interface.md) */

@@ -5,6 +5,7 @@
 #include "base/base64.h"
 #include "base/hex.h"
 #include "resolver/daemon/metrics.h"
+#include "resolver/daemon/publish.h"
 #include "resolver/daemon/query.h"
 
 #include <stdio.h>
@@ -74,15 +75,19 @@ static enum ms_err prepare_measurements(struct http_request *r, struct ms_diag *
     return err;
 }
 
-static enum MHD_Result answer_measurements(struct http_request *r, const struct answer *a)
+static enum MHD_Result answer_measurements(struct http_request *r, struct answer *a)
 {
+    struct MHD_Response *response = NULL;
+    struct ms_diag diag = {0};
+
     if (!a->serve)
-        return http_fail(r, a->err, &a->diag);
-    if (a->records_response[r->profile] == NULL)
-        return http_fail(r, a->records_err[r->profile], &a->records_diag[r->profile]);
+        return http_fail(r, a->err, a->diag);
+    enum ms_err err = publish_records(a, r->profile, &response, &diag);
+    if (err != MS_OK)
+        return http_fail(r, err, &diag);
     if (none_match(r, a->etag))
-        return not_modified(r, a->records_response[r->profile]);
-    return queue_shared(r, MHD_HTTP_OK, a->records_response[r->profile]);
+        return not_modified(r, response);
+    return queue_shared(r, MHD_HTTP_OK, response);
 }
 
 /* ---- resolve ---- */
@@ -97,12 +102,15 @@ static enum ms_err prepare_resolve(struct http_request *r, struct ms_diag *diag)
     return err;
 }
 
-static enum MHD_Result answer_resolve(struct http_request *r, const struct answer *a)
+static enum MHD_Result answer_resolve(struct http_request *r, struct answer *a)
 {
     if (!a->serve)
-        return http_fail(r, a->err, &a->diag);
-    if (!r->has_spelling)
-        return queue_shared(r, MHD_HTTP_OK, a->envelope_response);
+        return http_fail(r, a->err, a->diag);
+    if (!r->has_spelling) {
+        struct MHD_Response *response = NULL;
+        enum ms_err err = publish_envelope(a, &response);
+        return err == MS_OK ? queue_shared(r, MHD_HTTP_OK, response) : http_fail(r, err, NULL);
+    }
     struct ms_buf text = MS_BUF_INIT(ENVELOPE_MAX_BYTES + 65536);
     enum MHD_Result result = MHD_NO;
     if (ms_buf_err(&r->spelling) == MS_OK &&
@@ -472,7 +480,7 @@ static enum MHD_Result send_check(struct http_request *r, unsigned status, const
     return result;
 }
 
-static enum MHD_Result answer_check(struct http_request *r, const struct answer *a)
+static enum MHD_Result answer_check(struct http_request *r, struct answer *a)
 {
     static const struct ms_diag not_asked = {
         .text = "the contract could not be asked about this value"};
@@ -480,7 +488,7 @@ static enum MHD_Result answer_check(struct http_request *r, const struct answer 
     struct ms_buf release = MS_BUF_INIT(1024);
 
     if (!a->serve)
-        return http_fail(r, a->err, &a->diag);
+        return http_fail(r, a->err, a->diag);
     struct check_outcome outcome = check_sets(r, a);
     for (size_t i = 0; !outcome.approved && i < r->core.n_candidates; i++)
         if (!source_result_knows(a->shared->result, &r->core.candidates[i]))
@@ -539,7 +547,7 @@ static enum ms_err prepare_refresh(struct http_request *r, struct ms_diag *diag)
     return err == MS_OK ? http_parse_spec(r, diag) : err;
 }
 
-static enum MHD_Result answer_refresh(struct http_request *r, const struct answer *a)
+static enum MHD_Result answer_refresh(struct http_request *r, struct answer *a)
 {
     if (!r->asked)
         return MHD_NO; /* usable() never lets a forced request through before it was asked */

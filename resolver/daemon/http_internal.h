@@ -73,7 +73,7 @@ struct http_request {
 };
 
 /* What a handler does with a published answer (inside a read section). */
-typedef enum MHD_Result http_answer_fn(struct http_request *r, const struct answer *answer);
+typedef enum MHD_Result http_answer_fn(struct http_request *r, struct answer *answer);
 
 struct http_route {
     const char *path, *method;

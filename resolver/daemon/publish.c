@@ -51,42 +51,93 @@ static void http_date(int64_t unix_s, char out[64])
                    months[tm.tm_mon % 12], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
-static void add_headers(struct MHD_Response *response, const struct answer *answer,
-                        const struct envelope_input *in)
+static void add_headers(struct MHD_Response *response, const struct answer *answer)
 {
     char text[64];
 
     (void)MHD_add_response_header(response, "X-Measured-State", entry_state_name(answer->state));
     (void)MHD_add_response_header(response, "X-Measured-Trust", answer->trust);
-    (void)snprintf(text, sizeof(text), "%llu",
-                   (unsigned long long)envelope_sequence(in->result, in->entry));
+    (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)answer->sequence);
     (void)MHD_add_response_header(response, "X-Measured-Sequence", text);
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, answer->etag);
-    int64_t until_s = entry_wall_s(in->view.soft_until_ms, in->now);
-    http_date(until_s != 0 ? until_s : in->now.wall_s + PUBLISH_FOR_EVER_S, text);
+    http_date(answer->expires_s, text);
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_EXPIRES, text);
 }
 
-/* Every profile of the set in force; one that cannot be expressed keeps its error. */
-static void render_profiles(struct answer *answer, const struct envelope_input *in)
+/* Several may have rendered at the same time: the first one's is everybody's. */
+static struct MHD_Response *keep(_Atomic(struct MHD_Response *) *slot, struct MHD_Response *fresh)
 {
-    for (size_t p = REC_PROFILE_SEED; p < ANSWER_PROFILES; p++) {
-        struct ms_buf text = MS_BUF_INIT(ENVELOPE_MAX_BYTES);
-        answer->records_err[p] = rec_render(answer->sets, answer->n_sets, (enum rec_profile)p,
-                                            &text, &answer->records_diag[p]);
-        if (answer->records_err[p] == MS_OK) {
-            answer->records_response[p] = response_of(ms_buf_span(&text), "application/json");
-            if (answer->records_response[p] == NULL)
-                answer->records_err[p] = MS_ERR_MEMORY;
-            else
-                add_headers(answer->records_response[p], answer, in);
-            /* what the profile cannot express and leaves out is said (docs/measurements.md) */
-            if (answer->records_response[p] != NULL && answer->records_diag[p].text[0] != '\0')
-                (void)MHD_add_response_header(answer->records_response[p], "X-Measured-Warning",
-                                              answer->records_diag[p].text);
-        }
-        ms_buf_done(&text);
+    struct MHD_Response *there = NULL;
+
+    if (atomic_compare_exchange_strong_explicit(slot, &there, fresh, memory_order_acq_rel,
+                                                memory_order_acquire))
+        return fresh;
+    MHD_destroy_response(fresh);
+    return there;
+}
+
+enum ms_err publish_records(struct answer *answer, enum rec_profile profile,
+                            struct MHD_Response **ret_response, struct ms_diag *diag)
+{
+    struct ms_buf text = MS_BUF_INIT(ENVELOPE_MAX_BYTES);
+    struct ms_diag said = {0};
+    struct MHD_Response *response =
+        atomic_load_explicit(&answer->records_response[profile], memory_order_acquire);
+    enum ms_err err = MS_OK;
+
+    if (response != NULL) {
+        *ret_response = response;
+        return MS_OK;
     }
+    err = rec_render(answer->sets, answer->n_sets, profile, &text, &said);
+    if (err == MS_OK) {
+        response = response_of(ms_buf_span(&text), "application/json");
+        err = response == NULL ? MS_ERR_MEMORY : MS_OK;
+    } else if (diag != NULL) {
+        *diag = said;
+    }
+    ms_buf_done(&text);
+    if (err != MS_OK)
+        return err;
+    add_headers(response, answer);
+    /* what the profile cannot express and leaves out is said (docs/measurements.md) */
+    if (said.text[0] != '\0')
+        (void)MHD_add_response_header(response, "X-Measured-Warning", said.text);
+    *ret_response = keep(&answer->records_response[profile], response);
+    return MS_OK;
+}
+
+enum ms_err publish_envelope(struct answer *answer, struct MHD_Response **ret_response)
+{
+    struct MHD_Response *response =
+        atomic_load_explicit(&answer->envelope_response, memory_order_acquire);
+
+    if (response == NULL) {
+        response =
+            response_of(ms_span_of(answer->envelope, answer->envelope_len), "application/json");
+        if (response == NULL)
+            return MS_ERR_MEMORY;
+        add_headers(response, answer);
+        response = keep(&answer->envelope_response, response);
+    }
+    *ret_response = response;
+    return MS_OK;
+}
+
+/* What the answer before was asked for will be asked for again. */
+static bool render_asked(struct answer *answer, struct answer *before)
+{
+    struct MHD_Response *response;
+    struct ms_diag diag;
+
+    if (atomic_load_explicit(&before->envelope_response, memory_order_acquire) != NULL &&
+        publish_envelope(answer, &response) != MS_OK)
+        return false;
+    for (size_t p = REC_PROFILE_SEED; p < ANSWER_PROFILES; p++)
+        if (atomic_load_explicit(&before->records_response[p], memory_order_acquire) != NULL &&
+            publish_records(answer, (enum rec_profile)p, &response, &diag) == MS_ERR_MEMORY)
+            return false;
+    return true;
 }
 
 /* The ETag names what is in force, so that it changes exactly when the list changes. */
@@ -120,7 +171,9 @@ static bool render_good(struct answer *answer, const struct publish_input *in)
         envelope_in_force(e->result, e->block, e->now, answer->sets, answer->set_release, NULL);
     envelope_trust(e->result, answer->trust);
     make_etag(answer);
-    render_profiles(answer, e);
+    answer->sequence = envelope_sequence(e->result, e->entry);
+    int64_t until_s = entry_wall_s(e->view.soft_until_ms, e->now);
+    answer->expires_s = until_s != 0 ? until_s : e->now.wall_s + PUBLISH_FOR_EVER_S;
     return true;
 }
 
@@ -138,7 +191,12 @@ struct answer *publish_render(const struct publish_input *in)
     answer->state = envelope_state(e);
     answer->serve = e->view.serve && e->result != NULL;
     answer->err = answer->serve ? MS_OK : e->view.err == MS_OK ? MS_ERR_UNAVAILABLE : e->view.err;
-    answer->diag = e->entry->last_diag;
+    if (e->entry->last_diag.text[0] != '\0') {
+        answer->diag = malloc(sizeof(*answer->diag));
+        if (answer->diag == NULL)
+            goto fail;
+        *answer->diag = e->entry->last_diag;
+    }
     answer->fast_until_ms = in->fast_until_ms;
     answer->checked_boot_ms = e->entry->checked_boot_ms;
     answer->refresh_due = answer->serve && e->view.refresh;
@@ -149,14 +207,11 @@ struct answer *publish_render(const struct publish_input *in)
         ms_buf_str(&text) == NULL)
         goto fail;
     answer->envelope_len = text.len;
-    answer->envelope = (char *)text.ptr; /* moved */
-    if (answer->serve) {
-        answer->envelope_response =
-            response_of(ms_span_of(answer->envelope, answer->envelope_len), "application/json");
-        if (answer->envelope_response == NULL)
-            goto fail_moved;
-        add_headers(answer->envelope_response, answer, e);
-    }
+    answer->envelope = realloc(text.ptr, text.len + 1); /* moved, without the buffer's slack */
+    if (answer->envelope == NULL)
+        goto fail;
+    if (answer->serve && in->before != NULL && !render_asked(answer, in->before))
+        goto fail_moved;
     return answer;
 fail:
     ms_buf_done(&text);

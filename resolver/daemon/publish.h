@@ -1,4 +1,6 @@
-/* resolver/daemon/publish.h - rendering an answer once, when it is published. Core thread only. */
+/* resolver/daemon/publish.h - rendering an answer, once: when it is published what the answer
+ * before it was asked for, the rest when somebody asks. Few entries are asked for more than one
+ * form, and there may be very many entries. */
 #ifndef MS_DAEMON_PUBLISH_H
 #define MS_DAEMON_PUBLISH_H
 
@@ -11,9 +13,17 @@ struct publish_input {
     struct answer_id id;
     uint64_t generation;
     int64_t fast_until_ms;
+    struct answer *before; /* NULL: none. What it was asked for is rendered at once. */
 };
 
-/* A new answer (answer_free, or hand it to table_publish). NULL when out of memory. */
+/* A new answer (answer_free, or hand it to table_publish). NULL when out of memory. Core thread. */
 struct answer *publish_render(const struct publish_input *in);
+
+/* The list in a profile, and the envelope; of an answer that serves. Borrowed from answer. Any
+ * thread, while it may use the answer. MS_ERR_MEMORY; and for the list what rec_render says: the
+ * set cannot be expressed in that profile. */
+MS_MUST_USE enum ms_err publish_records(struct answer *answer, enum rec_profile profile,
+                                        struct MHD_Response **ret_response, struct ms_diag *diag);
+MS_MUST_USE enum ms_err publish_envelope(struct answer *answer, struct MHD_Response **ret_response);
 
 #endif

@@ -434,6 +434,12 @@ struct source_result *source_take_result(struct source *s)
         return NULL;
     struct source_result *result = s->result;
     s->result = NULL;
+    if (result != NULL && result->n_releases > 0) { /* most have few, and are kept for long */
+        struct source_release *fewer =
+            realloc(result->releases, result->n_releases * sizeof(*result->releases));
+        if (fewer != NULL)
+            result->releases = fewer;
+    }
     return result;
 }
 
