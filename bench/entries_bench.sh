@@ -15,7 +15,7 @@ MEASURED_BIN=$(realpath "$build/bin")
 work=$(mktemp -d "${TMPDIR:-/tmp}/m.XXXXXX")
 trap 'daemon_stop || true; rm -rf "$work"' EXIT
 cc -std=c17 -O2 -Wall -Wextra bench/ask_all.c -o "$work/ask_all" -lpthread
-printf 'http-threads = 2\n# %s\n' "$count" | daemon_config "$work"
+printf "http-threads = 2\nmax-entries = %s\n" "$count" | daemon_config "$work"
 "$build/tests/dbfill" "$work/state" "$count" "${RELEASES:-3}" >"$work/specifiers"
 
 now_ms() { date +%s%3N; }

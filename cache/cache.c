@@ -12,6 +12,7 @@
 /* The lock file keeps other daemons out, and readers hold nobody up: who locks the database is
  * somebody's tool. Questions wait behind this. */
 #define CACHE_BUSY_MS 1000
+#define CACHE_CHECK_PAGES 16384 /* 64 MiB are checked in a fifth of a second */
 #define CACHE_ROW_LIMIT_BYTES \
     ((int)CACHE_BLOB_MAX_BYTES + (1 << 20)) /* largest value SQLite may build */
 
@@ -170,8 +171,18 @@ static enum ms_err pragma(struct cache *cache, const char *sql, const char *want
 /* Refuse what is no database, or a damaged one, in words that say what to do. */
 static enum ms_err check_intact(struct cache *cache, const char *path, struct ms_diag *diag)
 {
+    static const char *const all[] = {"PRAGMA quick_check(1)"};
+    /* of a large one the rows alone: evidence, most of it, shows its damage when it is read */
+    static const char *const rows[] = {"PRAGMA quick_check('entry')",
+                                       "PRAGMA quick_check('history')"};
     struct ms_diag why = {0};
-    enum ms_err err = pragma(cache, "PRAGMA quick_check(1)", "ok", &why);
+    int64_t pages = 0;
+    enum ms_err err = cache_number(cache, "PRAGMA page_count", &pages, &why);
+    const char *const *checks = pages <= CACHE_CHECK_PAGES ? all : rows;
+    size_t n = pages <= CACHE_CHECK_PAGES ? MS_ARRAY_LEN(all) : MS_ARRAY_LEN(rows);
+
+    for (size_t i = 0; err == MS_OK && i < n; i++)
+        err = pragma(cache, checks[i], "ok", &why);
     int code = sqlite3_errcode(cache->db) & 0xff;
 
     if (err == MS_OK || err == MS_ERR_MEMORY)

@@ -49,9 +49,10 @@ struct cache_options {
  * the database (both 0600 whatever the umask). Older schemas are migrated, each step in its
  * transaction. options  NULL for the defaults MS_ERR_IO     state_dir or a file in it cannot be
  * created, read, locked, or is open to others MS_ERR_STORE  another daemon holds the directory; the
- * database is no database of ours, is damaged (PRAGMA quick_check) or was written by a newer
- * measured. Nothing is ever deleted. MS_ERR_HMAC   the key file has not 32 bytes, or is missing
- * beside a database that has content */
+ * database is no database of ours, is damaged (PRAGMA quick_check; of a large one only its rows,
+ * for evidence is checked when it is read) or was written by a newer measured. Nothing is ever
+ * deleted. MS_ERR_HMAC   the key file has not 32 bytes, or is missing beside a database that has
+ * content */
 MS_MUST_USE enum ms_err cache_open(const char *state_dir, const struct cache_options *options,
                                    struct cache **ret_cache, struct ms_diag *diag);
 

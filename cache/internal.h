@@ -61,6 +61,10 @@ extern const char *const cache_sql[CACHE_STMT_COUNT];
 /* Bring an empty or older database to the newest schema; readonly only looks. */
 MS_MUST_USE enum ms_err cache_schema(struct cache *cache, const char *path, struct ms_diag *diag);
 
+/* The one number a query gives. */
+MS_MUST_USE enum ms_err cache_number(struct cache *cache, const char *sql, int64_t *ret_value,
+                                     struct ms_diag *diag);
+
 /* ---- files.c ---- */
 /* Create dir and its missing parents, 0700. */
 MS_MUST_USE enum ms_err cache_files_dir(const char *dir, struct ms_diag *diag);

@@ -130,9 +130,8 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
     [CACHE_STMT_HISTORY_ALL] = "SELECT " HISTORY_COLUMNS " FROM history ORDER BY key, n",
 };
 
-/* The one number a query gives. */
-static enum ms_err get_number(struct cache *cache, const char *sql, int64_t *ret_value,
-                              struct ms_diag *diag)
+enum ms_err cache_number(struct cache *cache, const char *sql, int64_t *ret_value,
+                         struct ms_diag *diag)
 {
     sqlite3_stmt *stmt = NULL;
     enum ms_err err = MS_OK;
@@ -180,11 +179,11 @@ enum ms_err cache_schema(struct cache *cache, const char *path, struct ms_diag *
 {
     int64_t version = 0, id = 0, tables = 0;
 
-    enum ms_err err = get_number(cache, "PRAGMA user_version", &version, diag);
+    enum ms_err err = cache_number(cache, "PRAGMA user_version", &version, diag);
     if (err == MS_OK)
-        err = get_number(cache, "PRAGMA application_id", &id, diag);
+        err = cache_number(cache, "PRAGMA application_id", &id, diag);
     if (err == MS_OK)
-        err = get_number(cache, "SELECT count(*) FROM sqlite_schema", &tables, diag);
+        err = cache_number(cache, "SELECT count(*) FROM sqlite_schema", &tables, diag);
     if (err != MS_OK)
         return err;
     bool empty = version == 0 && id == 0 && tables == 0;

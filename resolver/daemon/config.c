@@ -76,6 +76,8 @@ static const struct row rows[] = {
            "loopback address that serves the HTTP API too; empty for none"),
     SERVER("http-threads", TYPE_U32, http_threads, 1, 64, "2", false, "number 1..64",
            "threads that answer HTTP requests"),
+    SERVER("max-entries", TYPE_U32, max_entries, 1, 1000000, "10000", true, "number 1..1000000",
+           "answers kept in memory; the database keeps all"),
 
     POLICY("level", TYPE_CHOICE, level, 0, 0, level_names, "l2", "l0 | l1 | l2 | l3",
            "least read level for contracts; l0 needs an endpoint with trusted = yes"),

@@ -49,7 +49,7 @@ struct config { /* strings and arrays live as long as the config */
     const char *socket_dir, *state_dir;
     bool http_enabled;
     struct net_addr http_listen; /* when http_enabled */
-    uint32_t http_threads;
+    uint32_t http_threads, max_entries;
     /* [policy] */
     enum spec_level level;
     uint32_t quorum;

@@ -3,6 +3,7 @@
 #include "resolver/daemon/core.h"
 
 #include "base/hex.h"
+#include "resolver/daemon/lru.h"
 #include "resolver/daemon/metrics.h"
 #include "resolver/daemon/publish.h"
 #include "resolver/source/poll.h"
@@ -27,6 +28,7 @@
     600000 /* a poll said "changed", and nothing had: read it by itself so long \
             */
 #define CORE_NO_MULTICALL_MS 3600000      /* a chain without Multicall3 is asked again */
+#define CORE_STORE_AGAIN_MS 30000         /* what could not be stored is tried again */
 #define CORE_READS_MAX 64u                /* attempts at once that polls and the clock begin */
 #define CORE_POLL_TAG (UINT64_C(1) << 63) /* in tags: a poll's */
 
@@ -90,6 +92,7 @@ struct core_entry {
     size_t n_documents;
     struct document *documents; /* room for CORE_DOCUMENTS_MAX once there is one */
     struct core_entry *next;    /* in its bucket */
+    size_t slot;                /* in core->lru */
     uint64_t serial;            /* high bits of a fetch's tag: never reused */
     struct answer_id id;
     struct spec *spec;
@@ -98,6 +101,9 @@ struct core_entry {
     struct ms_sha256 evidence, set_hash, previous_set;
     bool has_evidence, has_previous_set;
     bool loading;
+    bool load_again; /* the disk could not be read: what it knows comes before an attempt */
+    bool unstored;   /* what it knows is not on disk: it must not leave memory */
+    int64_t store_again_ms;
     struct flight *flight;
     struct core_request *waiters;
     size_t n_waiters;
@@ -135,7 +141,7 @@ struct core {
     struct core_options options;
     struct table *table;
     struct core_entry *buckets[CORE_BUCKETS];
-    size_t n_entries;
+    struct lru lru; /* all entries */
     uint64_t last_serial;
     bool draining, stopped;
     size_t n_flying; /* attempts under way */
@@ -171,11 +177,18 @@ static size_t bucket_of(const struct answer_id *id)
     return ((size_t)id->key.b[0] << 8 | id->key.b[1]) & (CORE_BUCKETS - 1);
 }
 
+/* Something happens to it: the next tick looks at it. */
+static struct core_entry *wake(struct core *core, struct core_entry *e)
+{
+    core->lru.slots[e->slot].due_ms = 0;
+    return e;
+}
+
 static struct core_entry *find(struct core *core, const struct answer_id *id)
 {
     for (struct core_entry *e = core->buckets[bucket_of(id)]; e != NULL; e = e->next)
         if (e->id.level == id->level && ms_sha256_eq(&e->id.key, &id->key))
-            return e;
+            return wake(core, e);
     return NULL;
 }
 
@@ -190,7 +203,7 @@ static struct core_entry *find_tag(struct core *core, uint64_t tag)
     for (struct core_entry *e = core->buckets[tag >> 12 & (CORE_BUCKETS - 1)]; e != NULL;
          e = e->next)
         if (e->serial == tag >> 24)
-            return e;
+            return wake(core, e);
     return NULL;
 }
 
@@ -289,24 +302,28 @@ static void unlink_entry(struct core *core, struct core_entry *e)
     while (*at != e)
         at = &(*at)->next;
     *at = e->next;
-    core->n_entries--;
+    lru_remove(&core->lru, e->slot);
     table_remove(core->table, &e->id);
 }
 
-/* Make room for one more: what was asked for longest ago goes; disk keeps it. */
+/* Make room for one more: what was asked for longest ago goes. Disk keeps its floor and its
+ * evidence; what disk does not have stays. */
 static bool evict_one(struct core *core)
 {
-    struct core_entry *oldest = NULL;
+    int64_t now_ms = now_of(core).boot_ms;
 
-    for (size_t b = 0; b < CORE_BUCKETS; b++)
-        for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next)
-            if (idle(e) && (oldest == NULL || last_used(e) < last_used(oldest)))
-                oldest = e;
-    if (oldest == NULL)
-        return false;
-    unlink_entry(core, oldest);
-    entry_release(core, oldest);
-    return true;
+    while (core->lru.n > 0 && core->lru.slots[0].used_ms <= now_ms) {
+        struct core_entry *e = core->lru.slots[0].item;
+        bool stays = !idle(e) || e->unstored;
+        int64_t used_ms = stays ? now_ms + 1 : last_used(e);
+        if (!stays && used_ms <= core->lru.slots[0].used_ms) {
+            unlink_entry(core, e);
+            entry_release(core, e);
+            return true;
+        }
+        lru_used(&core->lru, 0, used_ms);
+    }
+    return false;
 }
 
 /* A set of signers without at= is looked for where clients say that it is. Who names a host that
@@ -340,11 +357,14 @@ static void note_host(struct core_entry *e, const char *host)
 static struct core_entry *add_entry(struct core *core, const struct answer_id *id,
                                     struct spec **spec)
 {
-    if (core->n_entries >= CORE_ENTRIES_MAX && !evict_one(core))
-        return NULL;
+    while (core->lru.n >= core->options.max_entries)
+        if (!evict_one(core))
+            return NULL;
     struct core_entry *e = calloc(1, sizeof(*e));
-    if (e == NULL)
+    if (e == NULL || !lru_add(&core->lru, e, &e->slot, now_of(core).boot_ms)) {
+        free(e);
         return NULL;
+    }
     e->id = *id;
     e->serial = ++core->last_serial;
     e->spec = *spec;
@@ -359,7 +379,6 @@ static struct core_entry *add_entry(struct core *core, const struct answer_id *i
     size_t b = bucket_of(id);
     e->next = core->buckets[b];
     core->buckets[b] = e;
-    core->n_entries++;
     core->env.load(core->env.arg, id);
     return e;
 }
@@ -748,7 +767,7 @@ static bool cried_wolf(const struct core_entry *e, const struct source_result *f
 /* Times that a crash may lose; restarting with older ones is harmless. */
 static void store_touch(struct core *core, struct core_entry *e, struct ms_now now)
 {
-    struct core_change *change = new_change(e, CORE_CHANGE_TOUCH, now);
+    struct core_change *change = e->unstored ? NULL : new_change(e, CORE_CHANGE_TOUCH, now);
 
     if (change == NULL)
         return;
@@ -804,13 +823,15 @@ static enum core_change_kind change_of(enum entry_verdict verdict)
     return CORE_CHANGE_TOUCH;
 }
 
-/* A new set, a contradiction, other code: evidence first. */
+/* A new set, a contradiction, other code, or the set at hand when it is not stored yet: evidence
+ * first. */
 static void flight_changed(struct core *core, struct core_entry *e)
 {
     struct flight *f = e->flight;
     struct ms_now now = now_of(core);
     struct core_change *change = new_change(e, change_of(f->verdict), now);
     enum ms_err err = change == NULL ? MS_ERR_MEMORY : MS_OK;
+    bool of_set = f->verdict == ENTRY_CHANGED || f->verdict == ENTRY_SAME;
 
     if (err == MS_OK)
         err = bundle_write(e->spec, &f->policy, &f->previous, f->started, f->transcript, f->result,
@@ -824,7 +845,8 @@ static void flight_changed(struct core *core, struct core_entry *e)
     entry_accept(&change->entry, f->result, f->verdict, now);
     change->bundle_hash = ms_sha256(ms_buf_span(&change->bundle));
     change->found_set = f->result->set_hash;
-    if (f->verdict == ENTRY_CHANGED) {
+    if (of_set) {
+        change->change = CORE_CHANGE_SET;
         change->evidence = change->bundle_hash;
         change->set_hash = f->result->set_hash;
     }
@@ -881,7 +903,10 @@ static void flight_done(struct core *core, struct core_entry *e)
         flight_refused(core, e, why);
         return;
     case ENTRY_SAME:
-        flight_confirmed(core, e);
+        if (e->unstored && !f->result->unchanged)
+            flight_changed(core, e);
+        else
+            flight_confirmed(core, e);
         return;
     case ENTRY_HELD:
         if (e->facts.hold && ms_sha256_eq(&e->facts.held_identity, &f->result->identity)) {
@@ -990,8 +1015,14 @@ static void start_flight(struct core *core, struct core_entry *e)
 {
     struct ms_diag diag = {0};
 
-    if (e->flight != NULL || core->stopped)
+    if (e->flight != NULL || e->loading || core->stopped)
         return;
+    if (e->load_again) {
+        e->load_again = false;
+        e->loading = true;
+        core->env.load(core->env.arg, &e->id);
+        return;
+    }
     struct flight *f = calloc(1, sizeof(*f));
     METRIC_INC(flights);
     if (f == NULL) {
@@ -1013,7 +1044,8 @@ static void start_flight(struct core *core, struct core_entry *e)
     bool lapsed =
         f->previous.floor_sequence < e->facts.floor_sequence; /* nothing is held against it */
     f->previous.has_final = e->has_final && !lapsed && e->id.level != SPEC_LEVEL_L0;
-    f->previous.has_set = e->good != NULL && e->good->result->has_sequence && !lapsed && !f->accept;
+    f->previous.has_set =
+        e->good != NULL && e->good->result->has_sequence && !lapsed && !f->accept && !e->unstored;
     memcpy(f->previous.set_hash.b, e->facts.commitment.b, ETH_HASH_BYTES);
     f->previous.final_number = e->final_number;
     f->previous.final_hash = e->final_hash;
@@ -1023,6 +1055,8 @@ static void start_flight(struct core *core, struct core_entry *e)
     if (e->good != NULL) {
         f->carry = json_incref(e->good->result->carry);
         f->previous.carry = f->carry;
+    }
+    if (e->good != NULL && !e->unstored) { /* else all of it is wanted, to be stored */
         f->previous.etag = e->good->result->etag;
         f->previous.last_modified = e->good->result->last_modified;
     }
@@ -1097,7 +1131,7 @@ static void poll_free(struct core *core, struct poll *p)
         core->env.cancel(core->env.arg, poll_tag(p, id));
     for (size_t i = 0; i < p->n; i++) {
         if (p->members[i].entry != NULL && p->members[i].entry->poll == p)
-            p->members[i].entry->poll = NULL;
+            wake(core, p->members[i].entry)->poll = NULL;
         shared_result_unref(p->members[i].good);
     }
     source_free(p->source);
@@ -1207,7 +1241,7 @@ static void poll_done(struct core *core, struct poll *p)
         struct member *m = &p->members[i];
         if (m->entry == NULL)
             continue;
-        m->entry->poll = NULL;
+        wake(core, m->entry)->poll = NULL;
         if (m->entry->flight != NULL || m->entry->good != m->good) {
             m->entry = NULL; /* an attempt of its own knows better */
             continue;
@@ -1402,7 +1436,7 @@ static bool start_poll(struct core *core, struct core_entry *e, struct ms_now no
         hints->hints.no_multicall = false;
     if (hints->hints.no_multicall) /* halved with the calls of a message until all is answered */
         g.max_calls = SOURCE_POLL_SINGLES_MAX * hints->hints.chunk_calls / SOURCE_POLL_CHUNK_MAX;
-    g.entries = calloc(core->n_entries, sizeof(*g.entries));
+    g.entries = calloc(core->lru.n, sizeof(*g.entries));
     if (g.entries == NULL)
         return false;
     gather(core, &g, true, now);
@@ -1416,38 +1450,86 @@ static bool start_poll(struct core *core, struct core_entry *e, struct ms_now no
     return true;
 }
 
+/* What the entry knows now is not on disk; it is read once more, to be stored. */
+static void note_unstored(struct core *core, struct core_entry *e)
+{
+    e->unstored = true;
+    e->solo = true;
+    e->store_again_ms =
+        now_of(core).boot_ms + CORE_STORE_AGAIN_MS + random_ms(core, CORE_STORE_AGAIN_MS);
+}
+
+/* Nobody waits for it. When the chain was caught contradicting itself, that must not be forgotten.
+ */
+static void aside_stored(struct core *core, const struct core_change *change, enum ms_err err)
+{
+    struct core_entry *e = err == MS_OK || !change->entry.conflict ? NULL : find(core, &change->id);
+
+    if (e != NULL && e->facts.conflict)
+        note_unstored(core, e);
+}
+
+/* The answer may not rest on it: it is required to be stored, or the disk knows better. */
+static void refuse_unstored(struct core *core, struct core_entry *e,
+                            const struct core_change *change, enum ms_err err,
+                            const struct ms_diag *diag)
+{
+    struct ms_diag copy = {0};
+
+    if (e->flight->verdict == ENTRY_CONTRADICTS) {
+        e->facts = change->entry; /* to serve nothing needs no evidence */
+        note_unstored(core, e);
+    }
+    (void)ms_diag_set(&copy, MS_ERR_STORE, "the evidence could not be stored: %s",
+                      ms_diag_text(diag, err));
+    flight_failed(core, e, MS_ERR_STORE, &copy, 0);
+}
+
+static void set_stored(struct core *core, struct core_entry *e, const struct core_change *change)
+{
+    struct ms_sha256 previous = e->previous_set;
+    bool had_previous = e->has_previous_set, same = e->flight->verdict == ENTRY_SAME;
+
+    e->dissent_kept = false;
+    e->evidence = change->evidence;
+    e->has_evidence = true;
+    take_result(e);
+    if (same) { /* only now it is stored, but it is no news */
+        e->previous_set = previous;
+        e->has_previous_set = had_previous;
+        return;
+    }
+    METRIC_INC(changes);
+    note_event(core, 6, "changed", e, e->spec->canonical);
+}
+
 void core_stored(struct core *core, struct core_change *change, enum ms_err err,
                  const struct ms_diag *diag)
 {
     struct core_entry *e = change->owner;
-    bool nobody_waits =
-        change->change == CORE_CHANGE_TOUCH || change->change == CORE_CHANGE_DISSENT;
+    enum ms_err outcome = MS_OK;
 
-    if (nobody_waits || e->flight == NULL || e->flight->result == NULL) {
-        change_free(change); /* its owner may be gone */
-        return;
-    }
-    if (err != MS_OK && core->options.audit_require) {
-        if (e->flight->verdict == ENTRY_CONTRADICTS)
-            e->facts = change->entry; /* to serve nothing needs no evidence */
+    if (change->change == CORE_CHANGE_TOUCH || change->change == CORE_CHANGE_DISSENT) {
+        aside_stored(core, change, err); /* its owner may be gone */
         change_free(change);
-        struct ms_diag copy = {0};
-        (void)ms_diag_set(&copy, MS_ERR_STORE, "the evidence could not be stored: %s",
-                          ms_diag_text(diag, err));
-        flight_failed(core, e, MS_ERR_STORE, &copy, 0);
         return;
     }
+    if (e->flight == NULL || e->flight->result == NULL) {
+        change_free(change);
+        return;
+    }
+    (void)wake(core, e);
+    if (err != MS_OK && (core->options.audit_require || err == MS_ERR_ROLLBACK)) {
+        refuse_unstored(core, e, change, err, diag);
+        change_free(change);
+        return;
+    }
+    e->unstored = false;
+    e->facts = change->entry;
     if (err != MS_OK)
         source_result_warn(e->flight->result, "audit", "the evidence could not be stored");
-    e->facts = change->entry;
-    enum ms_err outcome = MS_OK;
-    if (e->flight->verdict == ENTRY_CHANGED) {
-        METRIC_INC(changes);
-        e->dissent_kept = false;
-        e->evidence = change->evidence;
-        e->has_evidence = true;
-        take_result(e);
-        note_event(core, 6, "changed", e, e->spec->canonical);
+    if (e->flight->verdict == ENTRY_CHANGED || e->flight->verdict == ENTRY_SAME) {
+        set_stored(core, e, change);
     } else if (e->flight->verdict == ENTRY_HELD) {
         outcome = MS_ERR_CODE_IDENTITY;
         note_event(core, 2, "hold", e, "the code behind the contract changed");
@@ -1459,6 +1541,8 @@ void core_stored(struct core *core, struct core_change *change, enum ms_err err,
     change_free(change);
     flight_free(core, e);
     read_in_full(core, e);
+    if (err != MS_OK)
+        note_unstored(core, e);
     publish(core, e, e->good != NULL);
     release_waiters(e, outcome, NULL);
 }
@@ -1624,6 +1708,24 @@ void core_touch(struct core *core, const struct answer_id *id)
         start_flight(core, e);
 }
 
+/* There may be a floor on that disk: nothing is resolved without it. The next question after a
+ * while tries again. */
+static void load_failed(struct core *core, struct core_entry *e, const struct core_loaded *loaded)
+{
+    struct ms_diag diag = {0};
+
+    (void)ms_diag_set(&diag, MS_ERR_STORE, "the stored entry could not be read: %s",
+                      ms_diag_text(&loaded->diag, loaded->err));
+    source_result_free(loaded->result);
+    e->load_again = true;
+    entry_fail(&e->facts, MS_ERR_STORE, &diag, 0, ENTRY_BACKOFF_CAP_RPC_MS,
+               core->env.random(core->env.arg), now_of(core));
+    publish(core, e, false);
+    for (struct core_request *r = e->waiters; r != NULL; r = r->next)
+        r->flight = 0; /* no attempt is begun for them */
+    release_waiters(e, MS_ERR_STORE, &diag);
+}
+
 void core_loaded_entry(struct core *core, struct core_loaded *loaded)
 {
     struct core_entry *e = find(core, &loaded->id);
@@ -1640,6 +1742,12 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
     }
     if (loaded->err != MS_OK)
         note_event(core, 3, "stored-entry-refused", e, ms_diag_text(&loaded->diag, loaded->err));
+    if (core->options.audit_require && !loaded->found &&
+        (loaded->err == MS_ERR_STORE || loaded->err == MS_ERR_MEMORY)) {
+        load_failed(core, e, loaded);
+        return;
+    }
+    e->facts = (struct entry){0}; /* without what an earlier try to read it said */
     if (loaded->found) {
         e->facts = loaded->entry;
         e->good = loaded->result == NULL ? NULL : shared_result_new(loaded->result);
@@ -1783,6 +1891,18 @@ static void tick_entry(struct core *core, struct core_entry *e, struct ms_now no
         start_flight(core, e);
     if (e->flight == NULL && e->watchers != NULL && watchers_want(e, now))
         start_flight(core, e);
+    if (e->unstored && !e->facts.conflict && now.boot_ms >= e->store_again_ms &&
+        now.boot_ms >= e->facts.next_try_ms && core->n_flying < CORE_READS_MAX)
+        start_flight(core, e);
+}
+
+/* When time alone may have something to do with it; 0: at every tick. */
+static int64_t due_ms(const struct core_entry *e)
+{
+    if (!idle(e) || e->unstored)
+        return 0;
+    int64_t due = e->next_change_ms < e->poll_ms ? e->next_change_ms : e->poll_ms;
+    return !e->solo && e->full_ms < due ? e->full_ms : due;
 }
 
 /* Ends that are told by the wall clock are moments of the boot clock in what is published. When the
@@ -1804,13 +1924,14 @@ void core_tick(struct core *core)
     bool set = clock_was_set(core, now);
 
     end_poll_waits(core, now);
-    for (size_t b = 0; b < CORE_BUCKETS; b++) {
-        for (struct core_entry *e = core->buckets[b], *next; e != NULL; e = next) {
-            next = e->next; /* nothing in a tick removes another entry */
-            if (set && e->answer != NULL)
-                publish(core, e, false);
-            tick_entry(core, e, now);
-        }
+    for (size_t i = 0; i < core->lru.n; i++) { /* nothing in a tick adds or removes entries */
+        if (!set && now.boot_ms < core->lru.slots[i].due_ms)
+            continue;
+        struct core_entry *e = core->lru.slots[i].item;
+        if (set && e->answer != NULL)
+            publish(core, e, false);
+        tick_entry(core, e, now);
+        core->lru.slots[i].due_ms = due_ms(e);
     }
 }
 
@@ -1850,7 +1971,7 @@ void core_set_options(struct core *core, const struct core_options *options)
         poll_free(core, core->polls);
     for (size_t b = 0; b < CORE_BUCKETS; b++) {
         for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next) {
-            forget_backoff(core, e);
+            forget_backoff(core, wake(core, e));
             if (e->flight == NULL || e->flight->result != NULL)
                 continue;
             flight_free(core, e);
@@ -1907,6 +2028,7 @@ void core_free(struct core *core)
             entry_release(core, e);
         }
     }
+    lru_done(&core->lru);
     free(core);
 }
 

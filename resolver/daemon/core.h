@@ -11,7 +11,6 @@
 #include "resolver/entry/bundle.h"
 #include "resolver/entry/envelope.h"
 
-#define CORE_ENTRIES_MAX 1000000u
 #define CORE_WAITERS_MAX 1024u      /* of one entry (ethereum.md 6.3) */
 #define CORE_IDLE_MS 86400000       /* an entry nobody asked for this long is not polled any more */
 #define CORE_REFRESH_WAIT_MS 30000  /* `refresh SPEC` (interface.md) */
@@ -122,7 +121,8 @@ struct core_env {
 
 struct core_options {
     struct source_policy policy;
-    bool audit_require; /* audit = require: what cannot be stored is not served */
+    bool audit_require;   /* audit = require: what cannot be stored is not served */
+    uint32_t max_entries; /* in memory, at least 1; the least recently used make room */
 };
 
 MS_MUST_USE enum ms_err core_new(const struct core_env *env, const struct core_options *options,

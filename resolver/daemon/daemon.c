@@ -168,7 +168,8 @@ static void render_metrics(void *arg, struct ms_buf *out)
 
 static struct core_options core_options_of(const struct config *config)
 {
-    struct core_options options = {.audit_require = config->audit == CONFIG_AUDIT_REQUIRE};
+    struct core_options options = {.audit_require = config->audit == CONFIG_AUDIT_REQUIRE,
+                                   .max_entries = config->max_entries};
     config_policy(config, &options.policy);
     return options;
 }

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #define BOOT_MS INT64_C(5000000)
+#define ENTRIES_MAX 300u
 #define OUT_MAX 64
 #define URL_SPEC "url:https://a.example/list.json"
 
@@ -453,10 +454,11 @@ static void stop(void)
 static int setup(void **state)
 {
     (void)state;
-    w = (struct world){
-        .options = {.policy = play_policy(SPEC_LEVEL_L3, 2, 2), .audit_require = true},
-        .now = {CHAIN_GENESIS_S + 12 * 180, BOOT_MS, 0},
-        .last_bundle = MS_BUF_INIT(BUNDLE_MAX_BYTES)};
+    w = (struct world){.options = {.policy = play_policy(SPEC_LEVEL_L3, 2, 2),
+                                   .audit_require = true,
+                                   .max_entries = ENTRIES_MAX},
+                       .now = {CHAIN_GENESIS_S + 12 * 180, BOOT_MS, 0},
+                       .last_bundle = MS_BUF_INIT(BUNDLE_MAX_BYTES)};
     start();
     return 0;
 }
@@ -2015,7 +2017,7 @@ static void test_eviction(void **state)
 
     watch(&kept, URL_SPEC); /* the oldest, but watched */
     reply_status(404);
-    for (unsigned i = 0; i < CORE_ENTRIES_MAX + 20; i++) {
+    for (unsigned i = 0; i < ENTRIES_MAX + 20; i++) {
         spec_number(text, sizeof(text), i);
         w.now.boot_ms += 1;
         struct caller *c = ask(text);
@@ -2025,7 +2027,7 @@ static void test_eviction(void **state)
     core_count(w.core, counts);
     for (size_t s = 0; s <= ENTRY_CLOCK_SUSPECT; s++)
         sum += counts[s];
-    assert_int_equal(sum, CORE_ENTRIES_MAX);
+    assert_int_equal(sum, ENTRIES_MAX);
     bool serve;
     spec_number(text, sizeof(text), 5);
     assert_false(fast(text, &serve)); /* gone, and out of the table */
@@ -2047,7 +2049,7 @@ static void test_evicted_while_touching(void **state)
     reply(document_a);
     expect_served(c, ENTRY_FRESH);
     assert_int_equal(w.n_stores, 1);
-    for (unsigned i = 0; i < CORE_ENTRIES_MAX; i++) {
+    for (unsigned i = 0; i < ENTRIES_MAX; i++) {
         spec_number(text, sizeof(text), i);
         w.now.boot_ms += 1;
         c = ask(text);
@@ -2059,14 +2061,135 @@ static void test_evicted_while_touching(void **state)
     settle_stores();
 }
 
+/* Workers note uses in the answer and tell nobody. */
+static void test_evicts_least_used(void **state)
+{
+    (void)state;
+    char text[64];
+    bool serve;
+
+    for (unsigned i = 0; i < ENTRIES_MAX; i++) {
+        spec_number(text, sizeof(text), i);
+        w.now.boot_ms += 1;
+        struct caller *c = ask(text);
+        reply_status(404);
+        (void)end(c);
+    }
+    for (unsigned i = 0; i < 10; i += 2) { /* the oldest, every other of them */
+        spec_number(text, sizeof(text), i);
+        struct answer_id id = id_of(text);
+        w.now.boot_ms += 1;
+        answer_read_lock();
+        atomic_store(&table_find(w.table, &id)->last_used_ms, w.now.boot_ms);
+        answer_read_unlock();
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        spec_number(text, sizeof(text), ENTRIES_MAX + i);
+        w.now.boot_ms += 1;
+        struct caller *c = ask(text);
+        reply_status(404);
+        (void)end(c);
+    }
+    for (unsigned i = 0; i < ENTRIES_MAX + 5; i++) {
+        spec_number(text, sizeof(text), i);
+        assert_int_equal(fast(text, &serve), i >= 10 || i % 2 == 0);
+    }
+}
+
+static void fill_up(void)
+{
+    char text[64];
+
+    for (unsigned i = 0; i < 2 * ENTRIES_MAX; i++) {
+        spec_number(text, sizeof(text), i);
+        w.now.boot_ms += 1;
+        struct caller *c = ask(text);
+        reply_status(404);
+        (void)end(c);
+    }
+}
+
+/* The only place that knows its floor is memory: it stays there until the disk takes it. */
+static void test_unstored_stays(void **state)
+{
+    (void)state;
+    bool serve;
+
+    w.options.audit_require = false;
+    core_set_options(w.core, &w.options);
+    w.store_err = MS_ERR_STORE;
+    struct caller *c = ask(URL_SPEC);
+    reply(document_a);
+    assert_non_null(strstr(c->envelope, "\"audit\""));
+    expect_served(c, ENTRY_FRESH);
+    fill_up();
+    assert_true(fast(URL_SPEC, &serve));
+
+    tick_at(2 * 30000); /* tried again, in full; and again without success */
+    assert_int_equal(w.n_out, 1);
+    assert_null(w.out[0].request.if_none_match);
+    assert_int_equal(w.n_bundles, 1);
+    reply(document_a);
+    assert_int_equal(w.n_bundles, 2);
+    c = ask(URL_SPEC);
+    assert_non_null(strstr(c->envelope, "\"audit\""));
+    expect_served(c, ENTRY_FRESH);
+
+    w.store_err = MS_OK;
+    tick_at(2 * 30000);
+    reply(document_a);
+    assert_int_equal(w.n_bundles, 3);
+    c = ask(URL_SPEC);
+    assert_null(strstr(c->envelope, "\"audit\""));
+    expect_served(c, ENTRY_FRESH);
+    tick_at(2 * 30000);
+    assert_int_equal(w.n_out, 0);
+    fill_up();
+    assert_false(fast(URL_SPEC, &serve));
+}
+
+/* What the disk knows to be older is not served, however the evidence is to be kept. */
+static void test_store_knows_better(void **state)
+{
+    (void)state;
+    w.options.audit_require = false;
+    core_set_options(w.core, &w.options);
+    w.store_err = MS_ERR_ROLLBACK;
+    struct caller *c = ask(URL_SPEC);
+    reply(document_a);
+    expect_refused(c, MS_ERR_STORE);
+    assert_false(fast_serves(URL_SPEC));
+}
+
+/* The disk cannot be read: there may be a floor, so nothing is fetched until it can. */
+static void test_load_fails(void **state)
+{
+    (void)state;
+    struct core_loaded broken = {.err = MS_ERR_STORE};
+
+    w.random = UINT32_MAX;
+    w.row = &broken;
+    expect_refused(ask(URL_SPEC), MS_ERR_STORE);
+    expect_refused(ask(URL_SPEC), MS_ERR_STORE); /* in its backoff: not even asked */
+    assert_int_equal(w.n_loads_ever, 1);
+    tick_at(60000);
+    struct watcher one;
+    watch(&one, URL_SPEC); /* comes with the end of the fault */
+    assert_int_equal(w.n_loads_ever, 2);
+    assert_int_equal(w.n_fetches, 1);
+    reply(document_a);
+    expect_served(ask(URL_SPEC), ENTRY_FRESH);
+    core_unwatch(w.core, &one.watcher);
+}
+
 static void test_full(void **state)
 {
     (void)state;
-    static struct caller *callers[CORE_ENTRIES_MAX];
+    static struct caller *callers[ENTRIES_MAX];
     char text[64];
 
     w.load_slow = true; /* every entry waits for the disk: none may go */
-    for (unsigned i = 0; i < CORE_ENTRIES_MAX; i++) {
+    for (unsigned i = 0; i < ENTRIES_MAX; i++) {
         spec_number(text, sizeof(text), i);
         w.n_loads = 0;
         callers[i] = ask(text);
@@ -2076,7 +2199,7 @@ static void test_full(void **state)
     assert_int_equal(core_watch(w.core, &one.watcher, spec_of(URL_SPEC)), MS_ERR_OVERLOAD);
     w.n_loads = 0;
     stop();
-    for (unsigned i = 0; i < CORE_ENTRIES_MAX; i++)
+    for (unsigned i = 0; i < ENTRIES_MAX; i++)
         expect_refused(callers[i], MS_ERR_SHUTDOWN);
 }
 
@@ -2845,6 +2968,10 @@ int main(void)
         T(test_not_resolvable),
         T(test_eviction),
         T(test_evicted_while_touching),
+        T(test_evicts_least_used),
+        T(test_unstored_stays),
+        T(test_store_knows_better),
+        T(test_load_fails),
         T(test_full),
         T(test_draining),
         T(test_shutdown),

@@ -435,6 +435,7 @@ static void state_build(const struct chain *c, const struct eth_addr *address, b
             accounts[n++] =
                 (struct trie_entry){path_of(&s->arena, ms_span_of(at->b, ETH_ADDR_BYTES)),
                                     add_account(&s->arena, 1, &one.storage_root, &one.code_hash)};
+        one.arena = s->arena; /* it has grown */
         if (eth_addr_eq(at, address))
             *s = one;
     }

@@ -4,6 +4,7 @@
  *   dbtamper FILE blob        flips one byte in the middle of every stored evidence
  *   dbtamper FILE row         makes every entry a day younger, without its code
  *   dbtamper FILE set         swaps the set hash of every entry for another
+ *   dbtamper FILE lock        holds the lock of writers; prints `locked`, stays until it is killed
  *   dbtamper FILE count       prints `ENTRIES BLOBS HISTORY`, and `ok` after an integrity check */
 #define _GNU_SOURCE
 
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static sqlite3 *db;
 
@@ -62,10 +64,19 @@ static void run(const char *sql)
         die(sql);
 }
 
+static _Noreturn void lock(void)
+{
+    run("BEGIN IMMEDIATE");
+    (void)puts("locked");
+    (void)fflush(stdout);
+    for (;;)
+        (void)pause();
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 3)
-        die("usage: dbtamper FILE blob|row|set|count");
+        die("usage: dbtamper FILE blob|row|set|lock|count");
     if (sqlite3_open_v2(argv[1], &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
         die(argv[1]);
     if (strcmp(argv[2], "blob") == 0)
@@ -74,6 +85,8 @@ int main(int argc, char **argv)
         run("UPDATE entry SET checked_wall_s = checked_wall_s + 86400");
     else if (strcmp(argv[2], "set") == 0)
         run("UPDATE entry SET set_hash = zeroblob(32)");
+    else if (strcmp(argv[2], "lock") == 0)
+        lock();
     else if (strcmp(argv[2], "count") == 0)
         run("SELECT (SELECT count(*) FROM entry), (SELECT count(*) FROM blob),"
             " (SELECT count(*) FROM history); PRAGMA integrity_check");
