@@ -1,5 +1,6 @@
 # A thin front door. The work is in CMakePresets.json, scripts/ and tests/.
 #   make test                       what is missing is installed, then build with sanitizers and test
+#   make soak                       the long forms of those tests that have one: hours
 #   make demo                       the whole story on this machine, in under a minute
 #   make install DESTDIR=D prefix=/usr
 
@@ -8,10 +9,11 @@ prefix ?= /usr/local
 DESTDIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo bench release install format tidy clean
+.PHONY: help test soak demo bench release install format tidy clean
 
 help:
 	@echo 'make test      build with sanitizers and run every test'
+	@echo 'make soak      run the long forms of the tests, for hours'
 	@echo 'make demo      show what measured does, on a chain of its own'
 	@echo 'make bench     measure'
 	@echo 'make release   build the hardened programs in build/release/bin'
@@ -23,6 +25,10 @@ help:
 test:
 	@scripts/install-deps test
 	@scripts/run-tests dev
+
+soak:
+	@scripts/install-deps test
+	@scripts/soak
 
 demo:
 	@scripts/install-deps demo

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define ROUNDS 20
+#define ROUNDS (getenv("MS_SOAK") != NULL ? 1000 : 20)
 #define KILL_MAX_MS 60 /* first commits of a round included */
 
 static struct cache_entry numbered(uint32_t i)
