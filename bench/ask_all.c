@@ -45,9 +45,8 @@ static int connect_to(const char *path)
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    if (strlen(path) >= sizeof(to.sun_path))
+    if ((size_t)snprintf(to.sun_path, sizeof(to.sun_path), "%s", path) >= sizeof(to.sun_path))
         die("path");
-    strcpy(to.sun_path, path);
     if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0)
         die("connect");
     return fd;
