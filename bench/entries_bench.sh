@@ -24,6 +24,7 @@ sync
 start=$(now_ms)
 daemon_start "$work"
 ready=$(($(now_ms) - start))
+ready_cpu=$(cpu_ms "$DAEMON_PID")
 before=$(rss "$DAEMON_PID")
 all=$("$work/ask_all" "$work/run/api.sock" "$work/specifiers" 16)
 after=$(rss "$DAEMON_PID")
@@ -36,7 +37,7 @@ want 200 'an entry'
 set_bytes=$(stat -c %s "$work/body")
 
 echo "entries $count, database $(du -m "$work/state/measured.db" | cut -f1) MiB, set $set_bytes bytes"
-echo "ready after $ready ms, resident $before KiB"
+echo "ready after $ready ms, of them $ready_cpu ms of processor time; resident $before KiB"
 awk '{ printf "all asked once:  %d good, %d not, %s s; p50 %d us, p99 %d us, most %d us\n", $1, $2, $3, $4, $5, $6 }' <<<"$all"
 awk '{ printf "all asked again: %d good, %d not, %s s; p50 %d us, p99 %d us, most %d us\n", $1, $2, $3, $4, $5, $6 }' <<<"$again"
 awk -v a="$after" -v b="$before" -v n="$count" -v s="$set_bytes" 'BEGIN {
