@@ -16,6 +16,8 @@ struct fetch_config fetch_config_default(void)
         .header_max_bytes = 65536,
         .max_active = 64,
         .max_per_host = 4,
+        .spare = 16,
+        .spare_per_host = 1,
         .max_queued = 1024,
         .max_redirects = 3,
     };
@@ -134,24 +136,57 @@ static void complete(struct transfer *t, enum ms_err err)
 }
 
 /* ---- the queue ---- */
-static uint32_t active_of_host(const struct fetch *fetch, const char *host)
+static bool is_below(uint32_t n, uint32_t max, uint32_t spare)
 {
-    uint32_t n = 0;
-
-    for (const struct transfer *t = fetch->active.head; t != NULL; t = t->next)
-        n += strcmp(t->host, host) == 0;
-    return n;
+    return n < (max > spare ? max - spare : 1);
 }
 
-/* The oldest that waits and may start; a busy host holds nobody else up. */
+/* One client's many, or its slow ones at a host that others use too, leave room for others. */
+static bool may_start(const struct fetch *fetch, const struct transfer *t)
+{
+    const struct fetch_config *config = &fetch->config;
+    uint32_t of_host = 0, of_client = 0, of_both = 0;
+
+    for (const struct transfer *a = fetch->active.head; a != NULL; a = a->next) {
+        bool host = strcmp(a->host, t->host) == 0;
+        bool client = t->client != 0 && a->client == t->client;
+        of_host += host;
+        of_client += client;
+        of_both += host && client;
+    }
+    if (of_host >= config->max_per_host)
+        return false;
+    if (t->client == 0)
+        return true;
+    return is_below(of_client, config->max_active, config->spare) &&
+           (t->kind != FETCH_GUARDED ||
+            is_below(of_both, config->max_per_host, config->spare_per_host));
+}
+
+/* The oldest that waits and may start; a busy host or client holds nobody else up. */
 static struct transfer *find_startable(const struct fetch *fetch)
 {
     if (fetch->active.n >= fetch->config.max_active)
         return NULL;
     for (struct transfer *t = fetch->waiting.head; t != NULL; t = t->next)
-        if (active_of_host(fetch, t->host) < fetch->config.max_per_host)
+        if (may_start(fetch, t))
             return t;
     return NULL;
+}
+
+static bool queue_is_full(const struct fetch *fetch, uint64_t client)
+{
+    const struct fetch_config *config = &fetch->config;
+    uint32_t of_client = 0;
+
+    if ((uint64_t)fetch->active.n + fetch->waiting.n >=
+        (uint64_t)config->max_active + config->max_queued)
+        return true;
+    if (client == 0 || fetch->waiting.n < config->max_queued / 4 * 3)
+        return false;
+    for (const struct transfer *t = fetch->waiting.head; t != NULL; t = t->next)
+        of_client += t->client == client;
+    return of_client >= config->max_queued / 4 * 3;
 }
 
 static void on_queue_timer(uv_timer_t *timer);
@@ -307,6 +342,7 @@ enum ms_err fetch_start(struct fetch *fetch, const struct fetch_request *request
         return MS_ERR_MEMORY;
     t->fetch = fetch;
     t->kind = request->kind;
+    t->client = request->client;
     t->fn = fn;
     t->arg = arg;
     t->id = ++fetch->last_id;
@@ -318,8 +354,7 @@ enum ms_err fetch_start(struct fetch *fetch, const struct fetch_request *request
     for (size_t i = 0; i < SOURCE_HEADER_COUNT; i++)
         t->fields[i] = (struct ms_buf)MS_BUF_INIT(HEADER_VALUE_MAX);
     t->refusal = transfer_prepare(t, request);
-    if (t->refusal == MS_OK && (uint64_t)fetch->active.n + fetch->waiting.n >=
-                                   (uint64_t)fetch->config.max_active + fetch->config.max_queued)
+    if (t->refusal == MS_OK && queue_is_full(fetch, t->client))
         t->refusal = ms_diag_set(&t->response.diag, MS_ERR_OVERLOAD,
                                  "%u requests are waiting already", fetch->waiting.n);
     if (t->refusal == MS_ERR_MEMORY) {
@@ -331,6 +366,17 @@ enum ms_err fetch_start(struct fetch *fetch, const struct fetch_request *request
     arm_queue_timer(fetch);
     *ret_id = t->id;
     return MS_OK;
+}
+
+void fetch_share(struct fetch *fetch, uint64_t id)
+{
+    struct list *const lists[] = {&fetch->active, &fetch->waiting};
+
+    for (size_t i = 0; i < MS_ARRAY_LEN(lists); i++)
+        for (struct transfer *t = lists[i]->head; t != NULL; t = t->next)
+            if (t->id == id)
+                t->client = 0;
+    arm_queue_timer(fetch); /* it may start now */
 }
 
 void fetch_cancel(struct fetch *fetch, uint64_t id)

@@ -24,6 +24,8 @@ struct fetch_config { /* pointers are borrowed until fetch_configure replaces th
     size_t header_max_bytes; /* all header lines of one answer */
     uint32_t max_active;     /* transfers at once */
     uint32_t max_per_host;   /* of one host name */
+    uint32_t spare;          /* of max_active never one client's */
+    uint32_t spare_per_host; /* GUARDED: of max_per_host likewise */
     uint32_t max_queued;     /* that wait beyond max_active */
     uint32_t max_redirects;
     const char *ca_file; /* PEM anchors beside the system's, NULL for none */
@@ -34,7 +36,8 @@ struct fetch_config { /* pointers are borrowed until fetch_configure replaces th
 };
 
 /* 10 s, 4 s, 1 KiB/s over 5 s, 64 KiB of header, 64 at once, 4 a host, 1024 waiting, 3 redirects;
- * no anchors, permits or pins. */
+ * one client has at most 48 at once, 3 a host, and 3/4 of the queue; no anchors, permits or pins.
+ */
 struct fetch_config fetch_config_default(void);
 
 enum fetch_kind { FETCH_NONE = 0, FETCH_GUARDED, FETCH_RPC };
@@ -42,6 +45,7 @@ enum fetch_kind { FETCH_NONE = 0, FETCH_GUARDED, FETCH_RPC };
 struct fetch_request { /* everything is copied */
     enum fetch_kind kind;
     uint32_t id;               /* comes back in the response */
+    uint64_t client;           /* for whom (clients.h); 0: nobody in particular, never held up */
     const char *url;           /* spec_location.url, or config_rpc.url */
     const char *if_none_match; /* GUARDED, NULL when unconditional */
     const char *if_modified_since;
@@ -63,7 +67,7 @@ struct fetch_counters {
  *   MS_OK              a complete HTTP answer, whatever its status
  *   MS_ERR_ARGUMENT    no such kind, or a control byte in a conditional header
  *   MS_ERR_URL, MS_ERR_SCHEME  not a URL this kind of request may use
- *   MS_ERR_OVERLOAD    too many wait already
+ *   MS_ERR_OVERLOAD    too many wait already, or too many of this client
  *   MS_ERR_RESOLVE, MS_ERR_CONNECT, MS_ERR_TLS, MS_ERR_TIMEOUT, MS_ERR_TOO_LARGE, MS_ERR_REDIRECT
  *   MS_ERR_BLOCKED     every address of the host is refused
  *   MS_ERR_HTTP        not HTTP
@@ -88,6 +92,8 @@ MS_MUST_USE enum ms_err fetch_configure(struct fetch *fetch, const struct fetch_
  * unless the request is cancelled; every failure but MS_ERR_MEMORY is told there. */
 MS_MUST_USE enum ms_err fetch_start(struct fetch *fetch, const struct fetch_request *request,
                                     fetch_fn *fn, void *arg, uint64_t *ret_id);
+/* The request is nobody's in particular from now on: another client wants its answer as well. */
+void fetch_share(struct fetch *fetch, uint64_t id);
 /* No call of fn follows. An id that is done or unknown is ignored. */
 void fetch_cancel(struct fetch *fetch, uint64_t id);
 

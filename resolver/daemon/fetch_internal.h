@@ -23,6 +23,7 @@ struct transfer {
     struct fetch *fetch;
     uint64_t id;
     enum fetch_kind kind;
+    uint64_t client;
     fetch_fn *fn;
     void *arg;
     int64_t deadline_ms;

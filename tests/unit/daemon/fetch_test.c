@@ -1001,6 +1001,63 @@ static void test_overload(void **state)
     rig_free(rig);
 }
 
+/* One client's slow ones leave room for another's, among all and at a host that both use. */
+static void test_clients(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(true);
+    struct result stalled[3], held, other, waits, shared;
+    struct fetch_request slow = {.kind = FETCH_GUARDED, .max_bytes = 100, .client = 1001};
+    struct fetch_request quick = {.kind = FETCH_GUARDED, .max_bytes = 100, .client = 1002};
+    uint64_t ids[3];
+    rig->config.max_active = 4;
+    rig->config.spare = 2;
+    rig->config.max_per_host = 2;
+    rig->config.spare_per_host = 1;
+    rig->config.max_queued = 4;
+    rig->config.timeout_ms = 60000;
+    rig_start(rig);
+    slow.url = url_of(rig, "a.test", "/stall");
+    ids[0] = start(rig, &slow, &stalled[0]);
+    ids[1] = start(rig, &slow, &stalled[1]); /* waits: the host's other place is not its */
+    quick.url = url_of(rig, "a.test", "/ok");
+    (void)start(rig, &quick, &other);
+    run_until(rig, &other.done);
+    expect("another client at that host", &other, MS_OK, 200, "hello");
+    slow.url = url_of(rig, "b.test", "/stall");
+    ids[2] = start(rig, &slow, &stalled[2]);
+    for (struct fetch_counters c = {0}; c.active < 2; fetch_count(rig->fetch, &c))
+        (void)uv_run(&rig->loop, UV_RUN_ONCE);
+    slow.url = url_of(rig, "b.test", "/ok");
+    (void)start(rig, &slow, &waits); /* it has two of four */
+    slow.url = url_of(rig, "b.test", "/hold");
+    uint64_t shared_id = start(rig, &slow, &shared);
+    quick.url = url_of(rig, "b.test", "/ok");
+    (void)start(rig, &quick, &other);
+    run_until(rig, &other.done);
+    expect("another client", &other, MS_OK, 200, "hello");
+    assert_false(waits.done || shared.done);
+    /* the queue: three quarters of it are one client's at most */
+    (void)start(rig, &slow, &held);
+    run_until(rig, &held.done);
+    expect("too many of one client", &held, MS_ERR_OVERLOAD, 0, NULL);
+    (void)start(rig, &quick, &other);
+    run_until(rig, &other.done);
+    expect("another client beside a full queue", &other, MS_OK, 200, "hello");
+    /* somebody else wants it too */
+    fetch_share(rig->fetch, shared_id);
+    run_until(rig, &shared.done);
+    expect("shared", &shared, MS_OK, 200, "held");
+    assert_false(waits.done);
+    fetch_cancel(rig->fetch, ids[0]);
+    fetch_cancel(rig->fetch, ids[1]);
+    fetch_cancel(rig->fetch, ids[2]);
+    run_until(rig, &waits.done);
+    expect("its turn", &waits, MS_OK, 200, "hello");
+    assert_false(stalled[0].done || stalled[1].done || stalled[2].done);
+    rig_free(rig);
+}
+
 static void test_cancel(void **state)
 {
     (void)state;
@@ -1088,6 +1145,7 @@ int main(void)
         cmocka_unit_test(test_rpc),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_overload),
+        cmocka_unit_test(test_clients),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_free_in_flight),
     };
