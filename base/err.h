@@ -93,7 +93,8 @@
     X(MS_ERR_CONFIG, 148, "config", "the configuration is not acceptable")                     \
     X(MS_ERR_IO, 149, "io", "input or output failed")                                          \
     X(MS_ERR_METHOD, 150, "method", "method not allowed here")                                 \
-    X(MS_ERR_SHUTDOWN, 151, "shutdown", "the daemon is shutting down")
+    X(MS_ERR_SHUTDOWN, 151, "shutdown", "the daemon is shutting down")                         \
+    X(MS_ERR_QUOTA, 152, "quota", "this user holds as much of the daemon as one user may")
 
 enum ms_err {
 #define MS_ERR_ENUM(name, number, code, text) name = (number),

@@ -79,6 +79,15 @@ static const struct row rows[] = {
     SERVER("max-entries", TYPE_U32, max_entries, 1, 1000000, "10000", true, "number 1..1000000",
            "answers kept in memory; the database keeps all"),
 
+    SERVER("uid-connections", TYPE_U32, uid_connections, 1, 1000000, "12000", true, "number 1..1000000",
+           "connections one user may have open; never more than 3/4 of all there can be"),
+    SERVER("uid-waiting", TYPE_U32, uid_waiting, 1, 1000000, "1024", true, "number 1..1000000",
+           "requests of one user that may wait for an answer"),
+    SERVER("uid-watchers", TYPE_U32, uid_watchers, 1, 1000000, "1024", true, "number 1..1000000",
+           "watchers one user may have connected"),
+    SERVER("uid-resolutions", TYPE_U32, uid_resolutions, 1, 1000000, "512", true, "number 1..1000000",
+           "specifiers that may be resolved at once because one user asked"),
+
     POLICY("level", TYPE_CHOICE, level, 0, 0, level_names, "l2", "l0 | l1 | l2 | l3",
            "least read level for contracts; l0 needs an endpoint with trusted = yes"),
     POLICY("quorum", TYPE_U32, quorum, 1, SOURCE_PROVIDERS_MAX, NULL, "2", "number 1..16",

@@ -50,6 +50,7 @@ struct config { /* strings and arrays live as long as the config */
     bool http_enabled;
     struct net_addr http_listen; /* when http_enabled */
     uint32_t http_threads, max_entries;
+    uint32_t uid_connections, uid_waiting, uid_watchers, uid_resolutions;
     /* [policy] */
     enum spec_level level;
     uint32_t quorum;

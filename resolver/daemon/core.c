@@ -27,9 +27,10 @@
 #define CORE_APART_MS                                                           \
     600000 /* a poll said "changed", and nothing had: read it by itself so long \
             */
-#define CORE_NO_MULTICALL_MS 3600000      /* a chain without Multicall3 is asked again */
-#define CORE_STORE_AGAIN_MS 30000         /* what could not be stored is tried again */
-#define CORE_READS_MAX 64u                /* attempts at once that polls and the clock begin */
+#define CORE_NO_MULTICALL_MS 3600000 /* a chain without Multicall3 is asked again */
+#define CORE_STORE_AGAIN_MS 30000    /* what could not be stored is tried again */
+#define CORE_READS_MAX 64u           /* attempts at once that polls and the clock begin */
+#define CORE_RIVALS_MAX 64u
 #define CORE_POLL_TAG (UINT64_C(1) << 63) /* in tags: a poll's */
 
 /* One attempt of one entry. */
@@ -95,6 +96,10 @@ struct core_entry {
     size_t slot;                /* in core->lru */
     uint64_t serial;            /* high bits of a fetch's tag: never reused */
     struct answer_id id;
+    uint64_t owner;   /* the client that made it */
+    uint64_t charged; /* the client among whose resolutions loading or the flight counts */
+    bool is_charged;
+    bool is_shared; /* and another client waits for it, too */
     struct spec *spec;
     struct entry facts;
     struct shared_result *good;
@@ -215,6 +220,38 @@ static void spec_release(struct spec *spec)
     free(spec);
 }
 
+/* Loading and the flight that follows count as one resolution of the client that asked first. */
+static enum ms_err charge(struct core *core, struct core_entry *e, uint64_t client,
+                          struct ms_diag *diag)
+{
+    if (e->is_charged)
+        return MS_OK;
+    enum ms_err err = clients_take(core->env.clients, client, CLIENT_RESOLUTIONS, diag);
+    e->is_charged = err == MS_OK;
+    e->charged = client;
+    e->is_shared = false;
+    return err;
+}
+
+static void uncharge(struct core *core, struct core_entry *e)
+{
+    if (e->is_charged && e->flight == NULL && !e->loading) {
+        clients_give(core->env.clients, e->charged, CLIENT_RESOLUTIONS);
+        e->is_charged = false;
+    }
+}
+
+/* Another client than the one it is fetched for waits as well: that one's limits are not to hold it
+ * up. */
+static void share_flight(struct core *core, struct core_entry *e, uint64_t client)
+{
+    if (!e->is_charged || e->is_shared || client == e->charged)
+        return;
+    e->is_shared = true;
+    if (e->flight != NULL && core->env.share != NULL)
+        core->env.share(core->env.arg, tag_of(e, 0));
+}
+
 static void cancel_requests(struct core *core, struct core_entry *e)
 {
     for (uint32_t id = 1; e->flight->out > 0 && id <= SOURCE_REQUESTS_MAX; id++)
@@ -244,8 +281,10 @@ static void kept_free(struct source_kept *kept, size_t *n)
 static void flight_free(struct core *core, struct core_entry *e)
 {
     struct flight *f = e->flight;
-    if (f == NULL)
+    if (f == NULL) {
+        uncharge(core, e); /* it never came to a flight */
         return;
+    }
     cancel_requests(core, e);
     source_free(f->source);
     bundle_transcript_free(f->transcript);
@@ -255,6 +294,7 @@ static void flight_free(struct core *core, struct core_entry *e)
     free(f);
     e->flight = NULL;
     core->n_flying--;
+    uncharge(core, e);
 }
 
 static void leave_poll(struct core_entry *e)
@@ -268,6 +308,9 @@ static void leave_poll(struct core_entry *e)
 static void entry_release(struct core *core, struct core_entry *e)
 {
     flight_free(core, e);
+    e->loading = false;
+    uncharge(core, e);
+    clients_give(core->env.clients, e->owner, CLIENT_ENTRIES);
     leave_poll(e);
     kept_free(e->kept, &e->n_kept);
     shared_result_unref(e->good);
@@ -306,6 +349,32 @@ static void unlink_entry(struct core *core, struct core_entry *e)
     table_remove(core->table, &e->id);
 }
 
+static bool may_leave(const struct core_entry *e)
+{
+    return idle(e) && !e->unstored;
+}
+
+static void evict(struct core *core, struct core_entry *e)
+{
+    unlink_entry(core, e);
+    entry_release(core, e);
+}
+
+/* The client's entry that was asked for longest ago. False: all of its are in use. */
+static bool evict_of(struct core *core, uint64_t client)
+{
+    struct core_entry *oldest = NULL;
+
+    for (size_t b = 0; b < CORE_BUCKETS; b++)
+        for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next)
+            if (e->owner == client && may_leave(e) &&
+                (oldest == NULL || last_used(e) < last_used(oldest)))
+                oldest = e;
+    if (oldest != NULL)
+        evict(core, oldest);
+    return oldest != NULL;
+}
+
 /* Make room for one more: what was asked for longest ago goes. Disk keeps its floor and its
  * evidence; what disk does not have stays. */
 static bool evict_one(struct core *core)
@@ -314,16 +383,24 @@ static bool evict_one(struct core *core)
 
     while (core->lru.n > 0 && core->lru.slots[0].used_ms <= now_ms) {
         struct core_entry *e = core->lru.slots[0].item;
-        bool stays = !idle(e) || e->unstored;
+        bool stays = !may_leave(e);
         int64_t used_ms = stays ? now_ms + 1 : last_used(e);
         if (!stays && used_ms <= core->lru.slots[0].used_ms) {
-            unlink_entry(core, e);
-            entry_release(core, e);
+            evict(core, e);
             return true;
         }
         lru_used(&core->lru, 0, used_ms);
     }
     return false;
+}
+
+/* The client with the most entries makes room: nobody loses his because of another's many. Where
+ * all are of one client the oldest is known without looking at each. */
+static bool make_room(struct core *core)
+{
+    size_t held;
+    uint64_t client = clients_largest(core->env.clients, CLIENT_ENTRIES, &held);
+    return (held > 0 && held < core->lru.n && evict_of(core, client)) || evict_one(core);
 }
 
 /* A set of signers without at= is looked for where clients say that it is. Who names a host that
@@ -353,19 +430,32 @@ static void note_host(struct core_entry *e, const char *host)
     (void)snprintf(e->hosts->name[0], SOURCE_HOST_MAX_BYTES, "%s", host);
 }
 
-/* A new entry that takes the spec; it starts by looking on disk. NULL: no room. */
-static struct core_entry *add_entry(struct core *core, const struct answer_id *id,
-                                    struct spec **spec)
+/* A new entry that takes the spec; it starts by looking on disk. MS_ERR_OVERLOAD: no room;
+ * MS_ERR_QUOTA. */
+static enum ms_err add_entry(struct core *core, const struct answer_id *id, uint64_t client,
+                             struct spec **spec, struct core_entry **ret_entry,
+                             struct ms_diag *diag)
 {
-    while (core->lru.n >= core->options.max_entries)
-        if (!evict_one(core))
-            return NULL;
     struct core_entry *e = calloc(1, sizeof(*e));
-    if (e == NULL || !lru_add(&core->lru, e, &e->slot, now_of(core).boot_ms)) {
+    if (e == NULL)
+        return MS_ERR_MEMORY;
+    enum ms_err err = charge(core, e, client, diag);
+    while (err == MS_OK && core->lru.n >= core->options.max_entries)
+        if (!make_room(core))
+            err = MS_ERR_OVERLOAD;
+    if (err == MS_OK)
+        err = clients_take(core->env.clients, client, CLIENT_ENTRIES, diag);
+    if (err == MS_OK && !lru_add(&core->lru, e, &e->slot, now_of(core).boot_ms)) {
+        clients_give(core->env.clients, client, CLIENT_ENTRIES);
+        err = MS_ERR_MEMORY;
+    }
+    if (err != MS_OK) {
+        uncharge(core, e);
         free(e);
-        return NULL;
+        return err;
     }
     e->id = *id;
+    e->owner = client;
     e->serial = ++core->last_serial;
     e->spec = *spec;
     *spec = NULL;
@@ -380,7 +470,8 @@ static struct core_entry *add_entry(struct core *core, const struct answer_id *i
     e->next = core->buckets[b];
     core->buckets[b] = e;
     core->env.load(core->env.arg, id);
-    return e;
+    *ret_entry = e;
+    return MS_OK;
 }
 
 /* ---- publishing ---- */
@@ -580,6 +671,7 @@ static void send_requests(struct core *core, struct core_entry *e)
             bodies[n++] = body;
             continue;
         }
+        request.client = !e->is_charged ? e->owner : e->is_shared ? CLIENT_NONE : e->charged;
         core->env.fetch(core->env.arg, tag_of(e, request.id), &request);
     }
     uint64_t tag_base = tag_of(e, 0);
@@ -1550,13 +1642,76 @@ void core_stored(struct core *core, struct core_change *change, enum ms_err err,
 /* ---- questions ---- */
 
 /* `anew`: what is under way was begun before the question and is no answer to it. */
+/* How many of an entry's waiters are this client's. */
+static size_t count_waiters(const struct core_entry *e, uint64_t client)
+{
+    size_t n = 0;
+    for (const struct core_request *r = e->waiters; r != NULL; r = r->next)
+        n += r->client == client;
+    return n;
+}
+
+/* The client with the most waiters, of the first CORE_RIVALS_MAX there are: among more nobody has
+ * so many that he stands in the others' way. */
+static uint64_t most_waiting(const struct core_entry *e, size_t *ret_n)
+{
+    struct {
+        uint64_t client;
+        size_t n;
+    } rivals[CORE_RIVALS_MAX];
+    size_t n = 0, most = 0;
+
+    for (const struct core_request *r = e->waiters; r != NULL; r = r->next) {
+        size_t i = 0;
+        while (i < n && rivals[i].client != r->client)
+            i++;
+        if (i == CORE_RIVALS_MAX)
+            continue;
+        if (i == n) {
+            rivals[n].client = r->client;
+            rivals[n++].n = 0;
+        }
+        rivals[i].n++;
+        if (rivals[i].n > rivals[most].n)
+            most = i;
+    }
+    *ret_n = rivals[most].n;
+    return rivals[most].client;
+}
+
+/* The list is full: the newest request of the client that has the most makes room, when it has
+ * more than this one would have. */
+static bool displace(struct core_entry *e, const struct core_request *r)
+{
+    static const struct ms_diag why = {.text = "another user wants to wait for this, too"};
+    size_t mine = count_waiters(e, r->client), most = 0;
+
+    if (mine >= e->n_waiters / 2) /* who could have more? */
+        return false;
+    uint64_t client = most_waiting(e, &most);
+    if (most <= mine + 1)
+        return false;
+    for (struct core_request **at = &e->waiters; *at != NULL; at = &(*at)->next) {
+        struct core_request *other = *at;
+        if (other->client != client)
+            continue;
+        *at = other->next;
+        e->n_waiters--;
+        finish_request(other, MS_ERR_QUOTA, &why, 0);
+        return true;
+    }
+    return false;
+}
+
 static void enqueue(struct core *core, struct core_entry *e, struct core_request *r,
                     int64_t wait_ms, bool anew)
 {
-    if (e->n_waiters >= CORE_WAITERS_MAX) {
+    if (e->n_waiters >= CORE_WAITERS_MAX && !displace(e, r)) {
+        METRIC_INC(overloads);
         finish_request(r, MS_ERR_OVERLOAD, NULL, 0);
         return;
     }
+    share_flight(core, e, r->client);
     r->deadline_ms = now_of(core).boot_ms + wait_ms;
     r->flight = anew ? e->n_flights + 1 : 0;
     r->next = e->waiters;
@@ -1607,6 +1762,12 @@ static void ask_entry(struct core *core, struct core_entry *e, struct core_reque
     }
     if (r->force || stale || (view.wait_first && view.refresh) ||
         (!view.serve && e->flight != NULL)) {
+        struct ms_diag diag = {0};
+        enum ms_err err = e->flight == NULL ? charge(core, e, r->client, &diag) : MS_OK;
+        if (err != MS_OK) {
+            finish_request(r, err, &diag, 0);
+            return;
+        }
         enqueue(core, e, r,
                 r->force       ? CORE_REFRESH_WAIT_MS
                 : stale        ? ENTRY_FIRST_WAIT_MS
@@ -1647,12 +1808,13 @@ void core_ask(struct core *core, struct core_request *r)
     if (e != NULL && r->spec != NULL)
         note_host(e, r->spec->host);
     if (e == NULL) {
-        if (r->spec == NULL)
-            e = NULL;
-        else
-            e = add_entry(core, &r->id, &r->spec);
-        if (e == NULL) {
-            finish_request(r, MS_ERR_OVERLOAD, NULL, 0);
+        struct ms_diag diag = {0};
+        enum ms_err err = r->spec == NULL ? MS_ERR_OVERLOAD
+                                          : add_entry(core, &r->id, r->client, &r->spec, &e, &diag);
+        if (err != MS_OK) {
+            if (err == MS_ERR_OVERLOAD)
+                METRIC_INC(overloads);
+            finish_request(r, err, &diag, 0);
             return;
         }
     }
@@ -1660,17 +1822,19 @@ void core_ask(struct core *core, struct core_request *r)
     ask_entry(core, e, r);
 }
 
-enum ms_err core_watch(struct core *core, struct core_watcher *w, struct spec *spec)
+enum ms_err core_watch(struct core *core, struct core_watcher *w, struct spec *spec,
+                       struct ms_diag *diag)
 {
     struct core_entry *e = find(core, &w->id);
+    enum ms_err err = MS_OK;
 
     if (e == NULL)
-        e = add_entry(core, &w->id, &spec);
+        err = add_entry(core, &w->id, w->client, &spec, &e, diag);
     else
         note_host(e, spec->host);
     spec_release(spec);
-    if (e == NULL)
-        return MS_ERR_OVERLOAD;
+    if (err != MS_OK)
+        return err;
     w->sent = false;
     w->next = e->watchers;
     e->watchers = w;
@@ -1737,6 +1901,7 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
     }
     e->loading = false;
     if (core->stopped) {
+        uncharge(core, e);
         source_result_free(loaded->result);
         return;
     }
@@ -1788,10 +1953,12 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
     } else if (!view.refresh && !force) {
         publish(core, e, false);
         release_waiters(e, MS_OK, NULL);
+        uncharge(core, e);
         return;
     }
     if (view.refresh || force)
         start_flight(core, e);
+    uncharge(core, e);
 }
 
 /* ---- time ---- */

@@ -8,6 +8,7 @@
 #define MS_DAEMON_CORE_H
 
 #include "resolver/daemon/answer.h"
+#include "resolver/daemon/clients.h"
 #include "resolver/entry/bundle.h"
 #include "resolver/entry/envelope.h"
 
@@ -25,6 +26,7 @@ struct core;
  * the middle of an entry. */
 struct core_request {
     struct answer_id id;
+    uint64_t client;   /* who asks (clients.h) */
     struct spec *spec; /* heap; the core takes it when it has no such entry yet, and sets NULL */
     bool force;        /* `refresh`: fetch now, whatever age, negative state or backoff */
     bool accept; /* an operator accepts what is found: other code, another branch of governance */
@@ -48,6 +50,7 @@ struct core_request {
  * state. The event must not call the core. */
 struct core_watcher {
     struct answer_id id;
+    uint64_t client;
     void (*event)(struct core_watcher *watcher, const char *envelope, size_t len);
     /* the core's own: */
     struct core_watcher *next;
@@ -96,6 +99,7 @@ struct core_loaded {
 
 struct core_env {
     void *arg;
+    struct clients *clients; /* borrowed; NULL: nobody is limited */
     struct ms_now (*now)(void *arg);
     uint32_t (*random)(void *arg);
     /* Send a request, HTTP or RPC; exactly one core_response(tag) follows, not from within this
@@ -104,6 +108,9 @@ struct core_env {
     /* Nobody wants the answer any more: no core_response(tag) follows. What it says about its
      * provider may still be taken for its breaker. */
     void (*cancel)(void *arg, uint64_t tag);
+    /* What was fetched for one client (source_request.client) is waited for by another now, all
+     * with the high bits of this tag: it counts as nobody's. NULL: of no interest. */
+    void (*share)(void *arg, uint64_t tag);
     /* Make durable; exactly one core_stored(change) follows, not from within this call. */
     void (*store)(void *arg, struct core_change *change);
     /* Look an id up on disk and verify it; exactly one core_loaded_entry follows. */
@@ -140,10 +147,13 @@ void core_abandon(struct core *core);
 /* A reload: new attempts use the new options; entries stay. */
 void core_set_options(struct core *core, const struct core_options *options);
 
+/* MS_ERR_QUOTA: as much is being resolved for this client as may be at once, or others want a place
+ * in a full list of one entry where it has the most. MS_ERR_OVERLOAD: the list is full. */
 void core_ask(struct core *core, struct core_request *request);
-/* Takes spec. MS_ERR_OVERLOAD, and the watcher hears nothing, when there is no room. */
+/* Takes spec. MS_ERR_OVERLOAD, and the watcher hears nothing, when there is no room; MS_ERR_QUOTA
+ * as core_ask. */
 MS_MUST_USE enum ms_err core_watch(struct core *core, struct core_watcher *watcher,
-                                   struct spec *spec);
+                                   struct spec *spec, struct ms_diag *diag);
 void core_unwatch(struct core *core, struct core_watcher *watcher);
 /* Somebody was served an answer whose refresh is due. */
 void core_touch(struct core *core, const struct answer_id *id);

@@ -22,7 +22,11 @@
 #define TICK_MS 200
 #define SHUTDOWN_MAX_MS 8000 /* answers in flight have their own, shorter deadlines */
 #define STATUS_ENTRIES_MAX 500u
-#define OPEN_FILES_WANTED 16384u
+#define OPEN_FILES_WANTED 32768u
+/* Of these never a client's: 64 transfers, what libcurl keeps open of earlier ones (four times as
+ * many), resolver threads, the database, the log, and those who are being turned away. */
+#define OPEN_FILES_RESERVED 512u
+#define STATUS_CLIENTS_MAX 100u
 
 struct retired { /* configurations of before: attempts under way may still name their strings */
     struct retired *next;
@@ -38,7 +42,10 @@ struct daemon {
     struct core *core;
     struct store *store;
     struct upstream *upstream;
+    struct clients *clients;
+    struct acceptor *acceptor;
     struct http *http;
+    uint32_t files; /* descriptors there may be */
     uv_timer_t tick;
     uv_signal_t sighup, sigterm, sigint;
     struct ms_now started;
@@ -69,6 +76,11 @@ static void env_fetch(void *arg, uint64_t tag, const struct source_request *requ
 static void env_cancel(void *arg, uint64_t tag)
 {
     upstream_cancel(((struct daemon *)arg)->upstream, tag);
+}
+
+static void env_share(void *arg, uint64_t tag)
+{
+    upstream_share(((struct daemon *)arg)->upstream, tag);
 }
 
 static void env_store(void *arg, struct core_change *change)
@@ -118,6 +130,47 @@ static void on_loaded(void *arg, struct core_loaded *loaded)
     core_loaded_entry(((struct daemon *)arg)->core, loaded);
 }
 
+/* ---- clients ---- */
+
+/* Connections of all, beside those of admin.sock. */
+static uint32_t connections_max(uint32_t files)
+{
+    uint32_t reserved =
+        files < 2 * OPEN_FILES_RESERVED ? files / 2 : OPEN_FILES_RESERVED + ACCEPT_ADMIN_MAX;
+    return files - reserved;
+}
+
+/* Whatever is configured, one client leaves a quarter of the connections to others. */
+static struct client_limits limits_of(const struct config *config, uint32_t files)
+{
+    struct client_limits limits = {.max = {[CLIENT_CONNECTIONS] = config->uid_connections,
+                                           [CLIENT_WAITING] = config->uid_waiting,
+                                           [CLIENT_WATCHERS] = config->uid_watchers,
+                                           [CLIENT_RESOLUTIONS] = config->uid_resolutions,
+                                           [CLIENT_REPLIES] = CLIENT_REPLIES_MAX}};
+    uint32_t share = connections_max(files) / 4 * 3;
+
+    if (limits.max[CLIENT_CONNECTIONS] > share)
+        limits.max[CLIENT_CONNECTIONS] = share == 0 ? 1 : share;
+    return limits;
+}
+
+static json_t *limits_json(const struct daemon *d)
+{
+    struct client_limits limits = limits_of(d->config, d->files);
+    struct accept_counts counts;
+    json_t *one = json_object();
+
+    for (size_t s = 0; one != NULL && s < CLIENT_SHARES; s++)
+        if (limits.max[s] > 0)
+            (void)json_object_set_new(one, client_share_name((enum client_share)s),
+                                      json_integer((json_int_t)limits.max[s]));
+    acceptor_count(d->acceptor, &counts);
+    return json_pack("{s:I, s:I, s:I, s:o}", "files", (json_int_t)d->files, "connections",
+                     (json_int_t)counts.open, "connections_max", (json_int_t)counts.max,
+                     "one_client", one);
+}
+
 /* ---- status and metrics ---- */
 
 static void render_status(void *arg, struct ms_buf *out)
@@ -132,12 +185,13 @@ static void render_status(void *arg, struct ms_buf *out)
         (void)json_object_set_new(by_state, entry_state_name((enum entry_state)s),
                                   json_integer((json_int_t)counts[s]));
     json_t *root = json_pack(
-        "{s:s, s:i, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o}", "version", d->options->version, "pid",
-        (int)getpid(), "started", (json_int_t)d->started.wall_s, "uptime_s",
-        (json_int_t)((now.boot_ms - d->started.boot_ms) / 1000), "state_dir", d->config->state_dir,
-        "level", spec_level_name(d->config->level), "entries_by_state", by_state, "entries",
-        core_entries_json(d->core, STATUS_ENTRIES_MAX), "rpc", upstream_providers_json(d->upstream),
-        "fetch", upstream_counters_json(d->upstream));
+        "{s:s, s:i, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
+        d->options->version, "pid", (int)getpid(), "started", (json_int_t)d->started.wall_s,
+        "uptime_s", (json_int_t)((now.boot_ms - d->started.boot_ms) / 1000), "state_dir",
+        d->config->state_dir, "level", spec_level_name(d->config->level), "entries_by_state",
+        by_state, "entries", core_entries_json(d->core, STATUS_ENTRIES_MAX), "rpc",
+        upstream_providers_json(d->upstream), "fetch", upstream_counters_json(d->upstream),
+        "limits", limits_json(d), "clients", clients_json(d->clients, STATUS_CLIENTS_MAX));
     if (root == NULL || ms_json_print(root, true, out) != MS_OK)
         ms_buf_reset(out);
     (void)ms_buf_add_byte(out, '\n');
@@ -149,8 +203,20 @@ static void render_metrics(void *arg, struct ms_buf *out)
     struct daemon *d = arg;
     size_t counts[ENTRY_CLOCK_SUSPECT + 1];
 
+    struct accept_counts connections;
+
     metrics_render(out);
     upstream_metrics_render(d->upstream, out);
+    clients_metrics_render(d->clients, out);
+    acceptor_count(d->acceptor, &connections);
+    (void)ms_buf_addf(out,
+                      "# HELP measured_connections connections open, without those of admin.sock\n"
+                      "# TYPE measured_connections gauge\n"
+                      "measured_connections %u\n"
+                      "# HELP measured_connections_max the most there may be\n"
+                      "# TYPE measured_connections_max gauge\n"
+                      "measured_connections_max %u\n",
+                      connections.open, connections.max);
     (void)ms_buf_add_str(out, "# HELP measured_entries entries in memory by state\n"
                               "# TYPE measured_entries gauge\n");
     core_count(d->core, counts);
@@ -219,7 +285,9 @@ static void reload(struct daemon *d)
     if (fixed != NULL)
         log_line(LOG_LEVEL_WARNING, "config", "needs-restart", log_str("key", fixed));
     struct core_options options = core_options_of(fresh);
+    struct client_limits limits = limits_of(fresh, d->files);
     core_set_options(d->core, &options);
+    clients_set_limits(d->clients, &limits);
     http_set_config(d->http, fresh);
     http_end_streams(
         d->http); /* watchers come back, to the new level, and to what an alias means now */
@@ -293,12 +361,16 @@ static void watch_signals(struct daemon *d)
 static enum ms_err open_parts(struct daemon *d, struct ms_diag *diag)
 {
     struct cache *cache = NULL;
+    struct client_limits limits = limits_of(d->config, d->files);
+    d->clients = clients_new(&limits);
     struct store_events events = {.arg = d, .stored = on_stored, .loaded = on_loaded};
     struct core_env env = {.arg = d,
                            .now = env_now,
                            .random = env_random,
                            .fetch = env_fetch,
                            .cancel = env_cancel,
+                           .share = env_share,
+                           .clients = d->clients,
                            .store = env_store,
                            .load = env_load,
                            .conduct = env_conduct,
@@ -306,6 +378,8 @@ static enum ms_err open_parts(struct daemon *d, struct ms_diag *diag)
                            .log = env_log};
     struct core_options options = core_options_of(d->config);
 
+    if (d->clients == NULL)
+        return MS_ERR_MEMORY;
     enum ms_err err = cache_open(d->config->state_dir, NULL, &cache, diag);
     if (err != MS_OK)
         return err;
@@ -326,14 +400,14 @@ static enum ms_err open_parts(struct daemon *d, struct ms_diag *diag)
     return err;
 }
 
-static enum ms_err listen_one(struct daemon *d, const char *name, mode_t mode, bool admin,
-                              struct ms_diag *diag)
+static enum ms_err listen_one(struct daemon *d, const char *name, mode_t mode,
+                              enum accept_kind kind, struct ms_diag *diag)
 {
     int fd = -1;
     enum ms_err err = sockets_listen_unix(d->config->socket_dir, name, mode, &fd, diag);
     if (err != MS_OK)
         return err;
-    err = http_listen(d->http, fd, admin, admin ? 1 : d->config->http_threads);
+    err = http_listen(d->http, fd, kind, kind == ACCEPT_ADMIN ? 1 : d->config->http_threads);
     if (err != MS_OK)
         (void)close(fd);
     return err;
@@ -341,29 +415,37 @@ static enum ms_err listen_one(struct daemon *d, const char *name, mode_t mode, b
 
 static enum ms_err open_http(struct daemon *d, struct ms_diag *diag)
 {
+    uint32_t most = connections_max(d->files);
+    enum ms_err err = acceptor_new(d->clients, most, d->files, &d->acceptor);
+    if (err != MS_OK)
+        return err;
     struct http_env env = {.loop = d->loop,
                            .core = d->core,
                            .table = d->table,
+                           .clients = d->clients,
+                           .acceptor = d->acceptor,
                            .status = render_status,
                            .metrics = render_metrics,
                            .arg = d};
     int fd = -1;
 
-    enum ms_err err = http_new(&env, &d->http);
+    err = http_new(&env, &d->http);
     if (err != MS_OK)
         return err;
     http_set_config(d->http, d->config);
     http_tick(d->http);
     err = sockets_make_dir(d->config->socket_dir, 0755, diag);
     if (err == MS_OK)
-        err = listen_one(d, "api.sock", 0660, false, diag);
+        err = listen_one(d, "api.sock", 0660, ACCEPT_UNIX, diag);
     if (err == MS_OK)
-        err = listen_one(d, "admin.sock", 0600, true, diag);
+        err = listen_one(d, "admin.sock", 0600, ACCEPT_ADMIN, diag);
     if (err == MS_OK && d->config->http_enabled) {
         err = sockets_listen_tcp(&d->config->http_listen, &fd, diag);
         if (err == MS_OK)
-            err = http_listen(d->http, fd, false, d->config->http_threads);
+            err = http_listen(d->http, fd, ACCEPT_TCP, d->config->http_threads);
     }
+    if (err == MS_OK)
+        err = acceptor_start(d->acceptor);
     return err;
 }
 
@@ -398,6 +480,8 @@ static void close_parts(struct daemon *d)
         loop_run_posted(d->loop);
         loop_free(d->loop);
     }
+    acceptor_free(d->acceptor);
+    clients_free(d->clients);
     while (d->retired != NULL) {
         struct retired *next = d->retired->next;
         config_free(d->retired->config);
@@ -420,15 +504,29 @@ static void serve(struct daemon *d)
     uv_close((uv_handle_t *)&d->sigint, NULL);
 }
 
-/* A connection is a descriptor, and the usual soft limit of 1024 is less than we accept. */
-static void raise_file_limit(void)
+/* A connection is a descriptor, and the usual soft limit of 1024 is less than we accept. Returns
+ * what the limit is then. */
+static uint32_t raise_file_limit(void)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= OPEN_FILES_WANTED)
-        return;
-    limit.rlim_cur = limit.rlim_max < OPEN_FILES_WANTED ? limit.rlim_max : OPEN_FILES_WANTED;
-    (void)setrlimit(RLIMIT_NOFILE, &limit); /* what it was will do for fewer connections */
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 1024;
+    struct rlimit wanted = {.rlim_cur = OPEN_FILES_WANTED, .rlim_max = limit.rlim_max};
+    if (wanted.rlim_cur > limit.rlim_max)
+        wanted.rlim_cur = limit.rlim_max;
+    if (wanted.rlim_cur > limit.rlim_cur && setrlimit(RLIMIT_NOFILE, &wanted) == 0)
+        limit = wanted;
+    return limit.rlim_cur > OPEN_FILES_WANTED ? OPEN_FILES_WANTED : (uint32_t)limit.rlim_cur;
+}
+
+static void tell_file_limit(uint32_t files)
+{
+    if (files < OPEN_FILES_WANTED)
+        log_line(LOG_LEVEL_WARNING, "daemon", "few-descriptors", log_int("limit", files),
+                 log_int("wanted", OPEN_FILES_WANTED),
+                 log_int("connections", connections_max(files)),
+                 log_str("help", "raise the hard limit of open files (LimitNOFILE=, ulimit -Hn)"));
 }
 
 int daemon_run(struct config *config, const struct daemon_options *options)
@@ -437,7 +535,8 @@ int daemon_run(struct config *config, const struct daemon_options *options)
     struct ms_diag diag = {0};
 
     (void)signal(SIGPIPE, SIG_IGN);
-    raise_file_limit();
+    d.files = raise_file_limit();
+    tell_file_limit(d.files);
     enum ms_err err = open_parts(&d, &diag);
     bool listening = false;
     if (err == MS_OK) {

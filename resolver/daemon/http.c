@@ -13,6 +13,7 @@
 #define HTTP_MEMORY_BYTES \
     ((size_t)64 << 10) /* a connection's pool; MHD zeroes all of it before each request */
 #define HTTP_TIMEOUT_S 60u
+#define HTTP_NO_LIMIT 100000000u /* connections of one socket */
 
 /* ---- answers ---- */
 
@@ -24,6 +25,8 @@ unsigned http_status_of(enum ms_err err)
         return MHD_HTTP_NOT_FOUND;
     if (err == MS_ERR_METHOD)
         return MHD_HTTP_METHOD_NOT_ALLOWED;
+    if (err == MS_ERR_QUOTA)
+        return MHD_HTTP_TOO_MANY_REQUESTS;
     /* 20 to 64: a document that came, and could not be read */
     if (err == MS_ERR_HTTP || err == MS_ERR_TRUNCATED || err == MS_ERR_TOO_LARGE ||
         err == MS_ERR_CONNECT || err == MS_ERR_RESOLVE || err == MS_ERR_TLS ||
@@ -57,6 +60,8 @@ enum MHD_Result http_send(struct http_request *r, unsigned status, struct ms_spa
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED && r->route != NULL)
         (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allowed_methods(r->route));
+    if (r->come_again)
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
     enum MHD_Result result = MHD_queue_response(r->connection, status, response);
     MHD_destroy_response(response);
     r->stage = HTTP_ANSWERED;
@@ -96,6 +101,7 @@ enum MHD_Result http_error_problem(struct http_request *r, unsigned status, enum
 enum MHD_Result http_fail(struct http_request *r, enum ms_err err, const struct ms_diag *diag)
 {
     unsigned status = http_status_of(err);
+    r->come_again = err == MS_ERR_QUOTA || err == MS_ERR_OVERLOAD;
     if (r->route == NULL)
         return http_error_problem(r, status, err, diag);
     return r->route->error(r, status, err, diag);
@@ -150,9 +156,26 @@ static void run_ask(struct loop_job *job)
     core_ask(r->http->env.core, &r->core);
 }
 
+/* What the request took of its client's shares while it waited. */
+static void end_wait(struct http_request *r)
+{
+    if (r->waits)
+        clients_give(r->http->env.clients, r->client, CLIENT_WAITING);
+    if (r->replying)
+        clients_give(r->http->env.clients, r->client, CLIENT_REPLIES);
+    r->waits = r->replying = false;
+}
+
 static enum MHD_Result ask_core(struct http_request *r)
 {
+    struct ms_diag diag = {0};
+    enum ms_err err = clients_take(r->http->env.clients, r->client, CLIENT_WAITING, &diag);
+
+    if (err != MS_OK)
+        return http_fail(r, err, &diag);
+    r->waits = true;
     METRIC_INC(http_waiters);
+    r->core.client = r->client;
     r->core.id = r->id;
     r->core.spec = r->spec;
     r->core.max_age_s = r->max_age_s;
@@ -424,6 +447,18 @@ enum ms_err http_parse_spec(struct http_request *r, struct ms_diag *diag)
 
 /* ---- requests ---- */
 
+static int fd_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info->connect_fd;
+}
+
+static uint64_t client_of(const struct http *http, struct MHD_Connection *connection)
+{
+    return acceptor_client(http->env.acceptor, fd_of(connection));
+}
+
 /* Allocates the request when its first line is read: MHD's own query parser turns '+' into a space
  * and stops at %00, so the raw target is kept. */
 static void *on_target(void *cls, const char *uri, struct MHD_Connection *connection)
@@ -436,6 +471,7 @@ static void *on_target(void *cls, const char *uri, struct MHD_Connection *connec
     r->http = listener->http;
     r->listener = listener;
     r->connection = connection;
+    r->client = client_of(listener->http, connection);
     r->target = strdup(uri);
     r->body.max = HTTP_BODY_MAX_BYTES;
     r->reply.max = (size_t)8 << 20;
@@ -455,6 +491,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     if (r == NULL)
         return;
     *con_cls = NULL;
+    end_wait(r);
     if (r->counted)
         (void)atomic_fetch_sub(&r->http->answering, 1);
     if (r->spec == NULL)
@@ -549,6 +586,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     case HTTP_BODY:
         return take_body(r, data, size);
     case HTTP_WAITING:
+        end_wait(r);
         return r->route->direct != NULL ? r->route->direct(r) : serve(r);
     case HTTP_ANSWERED:
         return MHD_YES;
@@ -568,23 +606,48 @@ enum ms_err http_new(const struct http_env *env, struct http **ret_http)
     return MS_OK;
 }
 
-enum ms_err http_listen(struct http *http, int fd, bool admin, unsigned threads)
+static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http_listener *l = cls;
+    (void)context;
+
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED)
+        acceptor_closed(l->http->env.acceptor, fd_of(connection));
+}
+
+/* The acceptor's thread. */
+static bool take_connection(void *arg, int fd)
+{
+    struct http_listener *l = arg;
+    struct sockaddr_storage from = {.ss_family = AF_UNIX};
+    socklen_t len = sizeof(from);
+
+    if (getpeername(fd, (struct sockaddr *)&from, &len) != 0)
+        len = sizeof(from.ss_family); /* gone already: it will be noticed */
+    return MHD_add_connection(l->daemon, fd, (const struct sockaddr *)&from, len) == MHD_YES;
+}
+
+enum ms_err http_listen(struct http *http, int fd, enum accept_kind kind, unsigned threads)
 {
     if (http->n_listeners == HTTP_DAEMONS_MAX)
         return MS_ERR_LIMIT;
     struct http_listener *l = &http->listeners[http->n_listeners];
-    *l = (struct http_listener){.http = http, .admin = admin};
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
+    *l = (struct http_listener){.http = http, .fd = fd, .admin = kind == ACCEPT_ADMIN};
+    /* how many there may be is the acceptor's business: no limit of MHD's must be met first, for
+     * each thread has its own share of that */
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+                     MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC;
     l->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, on_request, l, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, l, MHD_OPTION_NOTIFY_COMPLETED, on_completed, l,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, HTTP_MEMORY_BYTES, MHD_OPTION_CONNECTION_LIMIT,
-        HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, HTTP_TIMEOUT_S,
+        flags, 0, NULL, NULL, on_request, l, MHD_OPTION_URI_LOG_CALLBACK, on_target, l,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, l, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        l, MHD_OPTION_CONNECTION_MEMORY_LIMIT, HTTP_MEMORY_BYTES, MHD_OPTION_CONNECTION_LIMIT,
+        HTTP_NO_LIMIT, MHD_OPTION_CONNECTION_TIMEOUT, HTTP_TIMEOUT_S,
         threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, threads, MHD_OPTION_END);
     if (l->daemon == NULL)
         return MS_ERR_IO;
     http->n_listeners++;
-    return MS_OK;
+    return acceptor_listen(http->env.acceptor, fd, kind, take_connection, l);
 }
 
 void http_set_config(struct http *http, const struct config *config)
@@ -609,14 +672,20 @@ void http_tick(struct http *http)
     http_streams_tick(http);
 }
 
+static void close_sockets(struct http *http)
+{
+    acceptor_stop(http->env.acceptor);
+    for (size_t i = 0; i < http->n_listeners; i++) {
+        if (http->listeners[i].fd >= 0)
+            (void)close(http->listeners[i].fd);
+        http->listeners[i].fd = -1;
+    }
+}
+
 void http_stop_waiting(struct http *http)
 {
     atomic_store(&http->stopping, true);
-    for (size_t i = 0; i < http->n_listeners; i++) {
-        int fd = MHD_quiesce_daemon(http->listeners[i].daemon);
-        if (fd >= 0)
-            (void)close(fd);
-    }
+    close_sockets(http);
     http_streams_end(http);
 }
 
@@ -632,6 +701,7 @@ bool http_may_close(const struct http *http)
 
 void http_close(struct http *http)
 {
+    close_sockets(http);
     for (size_t i = 0; i < http->n_listeners; i++) {
         MHD_stop_daemon(http->listeners[i].daemon);
         http->listeners[i].daemon = NULL;

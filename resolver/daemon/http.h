@@ -6,12 +6,13 @@
 #ifndef MS_DAEMON_HTTP_H
 #define MS_DAEMON_HTTP_H
 
+#include "resolver/daemon/accept.h"
+#include "resolver/daemon/clients.h"
 #include "resolver/daemon/config.h"
 #include "resolver/daemon/loop.h"
 
 #define HTTP_BODY_MAX_BYTES 65536u
-#define HTTP_CONNECTIONS_MAX 4096u /* of one socket; OPEN_FILES_WANTED has room for three */
-#define HTTP_LOOP_STALL_MS 5000    /* healthz: the loop must have turned within this */
+#define HTTP_LOOP_STALL_MS 5000 /* healthz: the loop must have turned within this */
 
 struct http;
 
@@ -19,6 +20,8 @@ struct http_env {
     struct loop *loop;
     struct core *core;
     struct table *table;
+    struct clients *clients;
+    struct acceptor *acceptor;
     /* Loop thread: status text (JSON) and metrics text, appended to out. */
     void (*status)(void *arg, struct ms_buf *out);
     void (*metrics)(void *arg, struct ms_buf *out);
@@ -27,8 +30,9 @@ struct http_env {
 
 MS_MUST_USE enum ms_err http_new(const struct http_env *env, struct http **ret_http);
 
-/* Serve a listening socket (moved). `admin`: refresh is allowed here. */
-MS_MUST_USE enum ms_err http_listen(struct http *http, int fd, bool admin, unsigned threads);
+/* Serve a listening socket (moved) once the acceptor runs. On admin.sock refresh is allowed. */
+MS_MUST_USE enum ms_err http_listen(struct http *http, int fd, enum accept_kind kind,
+                                    unsigned threads);
 
 /* The configuration in force: alias table, EIP-55, policy level. Borrowed; the caller frees the one
  * it replaces with http_config_retired, after which no worker uses it. */

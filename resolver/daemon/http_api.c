@@ -571,11 +571,16 @@ static void run_reply(struct loop_job *job)
 /* Made on the loop thread, which owns what is told. */
 static enum MHD_Result direct_reply(struct http_request *r)
 {
+    struct ms_diag diag = {0};
     bool is_metrics = strcmp(r->route->path, "/metrics") == 0;
 
     if (r->asked)
         return http_send(r, MHD_HTTP_OK, ms_buf_span(&r->reply),
                          is_metrics ? "text/plain; version=0.0.4" : "application/json");
+    enum ms_err err = clients_take(r->http->env.clients, r->client, CLIENT_REPLIES, &diag);
+    if (err != MS_OK)
+        return http_fail(r, err, &diag);
+    r->replying = true;
     r->asked = true;
     r->stage = HTTP_WAITING;
     r->job.run = run_reply;

@@ -16,6 +16,7 @@
 struct http_listener {
     struct http *http;
     struct MHD_Daemon *daemon;
+    int fd;
     bool admin;
 };
 
@@ -45,7 +46,10 @@ struct http_request {
     struct ms_buf body;
     bool body_too_large;
     size_t body_seen;
-    bool counted; /* in http->answering */
+    bool come_again; /* the error is one of the moment: Retry-After */
+    bool counted;    /* in http->answering */
+    uint64_t client;
+    bool waits, replying; /* takes a place among the client's waiting, or its replies */
     /* what is asked */
     struct spec *spec;           /* heap; moved to the core on a miss */
     const struct config *config; /* by which it was understood; only to compare */
@@ -98,7 +102,7 @@ enum MHD_Result http_error_text(struct http_request *r, unsigned status, enum ms
                                 const struct ms_diag *diag);
 enum MHD_Result http_error_problem(struct http_request *r, unsigned status, enum ms_err err,
                                    const struct ms_diag *diag);
-/* By the route's manner. */
+/* By the route's manner; who may come again soon is told when. */
 enum MHD_Result http_fail(struct http_request *r, enum ms_err err, const struct ms_diag *diag);
 
 /* Suspend unless the daemon is stopping; false: not suspended, answer with MS_ERR_SHUTDOWN. */

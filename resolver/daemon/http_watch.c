@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "resolver/daemon/http_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,8 +88,14 @@ static void run_start(struct loop_job *job)
     say(s, SAY_COMMENT, ms_span_str(": measured\n\n"));
     struct spec *spec = s->spec;
     s->spec = NULL;
-    if (core_watch(http->env.core, &s->watcher, spec) != MS_OK)
-        say(s, SAY_LAST, ms_span_str(": no room for another specifier\n\n"));
+    struct ms_diag diag = {0};
+    enum ms_err err = core_watch(http->env.core, &s->watcher, spec, &diag);
+    if (err != MS_OK) {
+        char why[MS_DIAG_TEXT_MAX + 64];
+        (void)snprintf(why, sizeof(why), ": %s: %s\n\n", ms_err_code(err),
+                       ms_diag_text(&diag, err));
+        say(s, SAY_LAST, ms_span_str(why));
+    }
 }
 
 static void run_end(struct loop_job *job)
@@ -109,6 +116,7 @@ static void run_end(struct loop_job *job)
     ms_buf_done(&s->out);
     ms_buf_done(&s->next_event);
     (void)pthread_mutex_destroy(&s->lock);
+    clients_give(s->http->env.clients, s->watcher.client, CLIENT_WATCHERS);
     free(s);
 }
 
@@ -158,6 +166,7 @@ static struct http_stream *new_stream(struct http_request *r)
     s->http = r->http;
     s->connection = r->connection;
     s->watcher.id = r->id;
+    s->watcher.client = r->client;
     s->watcher.event = on_event;
     s->spec = r->spec;
     r->spec = NULL;
@@ -174,9 +183,15 @@ enum MHD_Result http_watch(struct http_request *r)
 {
     if (atomic_load(&r->http->stopping))
         return http_fail(r, MS_ERR_SHUTDOWN, NULL);
-    struct http_stream *s = new_stream(r);
-    if (s == NULL)
+    struct ms_diag diag = {0};
+    enum ms_err err = clients_take(r->http->env.clients, r->client, CLIENT_WATCHERS, &diag);
+    if (err != MS_OK)
+        return http_fail(r, err, &diag);
+    struct http_stream *s = new_stream(r); /* gives it back in the end */
+    if (s == NULL) {
+        clients_give(r->http->env.clients, r->client, CLIENT_WATCHERS);
         return MHD_NO;
+    }
     /* from here on the response's free callback ends the stream; its job comes after the start job
      */
     loop_post(r->http->env.loop, &s->start);

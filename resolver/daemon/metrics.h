@@ -28,7 +28,9 @@
     X(store_errors_load, "measured_store_errors_total{op=\"load\"}", NULL)                        \
     X(store_commits, "measured_store_commits_total", "changes made durable")                      \
     X(store_transactions, "measured_store_transactions_total", "transactions that did so")        \
-    X(watch_events, "measured_watch_events_total", "events sent to watchers")
+    X(watch_events, "measured_watch_events_total", "events sent to watchers")                     \
+    X(accept_failures, "measured_accept_failures_total", "connections the kernel could not give") \
+    X(overloads, "measured_overloads_total", "requests refused because a list of all was full")
 
 struct metrics {
 #define METRICS_MEMBER(member, name, help) atomic_ullong member;

@@ -182,6 +182,7 @@ static enum ms_err start(struct op *op, const struct source_request *request)
     struct fetch_request out = {
         .kind = FETCH_GUARDED,
         .id = request->id,
+        .client = request->client,
         .if_none_match = request->if_none_match,
         .if_modified_since = request->if_modified_since,
         .body = request->body,
@@ -225,6 +226,13 @@ void upstream_send(struct upstream *up, uint64_t tag, const struct source_reques
     op->failed = true;
     op->job.run = tell_failure;
     loop_post(up->loop, &op->job);
+}
+
+void upstream_share(struct upstream *up, uint64_t tag)
+{
+    for (const struct op *op = up->ops; op != NULL; op = op->next)
+        if (op->tag >> 12 == tag >> 12 && !op->failed)
+            fetch_share(up->fetch, op->fetch_id);
 }
 
 /* One of an entry speaks for its provider; a reload has made it nobody's. */

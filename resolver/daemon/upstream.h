@@ -18,6 +18,8 @@ upstream_new(struct loop *loop, const struct config *config,
 MS_MUST_USE enum ms_err upstream_configure(struct upstream *up, const struct config *config,
                                            struct ms_diag *diag);
 void upstream_send(struct upstream *up, uint64_t tag, const struct source_request *request);
+/* The requests of this tag, but for its low 12 bits, count as nobody's from now on. */
+void upstream_share(struct upstream *up, uint64_t tag);
 /* Nothing follows any more. A request to a provider runs on to its end, for the breaker: who
  * answers too late for others is not at fault, who does not answer at all is. */
 void upstream_cancel(struct upstream *up, uint64_t tag);

@@ -79,6 +79,7 @@ struct source_request { /* strings live as long as the source */
     size_t max_bytes;               /* cap of the answer's body */
     const struct ms_sha256 *sha256; /* HTTP: the only body that will do; NULL: any */
     int64_t wait_ms;                /* WAIT */
+    uint64_t client; /* set by the core: who made it ask (clients.h), 0 for nobody in particular */
 };
 
 enum source_header {

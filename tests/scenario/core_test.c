@@ -28,10 +28,13 @@ struct world {
     struct core *core;
     struct table *table;
     struct core_options options;
+    struct clients *clients;
+    struct client_limits limits; /* none unless a test sets them */
     struct ms_now now;
     uint32_t random; /* what the core gets: 0 means no backoff at all */
     struct sent out[OUT_MAX];
     size_t n_out, n_fetches, n_cancels;
+    uint64_t shared_tag; /* the last one told */
     struct core_change *stores[OUT_MAX];
     size_t n_stores, n_bundles; /* n_bundles: changes ever to be stored with evidence */
     bool store_slow;
@@ -83,6 +86,12 @@ static void env_fetch(void *arg, uint64_t tag, const struct source_request *requ
     w.n_fetches++;
     w.n_attempts += request->provider == 0 && mentions(request->body, "eth_chainId");
     w.n_needles += w.needle != NULL && mentions(request->body, w.needle);
+}
+
+static void env_share(void *arg, uint64_t tag)
+{
+    (void)arg;
+    w.shared_tag = tag;
 }
 
 static void drop(size_t i)
@@ -293,6 +302,15 @@ static struct caller *ask(const char *text)
     return ask_with(text, false, 0);
 }
 
+static struct caller *ask_as(const char *text, uint64_t client)
+{
+    struct caller *c = new_caller(text);
+    c->r.client = client;
+    core_ask(w.core, &c->r);
+    settle();
+    return c;
+}
+
 /* What a worker finds without asking the core; false: it must ask. */
 static bool fast(const char *text, bool *ret_serve)
 {
@@ -428,11 +446,15 @@ static void start(void)
                            .random = env_random,
                            .fetch = env_fetch,
                            .cancel = env_cancel,
+                           .share = env_share,
                            .store = env_store,
                            .load = env_load,
                            .conduct = env_conduct,
                            .mark_providers = env_mark_providers,
                            .log = env_log};
+    w.clients = clients_new(&w.limits);
+    assert_non_null(w.clients);
+    env.clients = w.clients;
     w.table = table_new();
     assert_non_null(w.table);
     assert_int_equal(core_new(&env, &w.options, w.table, &w.core), MS_OK);
@@ -449,6 +471,10 @@ static void stop(void)
     core_free(w.core);
     table_free(w.table);
     w.core = NULL;
+    json_t *holding = clients_json(w.clients, 1);
+    assert_int_equal(json_array_size(holding), 0); /* what was taken was given back */
+    json_decref(holding);
+    clients_free(w.clients);
 }
 
 static int setup(void **state)
@@ -1484,7 +1510,7 @@ static void on_event(struct core_watcher *watcher, const char *envelope, size_t 
 static void watch(struct watcher *me, const char *text)
 {
     *me = (struct watcher){.watcher = {.id = id_of(text), .event = on_event}};
-    assert_int_equal(core_watch(w.core, &me->watcher, spec_of(text)), MS_OK);
+    assert_int_equal(core_watch(w.core, &me->watcher, spec_of(text), NULL), MS_OK);
     settle();
 }
 
@@ -2196,11 +2222,130 @@ static void test_full(void **state)
     }
     expect_refused(ask(URL_SPEC), MS_ERR_OVERLOAD);
     struct watcher one = {.watcher = {.id = id_of(URL_SPEC), .event = on_event}};
-    assert_int_equal(core_watch(w.core, &one.watcher, spec_of(URL_SPEC)), MS_ERR_OVERLOAD);
+    assert_int_equal(core_watch(w.core, &one.watcher, spec_of(URL_SPEC), NULL), MS_ERR_OVERLOAD);
     w.n_loads = 0;
     stop();
     for (unsigned i = 0; i < ENTRIES_MAX; i++)
         expect_refused(callers[i], MS_ERR_SHUTDOWN);
+}
+
+/* ---- one client cannot starve another ---- */
+
+#define GREEDY 1001u
+#define OTHER 1002u
+
+static void limit(enum client_share share, uint32_t max)
+{
+    w.limits.max[share] = max;
+    clients_set_limits(w.clients, &w.limits);
+}
+
+/* The list of one entry is full of one client's: it makes room for others, as far as is fair. */
+static void test_waiters_of_two(void **state)
+{
+    (void)state;
+    static struct caller *greedy[CORE_WAITERS_MAX], *other[CORE_WAITERS_MAX];
+
+    for (size_t i = 0; i < CORE_WAITERS_MAX; i++)
+        greedy[i] = ask_as(URL_SPEC, GREEDY);
+    expect_refused(ask_as(URL_SPEC, GREEDY), MS_ERR_OVERLOAD);
+    for (size_t i = 0; i < CORE_WAITERS_MAX / 2; i++) {
+        other[i] = ask_as(URL_SPEC, OTHER);
+        assert_false(other[i]->done);
+        expect_refused(greedy[CORE_WAITERS_MAX - 1 - i], MS_ERR_QUOTA); /* the newest of the many */
+    }
+    expect_refused(ask_as(URL_SPEC, OTHER), MS_ERR_OVERLOAD);
+    expect_refused(ask_as(URL_SPEC, GREEDY), MS_ERR_OVERLOAD);
+    struct caller *third = ask_as(URL_SPEC, 1003);
+    assert_false(third->done);
+    assert_int_equal(w.n_fetches, 1);
+    reply(document_a);
+    expect_served(third, ENTRY_FRESH);
+    size_t served = 1;
+    for (size_t i = 0; i < CORE_WAITERS_MAX / 2; i++) {
+        served += end(greedy[i]).serve;
+        served += end(other[i]).serve;
+    }
+    assert_int_equal(served, CORE_WAITERS_MAX);
+}
+
+/* Resolutions of one client are limited, those of others are not touched, and hits never are. */
+static void test_resolutions_of_one(void **state)
+{
+    (void)state;
+    struct caller *first[3];
+    char text[64];
+
+    have_location();
+    limit(CLIENT_RESOLUTIONS, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        spec_number(text, sizeof(text), i);
+        first[i] = ask_as(text, GREEDY);
+        assert_int_equal(w.out[i].request.client, GREEDY);
+    }
+    expect_refused(ask_as("url:https://one-more.example/x", GREEDY), MS_ERR_QUOTA);
+    struct watcher one = {
+        .watcher = {.id = id_of("url:https://w.example/x"), .client = GREEDY, .event = on_event}};
+    assert_int_equal(core_watch(w.core, &one.watcher, spec_of("url:https://w.example/x"), NULL),
+                     MS_ERR_QUOTA);
+    spec_number(text, sizeof(text), 0);
+    struct caller *joins = ask_as(text, GREEDY); /* nothing more is resolved for it */
+    assert_false(joins->done);
+    expect_served(ask_as(URL_SPEC, GREEDY), ENTRY_FRESH);
+    struct caller *other = ask_as("url:https://other.example/x", OTHER);
+    assert_false(other->done);
+    /* one ends: there is room for one */
+    respond(1, (struct source_response){.status = 404});
+    expect_refused(first[1], MS_ERR_NOT_FOUND);
+    struct caller *again = ask_as("url:https://one-more.example/x", GREEDY);
+    assert_false(again->done);
+    while (w.n_out > 0)
+        respond(0, (struct source_response){.status = 404});
+    expect_refused(joins, MS_ERR_NOT_FOUND);
+    expect_refused(again, MS_ERR_NOT_FOUND);
+    expect_refused(other, MS_ERR_NOT_FOUND);
+    expect_refused(first[0], MS_ERR_NOT_FOUND);
+    expect_refused(first[2], MS_ERR_NOT_FOUND);
+}
+
+/* What one client's fetch is waited for by another is fetched for nobody in particular. */
+static void test_shared_flight(void **state)
+{
+    (void)state;
+    struct caller *greedy = ask_as(URL_SPEC, GREEDY);
+    struct caller *more = ask_as(URL_SPEC, GREEDY);
+    assert_int_equal(w.out[0].request.client, GREEDY);
+    assert_int_equal(w.shared_tag, 0);
+    struct caller *other = ask_as(URL_SPEC, OTHER);
+    assert_int_equal(w.shared_tag >> 12, w.out[0].tag >> 12);
+    reply(document_a);
+    expect_served(greedy, ENTRY_FRESH);
+    expect_served(more, ENTRY_FRESH);
+    expect_served(other, ENTRY_FRESH);
+}
+
+/* One client asks for more than there is room for: it loses its own, however old another's is. */
+static void test_eviction_of_the_largest(void **state)
+{
+    (void)state;
+    char text[64];
+    bool serve;
+
+    struct caller *c = ask_as(URL_SPEC, OTHER);
+    reply_status(404);
+    expect_refused(c, MS_ERR_NOT_FOUND);
+    for (unsigned i = 0; i < CORE_ENTRIES_MAX + 5; i++) {
+        spec_number(text, sizeof(text), i);
+        w.now.boot_ms += 1;
+        c = ask_as(text, GREEDY);
+        reply_status(404);
+        expect_refused(c, MS_ERR_NOT_FOUND);
+    }
+    assert_true(fast(URL_SPEC, &serve));
+    spec_number(text, sizeof(text), 5);
+    assert_false(fast(text, &serve));
+    spec_number(text, sizeof(text), 6);
+    assert_true(fast(text, &serve));
 }
 
 static void test_draining(void **state)
@@ -2973,6 +3118,10 @@ int main(void)
         T(test_store_knows_better),
         T(test_load_fails),
         T(test_full),
+        T(test_waiters_of_two),
+        T(test_resolutions_of_one),
+        T(test_shared_flight),
+        T(test_eviction_of_the_largest),
         T(test_draining),
         T(test_shutdown),
         T(test_late_answers),

@@ -76,6 +76,10 @@ static void check_defaults(const struct config *c)
     assert_string_equal(c->state_dir, "/var/lib/measured");
     assert_false(c->http_enabled);
     assert_int_equal(c->http_threads, 2);
+    assert_int_equal(c->uid_connections, 12000);
+    assert_int_equal(c->uid_waiting, 1024);
+    assert_int_equal(c->uid_watchers, 1024);
+    assert_int_equal(c->uid_resolutions, 512);
     assert_int_equal(c->level, SPEC_LEVEL_L2);
     assert_int_equal(c->quorum, 2);
     assert_int_equal(c->poll_s, 60);
@@ -134,6 +138,8 @@ static void test_all_set(void **state)
                                   "\tstate-dir = /tmp/s#1 # the first '#' is part of the path\r\n"
                                   "http-listen = [::1]:7747\n"
                                   "http-threads = 64\n"
+                                  "uid-connections = 1\nuid-waiting = 2\n"
+                                  "uid-watchers = 3\nuid-resolutions = 1000000\n"
                                   "[policy]\n"
                                   "level = l0\n"
                                   "quorum = 3\n"
@@ -164,6 +170,10 @@ static void test_all_set(void **state)
     assert_true(c->http_listen.v6);
     assert_int_equal(c->http_listen.port, 7747);
     assert_int_equal(c->http_threads, 64);
+    assert_int_equal(c->uid_connections, 1);
+    assert_int_equal(c->uid_waiting, 2);
+    assert_int_equal(c->uid_watchers, 3);
+    assert_int_equal(c->uid_resolutions, 1000000);
     assert_int_equal(c->level, SPEC_LEVEL_L0);
     assert_int_equal(c->quorum, 3);
     assert_int_equal(c->poll_s, 900);
