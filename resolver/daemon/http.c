@@ -13,6 +13,7 @@
 #define HTTP_MEMORY_BYTES \
     ((size_t)64 << 10) /* a connection's pool; MHD zeroes all of it before each request */
 #define HTTP_TIMEOUT_S 60u
+#define HTTP_REPLY_MAX_BYTES ((size_t)8 << 20)
 #define HTTP_NO_LIMIT 100000000u /* connections of one socket */
 
 /* ---- answers ---- */
@@ -474,7 +475,7 @@ static void *on_target(void *cls, const char *uri, struct MHD_Connection *connec
     r->client = client_of(listener->http, connection);
     r->target = strdup(uri);
     r->body.max = HTTP_BODY_MAX_BYTES;
-    r->reply.max = (size_t)8 << 20;
+    r->reply.max = HTTP_REPLY_MAX_BYTES;
     r->spelling.max = 65536;
     r->arena.max = 65536;
     METRIC_INC(http_requests);
@@ -602,6 +603,7 @@ enum ms_err http_new(const struct http_env *env, struct http **ret_http)
     if (http == NULL)
         return MS_ERR_MEMORY;
     http->env = *env;
+    http->status.text.max = http->metrics.text.max = HTTP_REPLY_MAX_BYTES;
     *ret_http = http;
     return MS_OK;
 }
@@ -711,5 +713,9 @@ void http_close(struct http *http)
 
 void http_free(struct http *http)
 {
+    if (http == NULL)
+        return;
+    ms_buf_done(&http->status.text);
+    ms_buf_done(&http->metrics.text);
     free(http);
 }

@@ -563,8 +563,16 @@ static void run_reply(struct loop_job *job)
     struct http_request *r =
         (struct http_request *)((char *)job - offsetof(struct http_request, job));
     bool is_metrics = strcmp(r->route->path, "/metrics") == 0;
+    const struct http_env *env = &r->http->env;
+    struct http_page *page = is_metrics ? &r->http->metrics : &r->http->status;
 
-    (is_metrics ? r->http->env.metrics : r->http->env.status)(r->http->env.arg, &r->reply);
+    /* many who ask at once get one rendering, so that they do not hold up the core */
+    if (page->batch != loop_batch(env->loop)) {
+        ms_buf_reset(&page->text);
+        (is_metrics ? env->metrics : env->status)(env->arg, &page->text);
+        page->batch = loop_batch(env->loop);
+    }
+    (void)ms_buf_add(&r->reply, ms_buf_span(&page->text));
     http_resume(r);
 }
 

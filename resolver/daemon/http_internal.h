@@ -31,6 +31,10 @@ struct http {
         answering; /* requests read in full whose answer is not sent in full; without watchers */
     atomic_llong loop_alive_ms;
     struct http_stream *streams; /* loop thread only */
+    struct http_page { /* loop thread only: what the operator's page was in this batch of jobs */
+        uint64_t batch;
+        struct ms_buf text;
+    } status, metrics;
 };
 
 enum http_stage { HTTP_NEW = 0, HTTP_BODY, HTTP_WAITING, HTTP_ANSWERED };

@@ -10,6 +10,7 @@ struct loop {
     uv_loop_t uv;
     uv_async_t wake;
     struct ms_now now;
+    uint64_t batch;
     pthread_mutex_t lock;
     struct loop_job *head, **tail;
 };
@@ -30,6 +31,11 @@ struct ms_now loop_now(struct loop *loop)
     return loop->now;
 }
 
+uint64_t loop_batch(const struct loop *loop)
+{
+    return loop->batch;
+}
+
 void loop_run_posted(struct loop *loop)
 {
     (void)pthread_mutex_lock(&loop->lock);
@@ -38,6 +44,7 @@ void loop_run_posted(struct loop *loop)
     loop->tail = &loop->head;
     (void)pthread_mutex_unlock(&loop->lock);
     loop->now = clocks_now();
+    loop->batch++;
     while (job != NULL) {
         struct loop_job *next = job->next; /* run may free the job */
         job->run(job);

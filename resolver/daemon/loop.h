@@ -25,6 +25,8 @@ void loop_run_posted(struct loop *loop);
 /* Read the clocks; first thing in every callback that uv makes. */
 void loop_turn(struct loop *loop);
 /* Clocks as read once this turn; on the loop thread. */
+/* How often jobs were run: two that see the same number were posted before either ran. */
+uint64_t loop_batch(const struct loop *loop);
 struct ms_now loop_now(struct loop *loop);
 /* Clocks read now; any thread. */
 struct ms_now clocks_now(void);
