@@ -24,7 +24,7 @@ end_clients() {
     clients=()
 }
 trap 'end_clients; daemon_stop || true; tls_stop; rm -rf "$work"' EXIT
-idle=1500 seconds=1 rounds=3
+idle=1500 seconds=0.5 rounds=1
 if [ -n "${MS_SOAK:-}" ]; then idle=10000 seconds=3 rounds=5; fi
 tls_start "$work/tls" --host docs.example.test
 value=$(printf '%096d' 7)

@@ -1,12 +1,13 @@
 /* tests/support/tools/tlsserver.c - an https server on loopback for tests and the demo. Never
  * installed.
  *
- *   tlsserver --dir DIR --ca FILE [--host NAME]... [--log FILE] [--port N] [--expired]
- *   tlsserver --dir DIR --plain [--log FILE] [--port N]
+ *   tlsserver --dir DIR --ca FILE [--host NAME]... [--log FILE] [--port N] [--expired] [--save
+ * FILE] tlsserver --dir DIR --plain [--log FILE] [--port N]
  *
  * Makes a throw-away P-256 CA, writes its certificate to FILE, and serves DIR with a certificate
- * for the hosts (default localhost; --expired: one that ended yesterday). --plain is http without
- * TLS. When it answers it prints `Listening on 127.0.0.1:PORT` to stdout.
+ * for the hosts (default localhost; --expired: one that ended yesterday), which --save keeps with
+ * its key for another server. --plain is http without TLS. When it answers it prints `Listening on
+ * 127.0.0.1:PORT` to stdout.
  *
  * GET /a/b.json answers DIR/a/b.json with an ETag (its SHA-256) and 304 to a matching
  * If-None-Match; no such file: 404. DIR/a/b.json.http, read anew at each request, changes the
@@ -48,7 +49,7 @@
 #define DAY_S (24L * 60 * 60)
 
 static struct {
-    const char *dir, *ca_file, *log_file;
+    const char *dir, *ca_file, *log_file, *save_file, *save_expired_file;
     const char *hosts[HOSTS_MAX];
     size_t n_hosts;
     uint16_t port;
@@ -123,6 +124,15 @@ static void add_hosts(X509 *cert, X509 *ca)
     add_extension(cert, ca, NID_subject_alt_name, names);
 }
 
+static void save(const char *name, const X509 *cert, const EVP_PKEY *key)
+{
+    FILE *file = name == NULL ? NULL : fopen(name, "w");
+    if (name != NULL &&
+        (file == NULL || PEM_write_X509(file, cert) != 1 ||
+         PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) != 1 || fclose(file) != 0))
+        die(name);
+}
+
 static void make_tls(void)
 {
     EVP_PKEY *ca_key = EVP_EC_gen("P-256"), *key = EVP_EC_gen("P-256");
@@ -138,6 +148,12 @@ static void make_tls(void)
     FILE *file = fopen(server.ca_file, "w");
     if (file == NULL || PEM_write_X509(file, ca) != 1 || fclose(file) != 0)
         die(server.ca_file);
+    save(server.save_file, cert, key);
+    X509 *past = make_cert(key, server.hosts[0], ca, -DAY_S * 2, -DAY_S);
+    add_hosts(past, ca);
+    sign_cert(past, ca_key);
+    save(server.save_expired_file, past, key);
+    X509_free(past);
     server.tls = SSL_CTX_new(TLS_server_method());
     if (server.tls == NULL || SSL_CTX_use_certificate(server.tls, cert) != 1 ||
         SSL_CTX_use_PrivateKey(server.tls, key) != 1)
@@ -483,6 +499,10 @@ static void parse_args(int argc, char **argv)
             server.dir = value_of(argc, argv, &i);
         else if (strcmp(argv[i], "--ca") == 0)
             server.ca_file = value_of(argc, argv, &i);
+        else if (strcmp(argv[i], "--save") == 0)
+            server.save_file = value_of(argc, argv, &i);
+        else if (strcmp(argv[i], "--save-expired") == 0)
+            server.save_expired_file = value_of(argc, argv, &i);
         else if (strcmp(argv[i], "--log") == 0)
             server.log_file = value_of(argc, argv, &i);
         else if (strcmp(argv[i], "--port") == 0)

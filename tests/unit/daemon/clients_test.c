@@ -79,7 +79,7 @@ static void test_largest(void **state)
     (void)state;
     struct clients *c = clients_new(&limits);
 
-    assert_int_equal(clients_largest(c, CLIENT_ENTRIES), CLIENT_NONE, NULL);
+    assert_int_equal(clients_largest(c, CLIENT_ENTRIES, NULL), CLIENT_NONE);
     for (size_t i = 0; i < 3; i++)
         take(c, alice, CLIENT_ENTRIES, MS_OK);
     for (size_t i = 0; i < 2; i++)
