@@ -81,11 +81,11 @@ others_are_served() { # WHAT
     echo "$1"
     cold=$((cold + 1))
     within 1000 'a hit' "/v1/measurements?specifier=$hit"
-    within 3000 'a cold location' "/v1/measurements?specifier=$(location "cold$cold")"
+    within 4500 'a cold location' "/v1/measurements?specifier=$(location "cold$cold")"
     printf "$doc" "$((1000 + cold))" >"$work/new.json"
     local u
     u=$(measuredctl url --host h --inline "$work/new.json") u=${u#https://}
-    within 3000 'a new inline list' "/v1/measurements?specifier=${u%%@*}"
+    within 4500 'a new inline list' "/v1/measurements?specifier=${u%%@*}"
     within 2000 'metrics' /metrics
     curl -sN --max-time 1 --unix-socket "$sock" "http://h/v1/watch?specifier=$hit" >"$work/events" 2>/dev/null || true
     grep -q '^event: set' "$work/events" || fail "$1: a watcher hears nothing"
