@@ -2334,7 +2334,7 @@ static void test_eviction_of_the_largest(void **state)
     struct caller *c = ask_as(URL_SPEC, OTHER);
     reply_status(404);
     expect_refused(c, MS_ERR_NOT_FOUND);
-    for (unsigned i = 0; i < CORE_ENTRIES_MAX + 5; i++) {
+    for (unsigned i = 0; i < ENTRIES_MAX + 5; i++) {
         spec_number(text, sizeof(text), i);
         w.now.boot_ms += 1;
         c = ask_as(text, GREEDY);
