@@ -17,7 +17,7 @@
 struct store_op {
     struct loop_job job; /* first: the outcome travels back as this */
     struct store_op *next;
-    struct store *store;
+    struct store_events events; /* the store may be gone when the outcome is told */
     struct core_change *change; /* commit, or NULL */
     struct core_loaded loaded;  /* load */
     enum ms_err err;
@@ -241,7 +241,7 @@ static void load(struct store *store, struct core_loaded *loaded)
 static void deliver(struct loop_job *job)
 {
     struct store_op *op = (struct store_op *)job;
-    struct store_events *events = &op->store->events;
+    struct store_events *events = &op->events;
 
     if (op->change != NULL)
         events->stored(events->arg, op->change, op->err, &op->diag);
@@ -387,7 +387,7 @@ static void *run(void *arg)
 
 static void push(struct store *store, struct store_op *op)
 {
-    op->store = store;
+    op->events = store->events;
     (void)pthread_mutex_lock(&store->lock);
     *store->tail = op;
     store->tail = &op->next;

@@ -225,11 +225,24 @@ static void test_order(void **state)
     assert_int_equal(w.n_found, 1);
 }
 
+/* What was handed in is stored, and told although the store is gone. */
+static void test_end(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < CHANGES; i++)
+        change(i, 1);
+    store_free(w.store);
+    w.store = NULL;
+    loop_run_posted(w.loop);
+    assert_int_equal(w.n_stored, CHANGES);
+    assert_int_equal(w.n_failed, 0);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(test_group), TEST(test_one_bad), TEST(test_locked),
-                                       TEST(test_order)};
+                                       TEST(test_order), TEST(test_end)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
