@@ -93,6 +93,7 @@ struct cache_entry {
     bool has_sequence;
     uint64_t sequence;
     struct ms_sha256 commitment, set_hash;
+    uint64_t floor_epoch;      /* of a signed set's root; a higher one begins a new count */
     uint64_t floor_sequence;   /* stored as the maximum of itself and what was stored before */
     struct cache_time fetched; /* the evidence */
     struct cache_time checked; /* when the source last confirmed it */

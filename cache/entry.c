@@ -2,7 +2,7 @@
 #include "cache/internal.h"
 
 #define ENTRY_TABLE "entry"
-#define ENTRY_CELLS 27 /* without the code */
+#define ENTRY_CELLS 28 /* without the code */
 #define ENTRY_ARENA_BYTES ((size_t)CACHE_TEXT_MAX_BYTES + 2 * CACHE_VALIDATOR_MAX_BYTES + 8192)
 
 /* Times stay far from where adding durations overflows. */
@@ -48,6 +48,10 @@ static void from_entry(const struct cache_entry *e, struct row *row)
     row_add_text(row, e->last_modified);
     row_add_text(row, e->error == MS_OK ? NULL : ms_err_code(e->error));
     row_add_int(row, e->error_until_s);
+    if (e->floor_epoch != 0)
+        row_add_u64(row, e->floor_epoch);
+    else
+        row_add_null(row);
 }
 
 static void read_time(struct row_reader *r, struct cache_time *time)
@@ -103,6 +107,8 @@ static enum ms_err to_entry(const struct row *row, struct ms_arena *arena,
     e.last_modified = row_text_or_null(&r, CACHE_VALIDATOR_MAX_BYTES);
     e.error = read_error(&r);
     e.error_until_s = row_int(&r, 0, TIME_MAX);
+    if (row_u64_or_null(&r, &e.floor_epoch) && e.floor_epoch == 0)
+        r.failed = true;
     enum ms_err err = row_end(&r, ENTRY_TABLE, diag);
     if (err == MS_OK)
         *ret_entry = e;
@@ -206,8 +212,17 @@ static enum ms_err write_entry(struct cache *cache, const struct cache_entry *en
     struct ms_sha256 hmac;
     struct row row;
 
-    if (old != NULL && old->floor_sequence > e.floor_sequence)
+    if (old != NULL && old->floor_epoch > e.floor_epoch) {
+        e.floor_epoch = old->floor_epoch;
         e.floor_sequence = old->floor_sequence;
+    } else if (old != NULL && old->floor_epoch == e.floor_epoch &&
+               old->floor_sequence > e.floor_sequence) {
+        e.floor_sequence = old->floor_sequence;
+    }
+    if (entry->floor_epoch < e.floor_epoch)
+        return ms_diag_set(diag, MS_ERR_ROLLBACK, "epoch %llu is below the floor %llu",
+                           (unsigned long long)entry->floor_epoch,
+                           (unsigned long long)e.floor_epoch);
     if (e.has_sequence && e.sequence < e.floor_sequence)
         return ms_diag_set(diag, MS_ERR_ROLLBACK, "sequence %llu is below the floor %llu",
                            (unsigned long long)e.sequence, (unsigned long long)e.floor_sequence);

@@ -3,7 +3,8 @@
  * HMAC-SHA-256 over: "measured/row/1" NUL, table name NUL, number of cells (8 bytes, big-endian),
  * then for each cell its type ('n', 'i', 't', 'b'), and the number (8 bytes) or the length (8
  * bytes) and the bytes. Every field has a known length, so two different rows never serialise
- * alike. */
+ * alike. NULLs at the end count as not there: a column that a migration adds behind the others,
+ * NULL in the rows of before, leaves their codes right. */
 #include "cache/internal.h"
 
 #include <assert.h>
@@ -92,8 +93,11 @@ static enum ms_err row_code(const struct cache *cache, const char *table, const 
 
     (void)ms_buf_add(&buf, ms_span_of(domain, sizeof(domain)));
     (void)ms_buf_add(&buf, ms_span_of(table, strlen(table) + 1));
-    add_be64(&buf, row->n);
-    for (size_t i = 0; i < row->n; i++)
+    size_t n = row->n;
+    while (n > 0 && row->cell[n - 1].type == CELL_NULL)
+        n--;
+    add_be64(&buf, n);
+    for (size_t i = 0; i < n; i++)
         add_cell(&buf, &row->cell[i]);
     enum ms_err err = ms_buf_err(&buf);
     if (err == MS_OK)

@@ -84,6 +84,14 @@ static const char *const migrations[] = {
     "CREATE TRIGGER history_in_order BEFORE INSERT ON history"
     " WHEN EXISTS (SELECT 1 FROM history WHERE n >= NEW.n)"
     " BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;",
+
+    /* NULL is 0, so that the codes of older rows stay right (row.c). */
+    "ALTER TABLE entry ADD COLUMN floor_epoch BLOB CHECK(length(floor_epoch) = 8);"
+    "DROP TRIGGER entry_floor;"
+    "CREATE TRIGGER entry_floor BEFORE UPDATE ON entry"
+    " WHEN coalesce(NEW.floor_epoch, x'') < coalesce(OLD.floor_epoch, x'')"
+    " OR (NEW.floor_epoch IS OLD.floor_epoch AND NEW.floor_sequence < OLD.floor_sequence)"
+    " BEGIN SELECT RAISE(ABORT, 'the floor of an entry never decreases'); END;",
 };
 _Static_assert(SCHEMA_APPLICATION_ID == 1836282468, "the number in the first migration");
 
@@ -94,10 +102,10 @@ _Static_assert(SCHEMA_APPLICATION_ID == 1836282468, "the number in the first mig
     "floor_sequence, "                                                                    \
     "fetched_wall_s, fetched_boot_ms, fetched_boot_id, checked_wall_s, checked_boot_ms, " \
     "checked_boot_id, evidence_time_s, fresh_s, swr_s, sie_s, ceiling_s, no_store, "      \
-    "valid_until_s, etag, last_modified, error, error_until_s, hmac"
+    "valid_until_s, etag, last_modified, error, error_until_s, floor_epoch, hmac"
 #define ENTRY_VALUES                                                                               \
     "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, " \
-    "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)"
+    "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)"
 #define HISTORY_COLUMNS                                                                           \
     "n, key, level, time_s, status, kind, sequence, set_hash, bundle, block_number, block_hash, " \
     "prev, hmac"

@@ -1922,8 +1922,6 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
         e->has_evidence = e->good != NULL;
         if (e->good != NULL) {
             const struct source_result *good = e->good->result;
-            if (good->epoch > e->facts.floor_epoch)
-                e->facts.floor_epoch = good->epoch;
             e->facts.overlay = good->overlay;
             e->facts.overlay_head = good->head_number;
             e->facts.has_identity = good->has_identity;

@@ -32,6 +32,7 @@ static void same_entry(const struct cache_entry *a, const struct cache_entry *b)
     assert_true(a->sequence == b->sequence);
     assert_true(ms_sha256_eq(&a->commitment, &b->commitment));
     assert_true(ms_sha256_eq(&a->set_hash, &b->set_hash));
+    assert_true(a->floor_epoch == b->floor_epoch);
     assert_true(a->floor_sequence == b->floor_sequence);
     same_time(&a->fetched, &b->fetched);
     same_time(&a->checked, &b->checked);
@@ -219,6 +220,44 @@ static void test_floor(void **state)
     (void)sqlite3_close(db);
 }
 
+/* A new root's epoch begins a new count, and there is no way back to the old one. */
+static void test_epoch(void **state)
+{
+    (void)state;
+    struct cache_entry e = sample();
+    struct ms_diag diag = {0};
+    struct cache *cache = must_open();
+
+    e.floor_epoch = 1;
+    e.sequence = e.floor_sequence = 9;
+    must_commit(cache, &e, NULL);
+    must_hold(cache, &e);
+    e.floor_epoch = 2;
+    e.sequence = e.floor_sequence = 3;
+    must_commit(cache, &e, NULL);
+    must_hold(cache, &e);
+    struct cache_entry older = e;
+    older.floor_epoch = 1;
+    older.sequence = older.floor_sequence = 10;
+    assert_int_equal(commit(cache, &older, NULL, &diag), MS_ERR_ROLLBACK);
+    assert_non_null(strstr(diag.text, "epoch 1 is below the floor 2"));
+    older.floor_epoch = 2;
+    older.sequence = older.floor_sequence = 2;
+    assert_int_equal(commit(cache, &older, NULL, NULL), MS_ERR_ROLLBACK);
+    must_hold(cache, &e);
+    cache_close(cache);
+
+    /* SQL refuses it too */
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(in_dir("measured.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "UPDATE entry SET floor_epoch = NULL", NULL, NULL, NULL),
+                     SQLITE_CONSTRAINT);
+    assert_int_equal(
+        sqlite3_exec(db, "UPDATE entry SET floor_sequence = x'0000000000000002'", NULL, NULL, NULL),
+        SQLITE_CONSTRAINT);
+    (void)sqlite3_close(db);
+}
+
 static const struct {
     const char *name, *set;
 } tampers[] = {
@@ -233,6 +272,8 @@ static const struct {
     {"commitment", "commitment = set_hash"},
     {"set_hash", "set_hash = commitment"},
     {"floor_sequence", "floor_sequence = x'fffffffffffffff1'"},
+    {"floor_epoch", "floor_epoch = x'0000000000000001'"},
+    {"floor_epoch of zero", "floor_epoch = x'0000000000000000'"},
     {"fetched_wall_s", "fetched_wall_s = fetched_wall_s + 1"},
     {"fetched_boot_ms", "fetched_boot_ms = 0"},
     {"fetched_boot_id", "fetched_boot_id = checked_boot_id"},
@@ -608,12 +649,19 @@ static void test_tampered_history(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_round_trip),      TEST(test_replace_and_touch),
-        TEST(test_group),           TEST(test_floor),
-        TEST(test_tampered_column), TEST(test_row_of_another_key_file),
-        TEST(test_bad_arguments),   TEST(test_delete),
-        TEST(test_blobs),           TEST(test_tampered_blob),
-        TEST(test_history),         TEST(test_tampered_history),
+        TEST(test_round_trip),
+        TEST(test_replace_and_touch),
+        TEST(test_group),
+        TEST(test_floor),
+        TEST(test_epoch),
+        TEST(test_tampered_column),
+        TEST(test_row_of_another_key_file),
+        TEST(test_bad_arguments),
+        TEST(test_delete),
+        TEST(test_blobs),
+        TEST(test_tampered_blob),
+        TEST(test_history),
+        TEST(test_tampered_history),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
