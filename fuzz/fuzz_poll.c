@@ -125,8 +125,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct source_probe_account account = {.n_slots = 1, .slots = &slot};
     struct source_probe probes[ITEMS];
     struct source_poll_item items[ITEMS];
-    struct source_policy policy = {
-        .quorum = 2, .max_evidence_age_s = 21600, .n_providers = PROVIDERS};
+    struct source_policy policy = {.quorum = 2,
+                                   .max_evidence_age_s = 21600,
+                                   .times = source_times_default,
+                                   .n_providers = PROVIDERS};
     struct source_poll_hints hints = {.no_multicall = size > 0 && (data[0] & 4) != 0};
     struct source *poll = NULL;
 

@@ -92,8 +92,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[PROVIDERS] = {"a", "b", "c"};
     static const struct spec_context context;
-    struct source_policy policy = {
-        .quorum = 2, .max_evidence_age_s = 21600, .n_providers = PROVIDERS};
+    struct source_policy policy = {.quorum = 2,
+                                   .max_evidence_age_s = 21600,
+                                   .times = source_times_default,
+                                   .n_providers = PROVIDERS};
     struct source_previous previous = {0};
     struct source *source = NULL;
     struct spec spec;

@@ -24,19 +24,20 @@
 
 enum type {
     TYPE_NONE = 0,
-    TYPE_PATH,       /* const char *, NULL when empty */
-    TYPE_NAME,       /* const char *, NULL when empty; CONFIG_NAME_MAX */
-    TYPE_U32,        /* uint32_t */
-    TYPE_U64,        /* uint64_t */
-    TYPE_DURATION,   /* int64_t seconds */
-    TYPE_CHOICE,     /* an enum; row.choices[value] */
-    TYPE_BOOL,       /* bool */
-    TYPE_LISTEN,     /* struct net_addr http_listen, http_enabled */
-    TYPE_PERMITS,    /* config.permits */
-    TYPE_PINS,       /* config.pins */
-    TYPE_RPC_URL,    /* const char * */
-    TYPE_SPECIFIER,  /* const char * */
-    TYPE_CHECKPOINT, /* struct config_checkpoint */
+    TYPE_PATH,        /* const char *, NULL when empty */
+    TYPE_NAME,        /* const char *, NULL when empty; CONFIG_NAME_MAX */
+    TYPE_U32,         /* uint32_t */
+    TYPE_U64,         /* uint64_t */
+    TYPE_DURATION,    /* int64_t seconds */
+    TYPE_CHOICE,      /* an enum; row.choices[value] */
+    TYPE_BOOL,        /* bool */
+    TYPE_LISTEN,      /* struct net_addr http_listen, http_enabled */
+    TYPE_PERMITS,     /* config.permits */
+    TYPE_PINS,        /* config.pins */
+    TYPE_RPC_URL,     /* const char * */
+    TYPE_SPECIFIER,   /* const char * */
+    TYPE_CHECKPOINT,  /* struct config_checkpoint */
+    TYPE_CODE_CHANGE, /* int64_t seconds; CONFIG_CODE_HOLD */
 };
 
 static const char *const level_names[] = {[SPEC_LEVEL_L0] = "l0",
@@ -47,6 +48,7 @@ static const char *const level_names[] = {[SPEC_LEVEL_L0] = "l0",
                                           NULL};
 static const char *const eip55_names[] = {"warn", "strict", NULL};
 static const char *const audit_names[] = {"require", "best-effort", NULL};
+static const char *const nonfinality_names[] = {"keep", "safe", NULL};
 static const char *const proofs_names[] = {"no", "head", "finalized", NULL};
 
 struct row {
@@ -64,6 +66,8 @@ struct row {
     {{"policy", k, shown, fallback, false, true, help}, t, offsetof(struct config, field), lo, hi, choices}
 #define FETCH(k, t, field, shown, help) \
     {{"fetch", k, shown, "", false, true, help}, t, offsetof(struct config, field), 0, 0, NULL}
+#define TIMES(k, t, field, lo, hi, fallback, shown, help) \
+    {{"times", k, shown, fallback, false, true, help}, t, offsetof(struct config, times.field), lo, hi, NULL}
 #define RPC(k, t, field, lo, hi, choices, fallback, required, shown, help) \
     {{"rpc", k, shown, fallback, required, true, help}, t, offsetof(struct config_rpc, field), lo, hi, choices}
 
@@ -105,6 +109,12 @@ static const struct row rows[] = {
 
     POLICY("checkpoint", TYPE_CHECKPOINT, checkpoint, 0, 0, NULL, "", "CHAIN:0xHASH",
            "block that stands for the quorum of a chain at l3; empty for none"),
+    POLICY("nonfinality", TYPE_CHOICE, nonfinality, 0, 0, nonfinality_names, "keep", "keep | safe",
+           "which block is read as final when blocks are not finalized any more"),
+    POLICY("code-change", TYPE_CODE_CHANGE, code_delay_s, 0, 30 * DAY_S, NULL, "hold", "hold | accept | delay:SECS",
+           "what happens when other code is found behind a contract"),
+    POLICY("sie", TYPE_DURATION, sie_max_s, 0, 30 * DAY_S, NULL, "30d", "duration 0s..30d",
+           "the longest that any answer is served while its source fails; 0s for the strict"),
 
     FETCH("ca-file", TYPE_PATH, ca_file, "path",
           "PEM file of trust anchors beside the system's, for https locations"),
@@ -112,6 +122,41 @@ static const struct row rows[] = {
           "hosts and blocks that may be reached although their address is not global"),
     FETCH("resolve", TYPE_PINS, pins, "list of HOST:PORT:ADDRESS",
           "addresses to use instead of asking DNS; they may be private"),
+
+    TIMES("contract-fresh", TYPE_DURATION, contract_fresh, 1, DAY_S, "120s", "duration 1s..1d",
+          "how long a contract's answer is fresh after each confirmation"),
+    TIMES("contract-swr", TYPE_DURATION, contract_swr, 0, DAY_S, "120s", "duration 0s..1d",
+          "how long after that it is served while a refresh runs"),
+    TIMES("contract-sie", TYPE_DURATION, contract_sie, 0, 7 * DAY_S, "1h", "duration 0s..7d",
+          "how long after it was fresh it is served while refreshes fail"),
+    TIMES("contract-no-code", TYPE_DURATION, contract_no_code, 1, DAY_S, "5m", "duration 1s..1d",
+          "how long it is remembered that an address has no contract we know"),
+    TIMES("contract-revert", TYPE_DURATION, contract_revert, 1, DAY_S, "60s", "duration 1s..1d",
+          "how long it is remembered that a contract reverts"),
+    TIMES("location-min", TYPE_DURATION, location_min, 0, DAY_S, "60s", "duration 0s..1d",
+          "what a shorter lifetime named by an https origin is raised to"),
+    TIMES("location-max", TYPE_DURATION, location_max, 1, 7 * DAY_S, "1h", "duration 1s..7d",
+          "what a longer one is cut to"),
+    TIMES("location-default", TYPE_DURATION, location_default, 0, DAY_S, "5m", "duration 0s..1d",
+          "the lifetime when an origin names none"),
+    TIMES("location-swr", TYPE_DURATION, location_swr, 0, DAY_S, "60s", "duration 0s..1d",
+          "how long after that an https list is served while a refresh runs, at most"),
+    TIMES("location-sie", TYPE_DURATION, location_sie, 0, 7 * DAY_S, "1h", "duration 0s..7d",
+          "how long after it was fresh it is served while refreshes fail, at most"),
+    TIMES("location-max-evidence-age", TYPE_DURATION, location_max_evidence_age, 1, 30 * DAY_S, "1d", "duration 1s..30d",
+          "oldest Date of an https list that is still served"),
+    TIMES("location-not-found", TYPE_DURATION, location_not_found, 1, DAY_S, "60s", "duration 1s..1d",
+          "how long a 404 or 410 is remembered"),
+    TIMES("location-no-answer", TYPE_DURATION, location_no_answer, 0, 600, "15s", "duration 0s..600s",
+          "how long it is remembered that a host without a list here cannot be reached"),
+    TIMES("finality-warn", TYPE_DURATION, finality_warn, 1, 30 * DAY_S, "30m", "duration 1s..30d",
+          "age of a finalized block that is worth a warning"),
+    TIMES("finality-stale", TYPE_DURATION, finality_stale, 1, 30 * DAY_S, "2h", "duration 1s..30d",
+          "age of a finalized block that makes an answer a stale one"),
+    TIMES("backoff-rpc", TYPE_DURATION, backoff_rpc, 1, 3600, "60s", "duration 1s..1h",
+          "longest wait between two tries to read a contract"),
+    TIMES("backoff-location", TYPE_DURATION, backoff_location, 1, 3600, "5m", "duration 1s..1h",
+          "longest wait between two tries to fetch an https list"),
 
     RPC("chain", TYPE_U64, chain, 1, 999999999999999999, NULL, "1", false, "number 1..999999999999999999",
         "EIP-155 chain id this endpoint serves"),
@@ -134,10 +179,12 @@ enum section {
     SECTION_SERVER,
     SECTION_POLICY,
     SECTION_FETCH,
+    SECTION_TIMES,
     SECTION_RPC,
     SECTION_ALIAS
 };
-static const char *const section_names[] = {"", "server", "policy", "fetch", "rpc", "alias"};
+static const char *const section_names[] = {"",      "server", "policy", "fetch",
+                                            "times", "rpc",    "alias"};
 
 struct parser {
     struct config *config;
@@ -411,6 +458,28 @@ static enum ms_err set_checkpoint(struct parser *p, const struct row *row, struc
     return MS_OK;
 }
 
+/* hold, accept, or delay: and seconds or a duration. */
+static enum ms_err set_code_change(struct parser *p, const struct row *row, struct ms_span value)
+{
+    int64_t delay_s = ms_span_eq_str(value, "hold") ? CONFIG_CODE_HOLD : 0;
+    uint64_t seconds = 0;
+
+    if (ms_span_starts(value, "delay:")) {
+        struct ms_span text = ms_span_sub(value, 6, value.len);
+        if (!ms_span_u64(text, &seconds))
+            return set_duration(p, row, text);
+        if (seconds > row->max)
+            return fail(p, p->line, "%s waits at most %" PRIu64 "s, not '%.*s'", row->key.key,
+                        row->max, SHOWN(value));
+        delay_s = (int64_t)seconds;
+    } else if (delay_s == 0 && !ms_span_eq_str(value, "accept")) {
+        return fail(p, p->line, "%s must be one of %s, not '%.*s'", row->key.key, row->key.type,
+                    SHOWN(value));
+    }
+    memcpy((char *)p->target + row->offset, &delay_s, sizeof(delay_s));
+    return MS_OK;
+}
+
 static enum ms_err set_name(struct parser *p, const struct row *row, struct ms_span value)
 {
     if (value.len > 0 && !is_name(value))
@@ -446,6 +515,8 @@ static enum ms_err set_value(struct parser *p, const struct row *row, struct ms_
         return set_specifier(p, row, value);
     case TYPE_CHECKPOINT:
         return set_checkpoint(p, row, value);
+    case TYPE_CODE_CHANGE:
+        return set_code_change(p, row, value);
     case TYPE_NONE:
         break;
     }
@@ -547,11 +618,12 @@ static enum ms_err open_section(struct parser *p, struct ms_span head)
     switch (p->section) {
     case SECTION_NONE:
         return fail(p, p->line,
-                    "unknown section [%.*s]; there are server, policy, fetch, rpc and alias",
+                    "unknown section [%.*s]; there are server, policy, fetch, times, rpc and alias",
                     SHOWN(head));
     case SECTION_SERVER:
     case SECTION_POLICY:
     case SECTION_FETCH:
+    case SECTION_TIMES:
         if (name.len > 0)
             return fail(p, p->line, "section [%.*s] takes no name", SHOWN(kind));
         return MS_OK;
@@ -722,7 +794,7 @@ enum ms_err config_parse(struct ms_span text, const struct config_context *conte
     if (p.rpcs == NULL)
         goto out;
     config->rpcs = p.rpcs;
-    for (enum section s = SECTION_SERVER; s <= SECTION_FETCH; s++) {
+    for (enum section s = SECTION_SERVER; s <= SECTION_TIMES; s++) {
         err = set_defaults(&p, s);
         if (err != MS_OK)
             goto out;
@@ -813,6 +885,8 @@ void config_policy(const struct config *config, struct source_policy *ret_policy
         .max_evidence_age_s = config->max_evidence_age_s,
         .poll_s = config->poll_s,
         .head_poll_s = config->head_poll_s,
+        .times = config->times,
+        .nonfinality = (enum source_nonfinality)config->nonfinality,
         .has_checkpoint = config->checkpoint.set,
         .checkpoint_chain = config->checkpoint.chain,
         .checkpoint = config->checkpoint.hash,

@@ -20,6 +20,8 @@
 #define CONFIG_SOCKET_DIR_MAX 96u /* sockaddr_un holds 107 and "/admin.sock" takes 11 */
 
 enum config_eip55 { CONFIG_EIP55_WARN = 0, CONFIG_EIP55_STRICT };
+enum config_nonfinality { CONFIG_NONFINALITY_KEEP = 0, CONFIG_NONFINALITY_SAFE };
+#define CONFIG_CODE_HOLD (-1) /* code_delay_s: other code is never taken by itself */
 enum config_audit { CONFIG_AUDIT_REQUIRE = 0, CONFIG_AUDIT_BEST_EFFORT };
 
 struct config_checkpoint { /* a block the operator vouches for */
@@ -58,12 +60,17 @@ struct config { /* strings and arrays live as long as the config */
     enum config_eip55 eip55;
     enum config_audit audit;
     struct config_checkpoint checkpoint;
+    enum config_nonfinality nonfinality;
+    int64_t code_delay_s; /* 0: other code is taken at once */
+    int64_t sie_max_s;
     /* [fetch] */
     const char *ca_file; /* NULL: none */
     size_t n_permits;
     const struct net_permit *permits; /* allow-private */
     size_t n_pins;
     const struct net_pin *pins; /* resolve */
+    /* [times] */
+    struct source_times times;
     /* [rpc NAME], [alias NAME], in the order of the file */
     size_t n_rpcs;
     const struct config_rpc *rpcs;

@@ -143,7 +143,7 @@ struct core_entry {
 
 struct core {
     struct core_env env;
-    struct core_options options;
+    struct core_options options; /* whose rules every entry refers to */
     struct table *table;
     struct core_entry *buckets[CORE_BUCKETS];
     struct lru lru; /* all entries */
@@ -430,6 +430,13 @@ static void note_host(struct core_entry *e, const char *host)
     (void)snprintf(e->hosts->name[0], SOURCE_HOST_MAX_BYTES, "%s", host);
 }
 
+/* What an entry does not know by itself. */
+static void rule(const struct core *core, struct core_entry *e)
+{
+    e->facts.rules = &core->options.rules;
+    e->facts.chain = e->spec->kind == SPEC_CONTRACT;
+}
+
 /* A new entry that takes the spec; it starts by looking on disk. MS_ERR_OVERLOAD: no room;
  * MS_ERR_QUOTA. */
 static enum ms_err add_entry(struct core *core, const struct answer_id *id, uint64_t client,
@@ -466,12 +473,27 @@ static enum ms_err add_entry(struct core *core, const struct answer_id *id, uint
     e->poll_ms = ENTRY_NEVER;
     e->full_ms = ENTRY_NEVER;
     e->loading = true;
+    rule(core, e);
     size_t b = bucket_of(id);
     e->next = core->buckets[b];
     core->buckets[b] = e;
     core->env.load(core->env.arg, id);
     *ret_entry = e;
     return MS_OK;
+}
+
+/* T10: what a quorum has verified to be past. One endpoint's word binds nobody else. */
+static void note_time(struct core *core, const struct core_entry *e)
+{
+    bool verified = e->facts.chain && e->facts.good && e->id.level >= SPEC_LEVEL_L2;
+
+    if (verified && e->facts.evidence_time_s > core->options.rules.time_floor_s)
+        core->options.rules.time_floor_s = e->facts.evidence_time_s;
+}
+
+int64_t core_time_floor(const struct core *core)
+{
+    return core->options.rules.time_floor_s;
 }
 
 /* ---- publishing ---- */
@@ -509,7 +531,7 @@ static int64_t window_change_ms(const struct core_entry *e, struct ms_now now)
 
     if (e->good == NULL)
         return ENTRY_NEVER;
-    (void)envelope_in_force(e->good->result, later_block(e), now, sets, NULL, &next_s);
+    (void)envelope_in_force(e->good->result, later_block(e), &e->facts, now, sets, NULL, &next_s);
     return next_s == 0 ? ENTRY_NEVER : entry_boot_ms(next_s, now);
 }
 
@@ -795,7 +817,8 @@ static void flight_failed(struct core *core, struct core_entry *e, enum ms_err e
     if (err == MS_ERR_DISSENT || err == MS_ERR_CONFLICT)
         keep_failure(core, e, err);
     entry_fail(&e->facts, err, &copy, negative_s,
-               is_contract(e) ? ENTRY_BACKOFF_CAP_RPC_MS : ENTRY_BACKOFF_CAP_HTTP_MS,
+               1000 * (is_contract(e) ? core->options.policy.times.backoff_rpc
+                                      : core->options.policy.times.backoff_location),
                core->env.random(core->env.arg), now);
     int64_t retry_s = e->flight == NULL ? 0 : source_retry_s(e->flight->source);
     int64_t retry_ms = now.boot_ms + 1000 * retry_s;
@@ -810,10 +833,12 @@ static void flight_failed(struct core *core, struct core_entry *e, enum ms_err e
 }
 
 /* The finalized block of an accepted answer is what the next one must still contain. */
-static void remember_final(struct core_entry *e, const struct source_block *block)
+static void remember_final(const struct core *core, struct core_entry *e,
+                           const struct source_block *block)
 {
     bool word = e->id.level <= SPEC_LEVEL_L1; /* may have been a lie: the newest word counts */
-    if (block->chain == 0 || (e->has_final && block->number < e->final_number && !word))
+    bool may_go = core->options.policy.nonfinality == SOURCE_NONFINALITY_SAFE; /* a "safe" block */
+    if (block->chain == 0 || may_go || (e->has_final && block->number < e->final_number && !word))
         return;
     e->has_final = true;
     e->final_number = block->number;
@@ -821,12 +846,12 @@ static void remember_final(struct core_entry *e, const struct source_block *bloc
 }
 
 /* The set the attempt found becomes the entry's. */
-static void take_result(struct core_entry *e)
+static void take_result(const struct core *core, struct core_entry *e)
 {
     struct flight *f = e->flight;
 
     e->has_final = e->has_final && !f->accept;
-    remember_final(e, &f->result->block);
+    remember_final(core, e, &f->result->block);
 
     if (e->good != NULL) {
         e->previous_set = e->set_hash;
@@ -879,6 +904,7 @@ static void flight_confirmed(struct core *core, struct core_entry *e)
     if (cried_wolf(e, fresh))
         e->apart_until_ms = now.boot_ms + CORE_APART_MS;
     entry_accept(&e->facts, fresh, ENTRY_SAME, now);
+    note_time(core, e);
     if (!fresh->unchanged && e->good != NULL &&
         fresh->evidence_time_s >= e->good->result->evidence_time_s &&
         fresh->block.time_s >= e->block.time_s) {
@@ -886,7 +912,7 @@ static void flight_confirmed(struct core *core, struct core_entry *e)
          * now; an older one, of a node that lags, does not turn the chain's time back */
         struct ms_sha256 kept = e->set_hash, previous = e->previous_set;
         bool had_previous = e->has_previous_set;
-        take_result(e);
+        take_result(core, e);
         e->set_hash = kept;
         e->previous_set = previous;
         e->has_previous_set = had_previous;
@@ -1241,17 +1267,19 @@ static void read_alone(struct core_entry *e, struct ms_now now)
 static void member_failed(struct core *core, struct core_entry *e, enum ms_err err,
                           const struct ms_diag *diag, uint32_t random, struct ms_now now)
 {
-    entry_fail(&e->facts, err, diag, 0, ENTRY_BACKOFF_CAP_RPC_MS, random, now);
+    entry_fail(&e->facts, err, diag, 0, 1000 * core->options.policy.times.backoff_rpc, random, now);
     publish(core, e, false);
 }
 
 static void member_confirmed(struct core *core, struct core_entry *e,
-                             const struct source_block *block, struct ms_now now)
+                             const struct source_block *block, int64_t head_time_s,
+                             struct ms_now now)
 {
-    entry_confirm(&e->facts, block->time_s, now);
+    entry_confirm(&e->facts, block->time_s, head_time_s, now);
+    note_time(core, e);
     if (block->time_s >= e->block.time_s) {
         e->block = *block;
-        remember_final(e, block);
+        remember_final(core, e, block);
     }
     if (e->id.level >= SPEC_LEVEL_L3) { /* code and state are proven: as good as a full read */
         e->proven_ms = now.boot_ms;
@@ -1286,7 +1314,7 @@ static void member_done(struct core *core, const struct poll *p, size_t i, struc
         return;
     case SOURCE_POLL_SAME:
         if (entry_may_confirm(&e->facts, has_head, head, now))
-            member_confirmed(core, e, &block, now);
+            member_confirmed(core, e, &block, source_poll_head_time(p->source), now);
         else
             read_alone(e, now);
         return;
@@ -1585,7 +1613,8 @@ static void set_stored(struct core *core, struct core_entry *e, const struct cor
     e->dissent_kept = false;
     e->evidence = change->evidence;
     e->has_evidence = true;
-    take_result(e);
+    take_result(core, e);
+    note_time(core, e);
     if (same) { /* only now it is stored, but it is no news */
         e->previous_set = previous;
         e->has_previous_set = had_previous;
@@ -1617,10 +1646,14 @@ void core_stored(struct core *core, struct core_change *change, enum ms_err err,
         return;
     }
     e->unstored = false;
+    bool other_code = e->facts.good && e->facts.has_identity && change->entry.has_identity &&
+                      !ms_sha256_eq(&e->facts.identity, &change->entry.identity);
     e->facts = change->entry;
     if (err != MS_OK)
         source_result_warn(e->flight->result, "audit", "the evidence could not be stored");
     if (e->flight->verdict == ENTRY_CHANGED || e->flight->verdict == ENTRY_SAME) {
+        if (other_code) /* by an operator's word, or by code-change= */
+            note_event(core, 4, "code-accepted", e, e->spec->canonical);
         set_stored(core, e, change);
     } else if (e->flight->verdict == ENTRY_HELD) {
         outcome = MS_ERR_CODE_IDENTITY;
@@ -1882,7 +1915,7 @@ static void load_failed(struct core *core, struct core_entry *e, const struct co
                       ms_diag_text(&loaded->diag, loaded->err));
     source_result_free(loaded->result);
     e->load_again = true;
-    entry_fail(&e->facts, MS_ERR_STORE, &diag, 0, ENTRY_BACKOFF_CAP_RPC_MS,
+    entry_fail(&e->facts, MS_ERR_STORE, &diag, 0, 1000 * core->options.policy.times.backoff_rpc,
                core->env.random(core->env.arg), now_of(core));
     publish(core, e, false);
     for (struct core_request *r = e->waiters; r != NULL; r = r->next)
@@ -1915,6 +1948,7 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
     e->facts = (struct entry){0}; /* without what an earlier try to read it said */
     if (loaded->found) {
         e->facts = loaded->entry;
+        rule(core, e);
         e->good = loaded->result == NULL ? NULL : shared_result_new(loaded->result);
         e->facts.good = e->good != NULL;
         e->set_hash = loaded->set_hash;
@@ -1927,7 +1961,7 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
             e->facts.has_identity = good->has_identity;
             e->facts.identity = good->identity;
             e->block = good->block;
-            remember_final(e, &good->block);
+            remember_final(core, e, &good->block);
         }
         schedule_poll(core, e);
         if (e->full_ms != ENTRY_NEVER) /* many may be loaded at once */
@@ -2130,12 +2164,17 @@ static void forget_backoff(struct core *core, struct core_entry *e)
 /* Attempts under way were planned for the old endpoints, by index: they start again. */
 void core_set_options(struct core *core, const struct core_options *options)
 {
+    int64_t floor_s = core->options.rules.time_floor_s;
     core->options = *options;
+    if (floor_s > core->options.rules.time_floor_s)
+        core->options.rules.time_floor_s = floor_s;
     memset(core->hints, 0, sizeof(core->hints));
     while (core->polls != NULL)
         poll_free(core, core->polls);
     for (size_t b = 0; b < CORE_BUCKETS; b++) {
         for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next) {
+            if (e->answer != NULL)
+                publish(core, e, false); /* other rules may be worth another answer */
             forget_backoff(core, wake(core, e));
             if (e->flight == NULL || e->flight->result != NULL)
                 continue;

@@ -128,8 +128,9 @@ struct core_env {
 
 struct core_options {
     struct source_policy policy;
-    bool audit_require;   /* audit = require: what cannot be stored is not served */
-    uint32_t max_entries; /* in memory, at least 1; the least recently used make room */
+    struct entry_rules rules; /* time_floor_s: what earlier runs have verified */
+    bool audit_require;       /* audit = require: what cannot be stored is not served */
+    uint32_t max_entries;     /* in memory, at least 1; the least recently used make room */
 };
 
 MS_MUST_USE enum ms_err core_new(const struct core_env *env, const struct core_options *options,
@@ -165,6 +166,8 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded);
 /* Call a few times a second: deadlines, transitions by time, polling. */
 void core_tick(struct core *core);
 
+/* The highest block time verified by a quorum, 0 for none: no clock is right before it (T10). */
+int64_t core_time_floor(const struct core *core);
 /* Entries by state, and a JSON list of entries for `status` (new reference). */
 void core_count(const struct core *core, size_t counts[ENTRY_CLOCK_SUSPECT + 1]);
 json_t *core_entries_json(const struct core *core, size_t max);

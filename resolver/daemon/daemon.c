@@ -237,6 +237,10 @@ static struct core_options core_options_of(const struct config *config)
     struct core_options options = {.audit_require = config->audit == CONFIG_AUDIT_REQUIRE,
                                    .max_entries = config->max_entries};
     config_policy(config, &options.policy);
+    options.rules = (struct entry_rules){.sie_max_s = config->sie_max_s,
+                                         .warn_s = config->times.finality_warn,
+                                         .stale_s = config->times.finality_stale,
+                                         .code_delay_s = config->code_delay_s};
     return options;
 }
 
@@ -383,6 +387,7 @@ static enum ms_err open_parts(struct daemon *d, struct ms_diag *diag)
     enum ms_err err = cache_open(d->config->state_dir, NULL, &cache, diag);
     if (err != MS_OK)
         return err;
+    options.rules.time_floor_s = store_time_floor(cache);
     d->loop = loop_new();
     d->table = table_new();
     if (d->loop == NULL || d->table == NULL) {

@@ -167,8 +167,8 @@ static bool render_good(struct answer *answer, const struct publish_input *in)
     answer->set_release = calloc(n == 0 ? 1 : n, sizeof(*answer->set_release));
     if (answer->sets == NULL || answer->set_release == NULL)
         return false;
-    answer->n_sets =
-        envelope_in_force(e->result, e->block, e->now, answer->sets, answer->set_release, NULL);
+    answer->n_sets = envelope_in_force(e->result, e->block, e->entry, e->now, answer->sets,
+                                       answer->set_release, NULL);
     envelope_trust(e->result, answer->trust);
     make_etag(answer);
     answer->sequence = envelope_sequence(e->result, e->entry);

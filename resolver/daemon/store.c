@@ -238,6 +238,27 @@ static void load(struct store *store, struct core_loaded *loaded)
     ms_arena_done(&arena);
 }
 
+static enum ms_err take_time(void *arg, enum ms_err row, const struct cache_entry *entry,
+                             const struct ms_diag *why)
+{
+    int64_t *floor_s = arg;
+    (void)why;
+    if (row == MS_OK && entry->kind == SPEC_CONTRACT && entry->level >= SPEC_LEVEL_L2 &&
+        entry->has_bundle && entry->evidence_time_s > *floor_s)
+        *floor_s = entry->evidence_time_s;
+    return MS_OK;
+}
+
+int64_t store_time_floor(struct cache *cache)
+{
+    struct ms_diag diag = {0};
+    int64_t floor_s = 0;
+
+    if (cache_each_entry(cache, take_time, &floor_s, &diag) != MS_OK)
+        log_line(LOG_LEVEL_WARNING, "store", "no-time-floor", log_str("cause", diag.text));
+    return floor_s;
+}
+
 /* ---- the thread ---- */
 
 static void deliver(struct loop_job *job)

@@ -19,6 +19,10 @@ struct store_events { /* called on the loop thread */
     void (*loaded)(void *arg, struct core_loaded *loaded); /* loaded is freed afterwards */
 };
 
+/* The highest block time that a row verified by a quorum names: no clock is right before it (T10).
+ * Rows that are not ours say nothing. 0 without any. */
+int64_t store_time_floor(struct cache *cache);
+
 /* Takes the cache. MS_ERR_MEMORY, MS_ERR_IO when no thread can be started. */
 MS_MUST_USE enum ms_err store_new(struct loop *loop, struct cache *cache,
                                   const struct store_events *events, struct store **ret_store);

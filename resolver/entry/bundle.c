@@ -171,6 +171,35 @@ static json_t *hex_string(struct ms_span bytes)
     return json_string(hex);
 }
 
+/* Those that were not the usual ones. */
+static void add_times(json_t *policy, const struct source_times *times)
+{
+    json_t *out = json_object();
+
+    for (size_t i = 0; i < SOURCE_TIMES_N; i++) {
+        const struct source_time_row *row = &source_time_rows[i];
+        int64_t value_s = source_time_get(times, row);
+        if (value_s != row->fallback_s)
+            (void)json_object_set_new(out, row->name, json_integer((json_int_t)value_s));
+    }
+    if (json_object_size(out) > 0)
+        (void)json_object_set(policy, "times", out);
+    json_decref(out);
+}
+
+static void read_times(const json_t *policy, struct source_times *ret_times)
+{
+    const json_t *times = json_object_get(policy, "times");
+
+    *ret_times = source_times_default;
+    for (size_t i = 0; i < SOURCE_TIMES_N; i++) {
+        const struct source_time_row *row = &source_time_rows[i];
+        const json_t *value = json_object_get(times, row->name);
+        if (json_is_integer(value) && json_integer_value(value) >= 0)
+            source_time_set(ret_times, row, json_integer_value(value));
+    }
+}
+
 static json_t *policy_json(const struct source_policy *policy)
 {
     json_t *providers = json_array();
@@ -191,6 +220,9 @@ static json_t *policy_json(const struct source_policy *policy)
     json_t *out = json_pack("{s:s, s:I, s:I, s:o}", "level", spec_level_name(policy->level),
                             "quorum", (json_int_t)policy->quorum, "max-evidence-age",
                             (json_int_t)policy->max_evidence_age_s, "providers", providers);
+    add_times(out, &policy->times);
+    if (out != NULL && policy->nonfinality == SOURCE_NONFINALITY_SAFE)
+        (void)json_object_set_new(out, "nonfinality", json_string("safe"));
     if (out != NULL && policy->has_checkpoint)
         (void)json_object_set_new(out, "checkpoint",
                                   json_pack("{s:I, s:o}", "chain",
@@ -339,6 +371,9 @@ static bool read_policy(const json_t *json, struct source_policy *ret_policy)
     policy.level = spec_level_parse(ms_json_member_str(json, "level"));
     policy.max_evidence_age_s = json_integer_value(json_object_get(json, "max-evidence-age"));
     policy.n_providers = json_array_size(providers);
+    read_times(json, &policy.times);
+    if (ms_span_eq_str(ms_json_member_str(json, "nonfinality"), "safe"))
+        policy.nonfinality = SOURCE_NONFINALITY_SAFE;
     if (quorum < 0 || quorum > SOURCE_PROVIDERS_MAX || policy.n_providers > SOURCE_PROVIDERS_MAX)
         return false;
     policy.quorum = (uint32_t)quorum;

@@ -1,6 +1,9 @@
 /* resolver/entry/entry.c - what may be served, until when. */
 #include "resolver/entry/entry.h"
 
+const struct entry_rules entry_rules_default = {
+    .sie_max_s = INT64_MAX, .warn_s = 1800, .stale_s = 7200, .code_delay_s = ENTRY_CODE_HOLD};
+
 const char *entry_state_name(enum entry_state state)
 {
     switch (state) {
@@ -82,15 +85,59 @@ int64_t entry_wall_s(int64_t boot_ms, struct ms_now now)
     return add(now.wall_s, ms / 1000 - (ms % 1000 < 0));
 }
 
+/* The time floor, unless an answer has come since that shows it to be ahead of us. */
+static int64_t time_floor(const struct entry *e)
+{
+    bool counts = e->rules != NULL && e->rules->time_floor_s > e->cleared_floor_s;
+    return counts ? e->rules->time_floor_s : INT64_MIN;
+}
+
+/* A wall clock that is a little behind what was verified is that much ahead (6.3, Clock). */
+static struct ms_now not_before_floor(const struct entry *e, struct ms_now now)
+{
+    int64_t floor_s = time_floor(e);
+    return floor_s <= now.wall_s ? now : (struct ms_now){floor_s, now.boot_ms, 0};
+}
+
 int64_t entry_hard_end_ms(const struct entry *e, struct ms_now now)
 {
     int64_t end = ENTRY_NEVER;
 
+    now = not_before_floor(e, now);
     if (e->life.ceiling_s >= 0)
         end = entry_boot_ms(add(e->evidence_time_s, e->life.ceiling_s), now);
     if (e->valid_until_s > 0) /* served while now <= validUntil */
         end = min64(end, entry_boot_ms(add(e->valid_until_s, 1), now));
     return end;
+}
+
+static int64_t stale_ms(const struct entry *e, struct ms_now now)
+{
+    if (!e->chain || e->rules == NULL || e->rules->stale_s <= 0 || e->life.fresh_s < 0)
+        return ENTRY_NEVER;
+    return entry_boot_ms(add(e->evidence_time_s, e->rules->stale_s), not_before_floor(e, now));
+}
+
+bool entry_evidence_stale(const struct entry *e, struct ms_now now)
+{
+    return now.boot_ms >= stale_ms(e, now);
+}
+
+bool entry_evidence_old(const struct entry *e, struct ms_now now)
+{
+    now = not_before_floor(e, now);
+    return e->chain && e->rules != NULL && e->rules->warn_s > 0 &&
+           minus(now.wall_s, e->evidence_time_s) > e->rules->warn_s;
+}
+
+int64_t entry_chain_time(const struct entry *e, int64_t block_s, struct ms_now now)
+{
+    if (block_s == 0)
+        return now.wall_s;
+    int64_t told_s = add(e->head_time_s, minus(now.boot_ms, e->head_boot_ms) / 1000);
+    int64_t verified_s = e->chain ? max64(block_s, e->evidence_time_s) : block_s;
+    bool agree = e->head_time_s > 0 && now.wall_s <= add(told_s, ENTRY_CLOCK_SLACK_S);
+    return agree ? max64(verified_s, now.wall_s) : verified_s;
 }
 
 /* HOLD: what was approved under the old code, until the evidence itself is too old. */
@@ -112,11 +159,27 @@ static struct entry_view view_held(const struct entry *e, struct ms_now now)
                                .soft_until_ms = now.boot_ms};
 }
 
+/* The chain stands still (T2): however often that is confirmed, it is an old answer. */
+static void show_stale(const struct entry *e, struct entry_view *v, struct ms_now now)
+{
+    int64_t stale = stale_ms(e, now);
+
+    if (!v->serve)
+        return;
+    if (now.boot_ms >= stale)
+        v->state = ENTRY_SIE;
+    else
+        v->next_change_ms = min64(v->next_change_ms, stale);
+    v->soft_until_ms = min64(v->soft_until_ms, stale);
+}
+
 static struct entry_view view_good(const struct entry *e, struct ms_now now)
 {
     /* only F may be for ever; what stands behind it is no shorter than nothing, whatever a row says
      */
-    int64_t f = e->life.fresh_s, w = max64(0, e->life.swr_s), x = max64(w, e->life.sie_s);
+    int64_t most = e->rules != NULL ? e->rules->sie_max_s : INT64_MAX;
+    int64_t f = e->life.fresh_s, w = max64(0, e->life.swr_s);
+    int64_t x = max64(w, min64(e->life.sie_s, most));
     int64_t hard = entry_hard_end_ms(e, now);
     int64_t fresh_end = min64(hard, after(e->checked_boot_ms, f));
     int64_t swr_end = f < 0 ? fresh_end : min64(hard, after(e->checked_boot_ms, add(f, w)));
@@ -145,13 +208,15 @@ static struct entry_view view_good(const struct entry *e, struct ms_now now)
                                 .next_change_ms = ENTRY_NEVER,
                                 .err = MS_ERR_STALE};
     }
+    show_stale(e, &v, now);
     return v;
 }
 
 /* T10: a wall clock behind a verified time cannot judge ages against signed times. */
 static bool clock_suspect(const struct entry *e, struct ms_now now)
 {
-    return e->life.ceiling_s >= 0 && now.wall_s < minus(e->evidence_time_s, ENTRY_CLOCK_SLACK_S);
+    int64_t known_s = max64(e->evidence_time_s, time_floor(e));
+    return e->life.ceiling_s >= 0 && now.wall_s < minus(known_s, ENTRY_CLOCK_SLACK_S);
 }
 
 static struct entry_view view_unserved(enum entry_state state, enum ms_err err, bool refresh)
@@ -264,6 +329,28 @@ static enum entry_verdict judge_set(const struct entry *e, const struct source_r
                                                                         : ENTRY_CHANGED;
 }
 
+/* Whether the operator's choice takes this other code by itself now. */
+static bool code_is_due(const struct entry *e, const struct source_result *result,
+                        struct ms_now now)
+{
+    int64_t delay_s = e->rules != NULL ? e->rules->code_delay_s : ENTRY_CODE_HOLD;
+    bool known = e->hold && ms_sha256_eq(&e->held_identity, &result->identity);
+
+    if (delay_s <= 0)
+        return delay_s == 0;
+    return known && now.boot_ms >= after(e->held_boot_ms, delay_s);
+}
+
+static enum entry_verdict judge_other_code(const struct entry *e,
+                                           const struct source_result *result, enum ms_err *ret_why)
+{
+    *ret_why = MS_ERR_ROLLBACK;
+    if (result->has_sequence && e->has_sequence && result->sequence < e->floor_sequence)
+        return ENTRY_REFUSED;
+    *ret_why = MS_ERR_CONFLICT;
+    return e->conflict ? ENTRY_REFUSED : ENTRY_CHANGED;
+}
+
 enum entry_verdict entry_judge(const struct entry *e, const struct source_result *result,
                                struct ms_now now, enum ms_err *ret_why)
 {
@@ -274,8 +361,12 @@ enum entry_verdict entry_judge(const struct entry *e, const struct source_result
     if (has_overlay(e) && (!result->has_head || result->head_number < e->overlay_head))
         return ENTRY_REFUSED;
     bool identified = e->good && e->has_identity;
-    if (identified && result->has_identity && !ms_sha256_eq(&e->identity, &result->identity))
-        return ENTRY_HELD;
+    if (identified && result->has_identity && !ms_sha256_eq(&e->identity, &result->identity)) {
+        if (!code_is_due(e, result, now))
+            return ENTRY_HELD;
+        /* other code counts and commits as it likes; but never back to where it has been */
+        return judge_other_code(e, result, ret_why);
+    }
     enum entry_verdict verdict = judge_set(e, result, now, ret_why);
     if (identified && !result->has_identity && (verdict == ENTRY_CHANGED || e->hold)) {
         *ret_why = MS_ERR_CODE_IDENTITY; /* new releases of unknown code are none */
@@ -322,10 +413,17 @@ static void forget_failures(struct entry *e)
     e->dissent = false;
 }
 
-void entry_confirm(struct entry *e, int64_t evidence_time_s, struct ms_now now)
+static void take_head(struct entry *e, int64_t head_time_s, struct ms_now now)
+{
+    e->head_time_s = head_time_s;
+    e->head_boot_ms = now.boot_ms;
+}
+
+void entry_confirm(struct entry *e, int64_t evidence_time_s, int64_t head_time_s, struct ms_now now)
 {
     forget_failures(e);
     take_time(e, now);
+    take_head(e, head_time_s, now);
     if (evidence_time_s > e->evidence_time_s)
         e->evidence_time_s = evidence_time_s;
 }
@@ -350,6 +448,8 @@ void entry_accept(struct entry *e, const struct source_result *result, enum entr
         return;
     }
     if (verdict == ENTRY_HELD) {
+        if (!e->hold || !ms_sha256_eq(&e->held_identity, &result->identity))
+            e->held_boot_ms = now.boot_ms;
         e->hold = true;
         e->held_identity = result->identity;
         return;
@@ -363,6 +463,9 @@ void entry_accept(struct entry *e, const struct source_result *result, enum entr
         e->identity = result->identity;
     }
     take_time(e, now);
+    take_head(e, result->head_time_s, now);
+    if (ahead && now.wall_s < minus(time_floor(e), ENTRY_CLOCK_SLACK_S))
+        e->cleared_floor_s = e->rules->time_floor_s;
     e->life = result->life;
     /* evidence never gets younger by a replayed answer, never older either */
     if (verdict == ENTRY_CHANGED || ahead || result->evidence_time_s > e->evidence_time_s)
@@ -375,7 +478,8 @@ void entry_fail(struct entry *e, enum ms_err err, const struct ms_diag *diag, in
     e->last_err = err;
     e->dissent = err == MS_ERR_DISSENT;
     e->last_diag = diag == NULL ? (struct ms_diag){0} : *diag;
-    if (negative_s > 0) {
+    bool absent = err != MS_ERR_CONNECT && err != MS_ERR_RESOLVE; /* said so, and not just away */
+    if (negative_s > 0 && (absent || !e->good)) {
         e->negative_until_ms = after(now.boot_ms, negative_s);
         e->negative_err = err;
     }

@@ -25,11 +25,27 @@ const char *entry_state_name(enum entry_state state);
 #define ENTRY_NEVER INT64_MAX
 #define ENTRY_FIRST_WAIT_MS 5000 /* a caller of an entry without an answer */
 #define ENTRY_SIE_WAIT_MS 1000   /* a caller of a stale-if-error entry */
-#define ENTRY_BACKOFF_CAP_HTTP_MS 300000
-#define ENTRY_BACKOFF_CAP_RPC_MS 60000
-#define ENTRY_CLOCK_SLACK_S 120 /* T10 */
+#define ENTRY_CLOCK_SLACK_S 120  /* T10 */
+
+#define ENTRY_CODE_HOLD (-1)
+
+/* What holds for every entry: an operator's choices, and what all of them have seen together. */
+struct entry_rules {
+    int64_t sie_max_s; /* E is never longer */
+    int64_t warn_s;    /* a finalized block this old is worth a warning; 0: never */
+    int64_t stale_s;   /* and makes the answer a stale one (T2); 0: never */
+    int64_t
+        code_delay_s; /* other code is taken after this long; ENTRY_CODE_HOLD: never by itself */
+    int64_t time_floor_s; /* highest block time ever verified: no clock is right before it (T10) */
+};
+
+/* As without a configuration. */
+extern const struct entry_rules entry_rules_default;
 
 struct entry {
+    const struct entry_rules *rules; /* borrowed; NULL: none */
+    bool chain;                      /* evidence_time_s is the time of a block */
+
     /* the last verified answer */
     bool good;
     int64_t checked_boot_ms; /* when the source last confirmed it, on this boot's clock; may be
@@ -42,7 +58,10 @@ struct entry {
     uint64_t floor_sequence; /* never falls within an epoch; for sources that do not count: changes
                                 accepted here */
     struct ms_sha256 commitment;
-    bool recheck; /* from disk after a reboot: FRESH is shown as SWR until confirmed */
+    int64_t cleared_floor_s; /* an answer has come although the clock is before this time floor */
+    int64_t head_time_s;     /* chains: of the newest block told of, 0 unknown; */
+    int64_t head_boot_ms;    /* when that was */
+    bool recheck;            /* from disk after a reboot: FRESH is shown as SWR until confirmed */
 
     uint64_t overlay_head;    /* the block that said so */
     struct ms_sha256 overlay; /* what the newest chain state takes away; zero: nothing */
@@ -53,7 +72,8 @@ struct entry {
     enum ms_err conflict_err;
     bool hold; /* the code changed: the old set until its ceiling, until it is accepted */
     struct ms_sha256 held_identity;
-    bool dissent; /* the last attempt found providers contradicting each other */
+    int64_t held_boot_ms; /* since when it is this one, on this boot's clock */
+    bool dissent;         /* the last attempt found providers contradicting each other */
 
     /* a definite no */
     int64_t negative_until_ms; /* boot clock; 0 none */
@@ -85,6 +105,19 @@ struct entry_view entry_view(const struct entry *entry, struct ms_now now);
  * set be served; ENTRY_NEVER without either. */
 int64_t entry_hard_end_ms(const struct entry *entry, struct ms_now now);
 
+/* Whether the finalized block is old enough to make the answer a stale one, or to be told. */
+bool entry_evidence_stale(const struct entry *entry, struct ms_now now);
+bool entry_evidence_old(const struct entry *entry, struct ms_now now);
+
+/* The time of the chain, which decides when a release comes into force: what its newest block said,
+ * plus what has passed since, agrees with our clock within ENTRY_CLOCK_SLACK_S: then it is our
+ * clock's, to the second and without asking. Else, or when the newest block is not known, that of
+ * the last finalized block seen: our clock alone puts nothing in force.
+ *   block_s  of the block that the answer was read at; 0: not a chain, and our clock is all there
+ * is
+ */
+int64_t entry_chain_time(const struct entry *entry, int64_t block_s, struct ms_now now);
+
 /* Boot-clock moment of a Unix time; those beyond the clock's ends are its ends, ENTRY_NEVER above.
  */
 int64_t entry_boot_ms(int64_t wall_s, struct ms_now now);
@@ -96,7 +129,8 @@ enum entry_verdict {
     ENTRY_SAME,        /* the same set: times are updated */
     ENTRY_CHANGED,     /* a new set: make it durable, then publish */
     ENTRY_CONTRADICTS, /* same sequence, other commitment: CONFLICT, nothing is served */
-    ENTRY_HELD,        /* other code behind the contract: HOLD, the old set ages to its ceiling */
+    ENTRY_HELD, /* other code behind the contract, and not its time: HOLD, the old set ages to its
+                   ceiling */
 };
 
 /* What a verified result would mean; changes nothing. At L0 and L1 nothing is verified that could
@@ -118,13 +152,16 @@ void entry_accept(struct entry *entry, const struct source_result *result,
 
 /* A poll (resolver/source/poll.h) found that the answer at hand still stands in a block of this
  * time: as entry_accept of the same set. */
-void entry_confirm(struct entry *entry, int64_t evidence_time_s, struct ms_now now);
+void entry_confirm(struct entry *entry, int64_t evidence_time_s, int64_t head_time_s,
+                   struct ms_now now);
 /* Whether a poll may speak for it: it is served, nothing is held against it, and if the newest
  * state takes something away, that state was read as of this block or a later one. */
 bool entry_may_confirm(const struct entry *entry, bool has_head, uint64_t head_number,
                        struct ms_now now);
 
-/* A failed attempt. negative_s > 0: a definite no. random is uniform in [0, 2^32): full jitter. */
+/* A failed attempt. negative_s > 0: a definite no, or (MS_ERR_CONNECT, MS_ERR_RESOLVE) nobody
+ * there, which only an entry without an answer remembers. random is uniform in [0, 2^32): full
+ * jitter. */
 void entry_fail(struct entry *entry, enum ms_err err, const struct ms_diag *diag,
                 int64_t negative_s, int64_t backoff_cap_ms, uint32_t random, struct ms_now now);
 

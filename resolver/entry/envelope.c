@@ -41,12 +41,10 @@ static const struct source_block *block_of(const struct source_result *result,
     return later != NULL ? later : &result->block;
 }
 
-/* Chain time of an answer: the block's for contracts, the wall clock elsewhere. */
 static int64_t chain_time(const struct source_result *result, const struct source_block *later,
-                          struct ms_now now)
+                          const struct entry *entry, struct ms_now now)
 {
-    int64_t time_s = block_of(result, later)->time_s;
-    return time_s != 0 ? time_s : now.wall_s;
+    return entry_chain_time(entry, block_of(result, later)->time_s, now);
 }
 
 static void sooner(int64_t *next_s, int64_t candidate_s, int64_t now_s)
@@ -56,14 +54,15 @@ static void sooner(int64_t *next_s, int64_t candidate_s, int64_t now_s)
 }
 
 size_t envelope_in_force(const struct source_result *result, const struct source_block *block,
-                         struct ms_now now, const struct rec_set **ret_sets, size_t *ret_index,
-                         int64_t *ret_next_s)
+                         const struct entry *entry, struct ms_now now,
+                         const struct rec_set **ret_sets, size_t *ret_index, int64_t *ret_next_s)
 {
-    int64_t chain_s = chain_time(result, block, now), next_s = 0;
+    int64_t chain_s = chain_time(result, block, entry, now), next_s = 0;
     size_t n = 0;
 
     for (size_t i = 0; i < result->n_releases; i++) {
         const struct source_release *release = &result->releases[i];
+        sooner(&next_s, release->not_before_s, now.wall_s);
         sooner(&next_s, release->not_after_s, now.wall_s);
         if (entry_release_window(release, chain_s, now.wall_s) != ENTRY_WINDOW_IN_FORCE)
             continue;
@@ -76,14 +75,13 @@ size_t envelope_in_force(const struct source_result *result, const struct source
     return n;
 }
 
-static bool nothing_in_force(const struct source_result *result, const struct source_block *block,
-                             struct ms_now now)
+static bool nothing_in_force(const struct envelope_input *in)
 {
-    int64_t chain_s = chain_time(result, block, now);
+    int64_t chain_s = chain_time(in->result, in->block, in->entry, in->now);
 
-    for (size_t i = 0; i < result->n_releases; i++) {
-        const struct source_release *release = &result->releases[i];
-        if (entry_release_window(release, chain_s, now.wall_s) == ENTRY_WINDOW_IN_FORCE &&
+    for (size_t i = 0; i < in->result->n_releases; i++) {
+        const struct source_release *release = &in->result->releases[i];
+        if (entry_release_window(release, chain_s, in->now.wall_s) == ENTRY_WINDOW_IN_FORCE &&
             release->set->n_records + release->set->n_predicates > 0)
             return false;
     }
@@ -92,7 +90,7 @@ static bool nothing_in_force(const struct source_result *result, const struct so
 
 enum entry_state envelope_state(const struct envelope_input *in)
 {
-    if (in->view.serve && in->result != NULL && nothing_in_force(in->result, in->block, in->now))
+    if (in->view.serve && in->result != NULL && nothing_in_force(in))
         return ENTRY_REVOKED;
     return in->view.state;
 }
@@ -131,8 +129,8 @@ static json_t *releases_json(const struct envelope_input *in)
 
     for (size_t i = 0; list != NULL && i < in->result->n_releases; i++) {
         const struct source_release *r = &in->result->releases[i];
-        enum entry_window window =
-            entry_release_window(r, chain_time(in->result, in->block, in->now), in->now.wall_s);
+        int64_t chain_s = chain_time(in->result, in->block, in->entry, in->now);
+        enum entry_window window = entry_release_window(r, chain_s, in->now.wall_s);
         json_t *one =
             json_pack("{s:I, s:s, s:I, s:I, s:s, s:o, s:o}", "id", (json_int_t)r->id, "version",
                       r->version, "not_before", (json_int_t)r->not_before_s, "not_after",
@@ -164,12 +162,13 @@ static int add_warning(json_t *list, const char *code, const char *text)
     return json_array_append_new(list, json_pack("{s:s, s:s}", "code", code, "text", text));
 }
 
-/* Of a later block than the one the result warned about. */
-static int add_finality(json_t *list, int64_t age_s)
+/* As of now, and of the last block in which it still stood: not as of when the result was read. */
+static int add_finality(json_t *list, const struct envelope_input *in)
 {
+    int64_t age_s = in->now.wall_s - in->entry->evidence_time_s;
     char text[64];
 
-    if (age_s <= SOURCE_WARN_AGE_S)
+    if (!entry_evidence_old(in->entry, in->now))
         return 0;
     (void)snprintf(text, sizeof(text), "the finalized block is %lld minutes old",
                    (long long)(age_s / 60));
@@ -182,14 +181,16 @@ static json_t *warnings_json(const struct envelope_input *in)
     int bad = list == NULL;
 
     for (size_t i = 0; !bad && in->result != NULL && i < in->result->n_warnings; i++)
-        if (in->block == NULL || strcmp(in->result->warnings[i].code, OLD_FINALITY) != 0)
+        if (strcmp(in->result->warnings[i].code, OLD_FINALITY) != 0)
             bad = add_warning(list, in->result->warnings[i].code, in->result->warnings[i].text);
-    if (!bad && in->result != NULL && in->block != NULL)
-        bad = add_finality(list, in->now.wall_s - in->block->time_s);
+    if (!bad && in->result != NULL && in->view.serve)
+        bad = add_finality(list, in);
     if (!bad && in->view.serve && in->view.state == ENTRY_SIE)
         bad = add_warning(list, "stale-if-error",
                           in->entry->last_err == MS_OK
-                              ? "the source has not answered since"
+                              ? entry_evidence_stale(in->entry, in->now)
+                                    ? "the chain's finalized state has not moved for too long"
+                                    : "the source has not answered since"
                               : ms_diag_text(&in->entry->last_diag, in->entry->last_err));
     if (!bad && in->view.serve && in->view.state == ENTRY_HOLD)
         bad = add_warning(list, "hold",

@@ -22,11 +22,11 @@ struct envelope_input {
 void envelope_trust(const struct source_result *result, char out[32]);
 
 /* The sets in force now (releases expired or pending left out); at most the number of releases are
- * written to ret_sets. block: as in envelope_input. ret_next_s: the Unix time at which that may
- * change, 0 for never. */
+ * written to ret_sets. block and entry: as in envelope_input. ret_next_s: the Unix time at which
+ * that may change, 0 for never. */
 size_t envelope_in_force(const struct source_result *result, const struct source_block *block,
-                         struct ms_now now, const struct rec_set **ret_sets, size_t *ret_index,
-                         int64_t *ret_next_s);
+                         const struct entry *entry, struct ms_now now,
+                         const struct rec_set **ret_sets, size_t *ret_index, int64_t *ret_next_s);
 
 /* Governance's own counter, or how many changes were accepted here when it has none. */
 uint64_t envelope_sequence(const struct source_result *result, const struct entry *entry);

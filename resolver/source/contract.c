@@ -11,9 +11,6 @@
 #include "resolver/source/kind.h"
 #include "resolver/source/owner.h"
 
-#define CONTRACT_FRESH_S 120 /* F and W, ethereum.md 6.2 */
-#define CONTRACT_SIE_S 3600  /* E */
-
 void *contract_own(struct source *s, size_t size)
 {
     struct contract *c = contract_of(s);
@@ -86,7 +83,7 @@ static enum source_state no_code(struct source *s)
     char text[ETH_ADDR_TEXT + 1];
 
     eth_addr_text(other ? &final->plan.other : &s->spec->address, text);
-    return source_fail_negative(s, MS_ERR_NO_CODE, CONTRACT_NO_CODE_S,
+    return source_fail_negative(s, MS_ERR_NO_CODE, s->policy.times.contract_no_code,
                                 "there is no contract at %s on chain %llu", text,
                                 (unsigned long long)s->spec->chain);
 }
@@ -135,7 +132,7 @@ static enum source_state data_failed(struct source *s)
     if (s->err != MS_OK)
         return SOURCE_FAILED;
     if (reading_reverted(&c->final))
-        return not_this_kind(s, CONTRACT_REVERT_S);
+        return not_this_kind(s, s->policy.times.contract_revert);
     if (c->trusted.one_by_one && c->level < SPEC_LEVEL_L3)
         return restart_with_next(s);
     enum ms_err err = reading_why(&c->final, &diag);
@@ -179,7 +176,7 @@ static enum source_state judge_final(struct source *s)
         if (err == MS_ERR_NO_CODE)
             return no_code(s);
         if (err == MS_ERR_KIND)
-            return not_this_kind(s, CONTRACT_NO_CODE_S);
+            return not_this_kind(s, s->policy.times.contract_no_code);
         if (c->level == SPEC_LEVEL_L2)
             return source_fail(s, err, &diag); /* a quorum said it: nobody is left to say better */
         reject(s, &c->final, err, &diag);
@@ -330,7 +327,7 @@ static enum source_state judge_kind(struct source *s)
                                     ms_diag_text(&diag, MS_ERR_KIND));
     const struct contract_adapter *adapter = kind_adapter(ms_span_str(name));
     if (adapter == NULL)
-        return source_fail_negative(s, MS_ERR_KIND, CONTRACT_NO_CODE_S,
+        return source_fail_negative(s, MS_ERR_KIND, s->policy.times.contract_no_code,
                                     "a contract of kind %s approves nothing by itself", name);
     if (c->adapter != adapter)
         c->own = NULL; /* of the other one */
@@ -426,7 +423,7 @@ static enum source_state judge_code_at(struct source *s, size_t which)
         return source_fail(s, MS_ERR_PROOF, &answer->diag);
     }
     if (at->code.len == 23 && memcmp(at->code.ptr, delegation, sizeof(delegation)) == 0)
-        return source_fail_negative(s, MS_ERR_KIND, CONTRACT_NO_CODE_S,
+        return source_fail_negative(s, MS_ERR_KIND, s->policy.times.contract_no_code,
                                     "%s is an account with delegated code (EIP-7702): its "
                                     "one key can change what it says",
                                     which == 0 ? "the address" : "the KMS");
@@ -501,12 +498,30 @@ json_t *contract_governance(const struct source *s)
     return out;
 }
 
+/* The newest block tells what time it is, about. T10: one of the two is wrong. */
+static void warn_clock(const struct source *s, struct source_result *result)
+{
+    const struct trusted_hash *head = &contract_of(s)->trusted.head;
+    int64_t lag_s = s->started_s - (int64_t)head->header.timestamp_s;
+
+    if (head->how != TRUSTED_NOT && lag_s > SOURCE_HEAD_LAG_S)
+        source_result_warn(result, "old-head",
+                           "the newest block is %lld s old: the endpoints stand still, or the "
+                           "clock of this machine is ahead",
+                           (long long)lag_s);
+}
+
 static void add_warnings(struct source *s, struct source_result *result)
 {
     const struct contract *c = contract_of(s);
     int64_t age_s = s->started_s - (int64_t)c->trusted.final.header.timestamp_s;
 
-    if (age_s > SOURCE_WARN_AGE_S)
+    warn_clock(s, result);
+    if (s->policy.nonfinality == SOURCE_NONFINALITY_SAFE)
+        source_result_warn(result, "safe-block",
+                           "read from the chain's safe block, not its finalized one, as configured "
+                           "(nonfinality = safe): a reorganisation may undo it");
+    if (age_s > s->policy.times.finality_warn)
         source_result_warn(result, "old-finality", "the finalized block is %lld minutes old",
                            (long long)(age_s / 60));
     if (!c->final.proven)
@@ -674,9 +689,12 @@ void contract_facts(struct source *s, struct source_result *r)
     r->has_head = c->has_head || is_final;
     r->head_number = r->has_head ? head->header.number : 0;
     r->evidence_time_s = (int64_t)pin->timestamp_s;
-    r->life = (struct source_lifetime){.fresh_s = CONTRACT_FRESH_S,
-                                       .swr_s = CONTRACT_FRESH_S,
-                                       .sie_s = CONTRACT_SIE_S,
+    r->head_time_s = head->how != TRUSTED_NOT ? (int64_t)head->header.timestamp_s : 0;
+    if (r->head_time_s < r->evidence_time_s)
+        r->head_time_s = r->evidence_time_s;
+    r->life = (struct source_lifetime){.fresh_s = s->policy.times.contract_fresh,
+                                       .swr_s = s->policy.times.contract_swr,
+                                       .sie_s = s->policy.times.contract_sie,
                                        .ceiling_s = s->policy.max_evidence_age_s};
     set_identity(s, r);
     add_warnings(s, r);
@@ -831,7 +849,7 @@ enum ms_err source_contract_init(struct source *s, struct ms_now now, struct ms_
         return err;
     s->kind_state = c;
     s->step = contract_step;
-    c->negative_s = CONTRACT_NO_CODE_S;
+    c->negative_s = s->policy.times.contract_no_code;
     c->level = s->policy.level;
     if (c->level < SPEC_LEVEL_L0 || c->level > SPEC_LEVEL_L3)
         return ms_diag_set(diag, MS_ERR_LEVEL, "read level %s is not available",

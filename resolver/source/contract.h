@@ -6,9 +6,6 @@
 
 #include "resolver/source/reading.h"
 
-#define CONTRACT_NO_CODE_S 300 /* N: no code, or no contract we know (6.2) */
-#define CONTRACT_REVERT_S 60   /* N: revert */
-
 /* rpc_call.what of the readings; an adapter's own calls use numbers from CONTRACT_WHAT_OWN on. */
 enum contract_what {
     CONTRACT_WHAT_FINAL = TRUSTED_WHAT_END,

@@ -73,7 +73,7 @@ static enum source_state ask_set(struct source *s, struct own *own)
 
     if (s->spec->at.url == NULL)
         return source_fail_negative(
-            s, MS_ERR_KIND, CONTRACT_NO_CODE_S,
+            s, MS_ERR_KIND, s->policy.times.contract_no_code,
             "a Safe approves documents only: say with kind=safe and at= where the signed set is");
     enum ms_err err = location == NULL ? MS_ERR_MEMORY : locate(s, location, &diag);
     if (err != MS_OK)

@@ -15,6 +15,20 @@ const struct source_freshness_limits source_freshness_location = {
     .ceiling_s = DAY_S,
 };
 
+struct source_freshness_limits source_freshness_limits_of(const struct source_times *times)
+{
+    return (struct source_freshness_limits){
+        .min_s = times->location_min,
+        .max_s = times->location_max,
+        .default_s = times->location_default,
+        .swr_max_s = times->location_swr,
+        .swr_default_s = times->location_swr,
+        .sie_max_s = times->location_sie,
+        .sie_default_s = times->location_sie,
+        .ceiling_s = times->location_max_evidence_age,
+    };
+}
+
 const struct source_freshness_limits source_freshness_strict = {
     .min_s = 0,
     .max_s = 3600,

@@ -37,6 +37,8 @@ struct source_freshness_limits { /* seconds */
 
 /* 6.2: F in [60,3600] else 300, W 60, E 3600, X 86400. */
 extern const struct source_freshness_limits source_freshness_location;
+/* The same with an operator's numbers. */
+struct source_freshness_limits source_freshness_limits_of(const struct source_times *times);
 /* Nothing beyond what the origin allows in so many words: no default, no raise, no local windows.
  */
 extern const struct source_freshness_limits source_freshness_strict;

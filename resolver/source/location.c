@@ -6,7 +6,6 @@
 #include "resolver/source/freshness.h"
 #include "resolver/source/kinds.h"
 
-#define LOCATION_NEGATIVE_S 60 /* 404 and 410, ethereum.md 6.2 */
 #define LOCATION_GZIP_RATIO 256u
 
 static bool copy_validators(struct source_result *result, const struct source_response *response)
@@ -27,7 +26,7 @@ static enum source_state bad_status(struct source *s, const struct source_respon
     const char *host = s->requests[0].location->host;
 
     if (response->status == 404 || response->status == 410)
-        return source_fail_negative(s, MS_ERR_NOT_FOUND, LOCATION_NEGATIVE_S,
+        return source_fail_negative(s, MS_ERR_NOT_FOUND, s->policy.times.location_not_found,
                                     "%s answered %u: there is no such document", host,
                                     response->status);
     return source_failf(s, MS_ERR_HTTP, "%s answered with HTTP status %u instead of 200", host,
@@ -105,8 +104,8 @@ static enum source_state take_answer(struct source *s, const struct source_respo
     if (result == NULL)
         return source_fail(s, MS_ERR_MEMORY, NULL);
 
-    struct source_freshness fresh =
-        source_freshness(response, s->started_s, &source_freshness_location);
+    struct source_freshness_limits limits = source_freshness_limits_of(&s->policy.times);
+    struct source_freshness fresh = source_freshness(response, s->started_s, &limits);
     result->life = fresh.life;
     result->evidence_time_s = fresh.evidence_time_s;
     bool conditional =
@@ -130,6 +129,17 @@ static enum source_state take_answer(struct source *s, const struct source_respo
     return source_finish(s);
 }
 
+/* Nobody is there: remembered for a moment, so that many who ask do not knock as often (6.2). */
+static enum source_state no_answer(struct source *s, const struct source_response *response)
+{
+    bool unreachable = response->err == MS_ERR_CONNECT || response->err == MS_ERR_RESOLVE;
+
+    if (unreachable && s->policy.times.location_no_answer > 0)
+        return source_fail_negative(s, response->err, s->policy.times.location_no_answer, "%s",
+                                    ms_diag_text(&response->diag, response->err));
+    return source_fail(s, response->err, &response->diag);
+}
+
 static enum source_state location_step(struct source *s, const struct source_response *response,
                                        struct ms_now now)
 {
@@ -147,7 +157,7 @@ static enum source_state location_step(struct source *s, const struct source_res
         return source_want(s, &request) == NULL ? SOURCE_FAILED : SOURCE_WANTS;
     }
     if (response->err != MS_OK)
-        return source_fail(s, response->err, &response->diag);
+        return no_answer(s, response);
     return take_answer(s, response);
 }
 

@@ -1065,6 +1065,14 @@ bool source_poll_head(const struct source *s, uint64_t *ret_number)
     return p->head_read;
 }
 
+int64_t source_poll_head_time(const struct source *s)
+{
+    const struct trusted *t = &poll_of(s)->trusted;
+    int64_t final_s = (int64_t)t->final.header.timestamp_s;
+    int64_t head_s = t->head.how != TRUSTED_NOT ? (int64_t)t->head.header.timestamp_s : 0;
+    return head_s > final_s ? head_s : final_s;
+}
+
 struct source_poll_hints source_poll_hints(const struct source *s)
 {
     return poll_of(s)->hints;

@@ -60,6 +60,8 @@ enum source_poll_verdict source_poll_verdict(const struct source *poll, size_t i
 struct source_block source_poll_final(const struct source *poll);
 /* Whether the newest block was read too, or is the finalized one; and which. */
 bool source_poll_head(const struct source *poll, uint64_t *ret_number);
+/* Time of the newest block told of, read or not; that of the finalized one when there is none. */
+int64_t source_poll_head_time(const struct source *poll);
 struct source_poll_hints source_poll_hints(const struct source *poll);
 
 #endif

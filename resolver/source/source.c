@@ -228,6 +228,14 @@ static enum ms_err hash_releases(struct source_result *result)
     return err;
 }
 
+/* A lower sequence, proven in a block after the one that had the higher: no honest chain has both
+ * (6.3, Regression). Below L3, or in an older block, it is an answer to be thrown away. */
+static bool went_back(const struct source *s)
+{
+    return s->result->level >= SPEC_LEVEL_L3 && s->previous.has_final &&
+           s->result->block.number > s->previous.final_number;
+}
+
 enum source_state source_finish(struct source *s)
 {
     struct source_result *result = s->result;
@@ -242,9 +250,10 @@ enum source_state source_finish(struct source *s)
         result->epoch < s->previous.floor_epoch ||
         (result->epoch == s->previous.floor_epoch && result->sequence < s->previous.floor_sequence);
     if (result->has_sequence && below)
-        return source_failf(
-            s, MS_ERR_ROLLBACK, "the source says sequence %llu, but %llu was already verified",
-            (unsigned long long)result->sequence, (unsigned long long)s->previous.floor_sequence);
+        return source_failf(s, went_back(s) ? MS_ERR_CONFLICT : MS_ERR_ROLLBACK,
+                            "the source says sequence %llu, but %llu was already verified",
+                            (unsigned long long)result->sequence,
+                            (unsigned long long)s->previous.floor_sequence);
     if (s->spec->seq > 0 && (!result->has_sequence || result->sequence < s->spec->seq))
         return source_failf(s, MS_ERR_ROLLBACK,
                             "the specifier asks for sequence %llu or later, the source has %llu",

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "eth/address.h"
 #include "eth/quantity.h"
+#include "resolver/source/times.h"
 #include "resolver/spec/spec.h"
 
 #define SOURCE_BODY_MAX_BYTES 262144u      /* a location's body (T5) */
@@ -23,13 +24,17 @@
 #define SOURCE_ID_MAX (SOURCE_REQUESTS_MAX + SOURCE_WAITS_MAX)
 #define SOURCE_GRACE_MS 1000 /* for those who have not answered when enough others have */
 #define SOURCE_PROVIDERS_MAX 16u
-#define SOURCE_WARN_AGE_S 1800 /* finality this old is worth a warning, "old-finality" (T2) */
+#define SOURCE_HEAD_LAG_S 120 /* a newest block this far behind our clock: T10 */
 #define SOURCE_RELEASES_MAX 64u
 #define SOURCE_HOSTS_MAX 4u        /* where signed sets without at= are looked for */
 #define SOURCE_HOST_MAX_BYTES 320u /* of one, "host" or "host:port", with its NUL */
 
 /* ---- local policy, from the configuration ---- */
 enum source_proofs { SOURCE_PROOFS_NO = 0, SOURCE_PROOFS_HEAD, SOURCE_PROOFS_FINALIZED };
+
+/* When blocks are not finalized any more (6.3): keep what is finalized until it is too old, or, by
+ * the operator's choice, read the "safe" block in its place. Never by itself. */
+enum source_nonfinality { SOURCE_NONFINALITY_KEEP = 0, SOURCE_NONFINALITY_SAFE };
 
 /* What an endpoint does not take, so that the next attempt need not find out again (2.1, 2.3). */
 struct source_manners {
@@ -52,6 +57,8 @@ struct source_policy {
     uint32_t quorum;            /* groups that must agree at L2 and L3 */
     int64_t max_evidence_age_s; /* ceiling X of a contract */
     int64_t poll_s, head_poll_s;
+    struct source_times times;
+    enum source_nonfinality nonfinality;
     bool has_checkpoint; /* a block hash that the operator vouches for; stands for a quorum at L3 */
     uint64_t checkpoint_chain;
     struct eth_hash checkpoint;
@@ -220,6 +227,7 @@ struct source_result {
     uint64_t sequence;           /* governance's own counter */
     struct ms_sha256 commitment; /* what makes two results of one sequence equal */
     uint64_t head_number;        /* of the newest state read */
+    int64_t head_time_s;         /* of the newest block told of; 0: not a chain */
     bool has_head; /* contracts: the newest state was read as well, or is the finalized one */
     struct ms_sha256
         overlay;       /* what the newest state takes away from the finalized one; zero: nothing */

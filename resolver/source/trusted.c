@@ -82,9 +82,10 @@ static struct rpc_call block_call(uint32_t what, enum eth_block_form form, uint6
 
 static bool ask_peer(struct trusted *t, uint32_t p)
 {
+    bool safe = t->set->s->policy.nonfinality == SOURCE_NONFINALITY_SAFE;
     struct rpc_call calls[RPCSET_CALLS_MAX] = {
         {.method = RPC_CHAIN_ID, .what = TRUSTED_WHAT_CHAIN},
-        block_call(TRUSTED_WHAT_FINAL, ETH_BLOCK_FINALIZED, 0),
+        block_call(TRUSTED_WHAT_FINAL, safe ? ETH_BLOCK_SAFE : ETH_BLOCK_FINALIZED, 0),
         block_call(TRUSTED_WHAT_HEAD, ETH_BLOCK_LATEST, 0),
     };
     size_t n = 3;

@@ -1,502 +1,12 @@
 /* The real core under a fake clock: fetches are recorded and answered by the test, the store can be
  * slow or fail, the disk can have rows. */
-#include "resolver/daemon/core.h"
 #include "resolver/daemon/publish.h"
-#include "tests/support/mapping.h"
-#include "tests/support/play.h"
+#include "tests/support/core/world.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
-#define BOOT_MS INT64_C(5000000)
-#define ENTRIES_MAX 300u
-#define OUT_MAX 64
 #define URL_SPEC "url:https://a.example/list.json"
-
-/* ---- the world ---- */
-
-struct sent {
-    uint64_t tag;
-    struct source_request request;
-};
-
-struct world {
-    struct core *core;
-    struct table *table;
-    struct core_options options;
-    struct clients *clients;
-    struct client_limits limits; /* none unless a test sets them */
-    struct ms_now now;
-    uint32_t random; /* what the core gets: 0 means no backoff at all */
-    struct sent out[OUT_MAX];
-    size_t n_out, n_fetches, n_cancels;
-    uint64_t shared_tag; /* the last one told */
-    struct core_change *stores[OUT_MAX];
-    size_t n_stores, n_bundles; /* n_bundles: changes ever to be stored with evidence */
-    bool store_slow;
-    enum ms_err store_err;
-    struct answer_id loads[OUT_MAX];
-    size_t n_loads, n_loads_ever;
-    bool load_slow;
-    struct core_loaded *row; /* given to the next load when set */
-    size_t n_benched;
-    bool benched[SOURCE_PROVIDERS_MAX];
-    struct source_manners manners[SOURCE_PROVIDERS_MAX];
-    enum source_conduct conduct[SOURCE_PROVIDERS_MAX]; /* the last one told */
-    size_t n_attempts;                                 /* begun, as the first provider sees it */
-    const char *needle;
-    size_t n_needles; /* messages with it */
-    char last_event[64];
-    struct node nodes[4];
-    struct ms_buf last_bundle;
-};
-
-static struct world w;
-
-static struct ms_now env_now(void *arg)
-{
-    (void)arg;
-    return w.now;
-}
-
-static uint32_t env_random(void *arg)
-{
-    (void)arg;
-    return w.random;
-}
-
-static bool mentions(struct ms_span body, const char *needle)
-{
-    size_t n = strlen(needle);
-    for (size_t i = 0; i + n <= body.len; i++)
-        if (memcmp(body.ptr + i, needle, n) == 0)
-            return true;
-    return false;
-}
-
-static void env_fetch(void *arg, uint64_t tag, const struct source_request *request)
-{
-    (void)arg;
-    assert_true(w.n_out < OUT_MAX);
-    w.out[w.n_out++] = (struct sent){tag, *request};
-    w.n_fetches++;
-    w.n_attempts += request->provider == 0 && mentions(request->body, "eth_chainId");
-    w.n_needles += w.needle != NULL && mentions(request->body, w.needle);
-}
-
-static void env_share(void *arg, uint64_t tag)
-{
-    (void)arg;
-    w.shared_tag = tag;
-}
-
-static void drop(size_t i)
-{
-    memmove(&w.out[i], &w.out[i + 1], (w.n_out - i - 1) * sizeof(w.out[0]));
-    w.n_out--;
-}
-
-static void env_cancel(void *arg, uint64_t tag)
-{
-    (void)arg;
-    for (size_t i = 0; i < w.n_out; i++) {
-        if (w.out[i].tag == tag) {
-            drop(i);
-            w.n_cancels++;
-            return;
-        }
-    }
-}
-
-static void env_store(void *arg, struct core_change *change)
-{
-    (void)arg;
-    assert_true(w.n_stores < OUT_MAX);
-    w.stores[w.n_stores++] = change;
-    if (change->bundle.len > 0)
-        w.n_bundles++;
-}
-
-static void env_load(void *arg, const struct answer_id *id)
-{
-    (void)arg;
-    assert_true(w.n_loads < OUT_MAX);
-    w.loads[w.n_loads++] = *id;
-    w.n_loads_ever++;
-}
-
-static void env_conduct(void *arg, uint32_t provider, enum source_conduct conduct,
-                        struct source_manners learned)
-{
-    (void)arg;
-    w.manners[provider] = learned;
-    w.conduct[provider] = conduct;
-    if (conduct != SOURCE_CONDUCT_LIED)
-        return;
-    w.n_benched++;
-    w.benched[provider] = true;
-}
-
-static void env_mark_providers(void *arg, struct source_policy *policy)
-{
-    (void)arg;
-    for (size_t i = 0; i < policy->n_providers; i++) {
-        policy->providers[i].benched = w.benched[i];
-        policy->providers[i].manners = w.manners[i];
-    }
-}
-
-static void env_log(void *arg, int level, const char *event, const struct answer_id *id,
-                    const char *detail)
-{
-    (void)arg;
-    (void)level;
-    (void)id;
-    (void)detail;
-    (void)snprintf(w.last_event, sizeof(w.last_event), "%s", event);
-}
-
-static void settle_stores(void)
-{
-    static const struct ms_diag none;
-
-    while (w.n_stores > 0) {
-        struct core_change *change = w.stores[0];
-        w.n_stores--;
-        memmove(w.stores, w.stores + 1, w.n_stores * sizeof(w.stores[0]));
-        if (change->bundle.len > 0) {
-            ms_buf_reset(&w.last_bundle);
-            (void)ms_buf_add(&w.last_bundle, ms_buf_span(&change->bundle));
-        }
-        core_stored(w.core, change, w.store_err, &none);
-    }
-}
-
-static void settle_loads(void)
-{
-    while (w.n_loads > 0) {
-        struct core_loaded loaded = {.id = w.loads[--w.n_loads]};
-        if (w.row != NULL) {
-            struct answer_id id = loaded.id;
-            loaded = *w.row;
-            loaded.id = id;
-            w.row = NULL;
-        }
-        core_loaded_entry(w.core, &loaded);
-    }
-}
-
-/* What is out but needs no answer of a test: loads and stores, unless they are slow. */
-static void settle(void)
-{
-    if (!w.load_slow)
-        settle_loads();
-    if (!w.store_slow)
-        settle_stores();
-}
-
-static void tick_at(int64_t ms)
-{
-    w.now.boot_ms += ms;
-    w.now.wall_s = CHAIN_GENESIS_S + 12 * 180 + (w.now.boot_ms - BOOT_MS) / 1000;
-    w.now.wall_ms = (int32_t)((w.now.boot_ms - BOOT_MS) % 1000);
-    core_tick(w.core);
-    settle();
-}
-
-/* ---- the callers ---- */
-
-struct caller {
-    struct core_request r;
-    struct spec spec_kept;
-    bool done;
-    struct answer *answer; /* what it may see: in the table, of its generation */
-    bool serve;
-    enum entry_state state;
-    enum ms_err err; /* of the request, or of the answer */
-    char envelope[65536];
-};
-
-static struct spec *spec_of(const char *text)
-{
-    static const struct spec_context context;
-    struct ms_diag diag = {0};
-    struct spec *spec = calloc(1, sizeof(*spec));
-
-    assert_non_null(spec);
-    spec_init(spec);
-    if (spec_parse(ms_span_str(play_text(text)), &context, spec, &diag) != MS_OK)
-        fail_msg("%s: %s", text, diag.text);
-    return spec;
-}
-
-static struct answer_id id_of(const char *text)
-{
-    struct spec *spec = spec_of(text);
-    struct answer_id id = core_id(spec, w.options.policy.level);
-    spec_done(spec);
-    free(spec);
-    return id;
-}
-
-/* As http.c looks at the table after it has asked. */
-static void on_done(struct core_request *r)
-{
-    struct caller *c = (struct caller *)((char *)r - offsetof(struct caller, r));
-
-    assert_false(c->done);
-    c->done = true;
-    c->err = r->err;
-    if (r->spec != NULL) {
-        spec_done(r->spec);
-        free(r->spec);
-        r->spec = NULL;
-    }
-    answer_read_lock();
-    struct answer *a = table_find(w.table, &r->id);
-    if (a != NULL && r->generation != 0 && a->generation >= r->generation) {
-        c->serve = a->serve;
-        c->state = a->state;
-        c->err = a->serve ? MS_OK : a->err;
-        assert_true(a->envelope_len < sizeof(c->envelope));
-        memcpy(c->envelope, a->envelope, a->envelope_len);
-    }
-    answer_read_unlock();
-}
-
-static struct caller *new_caller(const char *text)
-{
-    struct caller *c = calloc(1, sizeof(*c));
-    assert_non_null(c);
-    c->r = (struct core_request){.id = id_of(text), .spec = spec_of(text), .done = on_done};
-    return c;
-}
-
-static struct caller *ask_with(const char *text, bool force, int64_t max_age_s)
-{
-    struct caller *c = new_caller(text);
-    c->r.force = force;
-    c->r.max_age_s = max_age_s;
-    core_ask(w.core, &c->r);
-    settle();
-    return c;
-}
-
-/* As a check that a compose hash is approved. */
-static struct caller *ask_about(const char *text, uint8_t byte)
-{
-    struct caller *c = new_caller(text);
-    c->r.n_candidates = 1;
-    c->r.candidates[0] = mapping_candidate(SOURCE_CANDIDATE_COMPOSE_HASH, byte);
-    core_ask(w.core, &c->r);
-    settle();
-    return c;
-}
-
-static struct caller *ask(const char *text)
-{
-    return ask_with(text, false, 0);
-}
-
-static struct caller *ask_as(const char *text, uint64_t client)
-{
-    struct caller *c = new_caller(text);
-    c->r.client = client;
-    core_ask(w.core, &c->r);
-    settle();
-    return c;
-}
-
-/* What a worker finds without asking the core; false: it must ask. */
-static bool fast(const char *text, bool *ret_serve)
-{
-    struct answer_id id = id_of(text);
-    bool usable = false;
-
-    answer_read_lock();
-    struct answer *a = table_find(w.table, &id);
-    if (a != NULL && w.now.boot_ms < a->fast_until_ms) {
-        usable = true;
-        *ret_serve = a->serve;
-    }
-    answer_read_unlock();
-    return usable;
-}
-
-static bool fast_serves(const char *text)
-{
-    bool serve = false;
-    return fast(text, &serve) && serve;
-}
-
-struct outcome {
-    bool done, serve;
-    enum entry_state state;
-    enum ms_err err;
-};
-
-static struct outcome end(struct caller *c)
-{
-    struct outcome o = {c->done, c->serve, c->state, c->err};
-    assert_true(c->done);
-    free(c);
-    return o;
-}
-
-#define expect_served(caller, want)                                        \
-    do {                                                                   \
-        struct outcome o_ = end(caller);                                   \
-        if (!o_.serve || o_.state != (want))                               \
-            fail_msg("line %d: serve %d, %s, %s", __LINE__, (int)o_.serve, \
-                     entry_state_name(o_.state), ms_err_name(o_.err));     \
-    } while (0)
-
-#define expect_refused(caller, want)                                       \
-    do {                                                                   \
-        struct outcome o_ = end(caller);                                   \
-        if (o_.serve || o_.err != (want))                                  \
-            fail_msg("line %d: serve %d, %s, %s", __LINE__, (int)o_.serve, \
-                     entry_state_name(o_.state), ms_err_name(o_.err));     \
-    } while (0)
-
-/* ---- the upstream ---- */
-
-static void respond(size_t i, struct source_response r)
-{
-    struct sent sent = w.out[i];
-
-    drop(i);
-    r.id = sent.request.id;
-    if (r.time_s == 0)
-        r.time_s = w.now.wall_s;
-    core_response(w.core, sent.tag, &r);
-    settle();
-}
-
-/* The one request out is answered with a document. */
-static void reply_with(const char *body, const char *cache_control, const char *etag)
-{
-    struct source_response r = {.status = 200, .body = ms_span_str(body)};
-    assert_int_equal(w.n_out, 1);
-    r.header[SOURCE_HEADER_CACHE_CONTROL] = cache_control;
-    r.header[SOURCE_HEADER_ETAG] = etag;
-    respond(0, r);
-}
-
-static void reply(const char *body)
-{
-    reply_with(body, "max-age=100", NULL);
-}
-
-static void reply_status(uint32_t status)
-{
-    assert_int_equal(w.n_out, 1);
-    respond(0, (struct source_response){.status = status, .body = ms_span_str("no")});
-}
-
-static void reply_error(enum ms_err err)
-{
-    assert_int_equal(w.n_out, 1);
-    respond(0, (struct source_response){.err = err});
-}
-
-static void node_replies(size_t i)
-{
-    struct node_answer from;
-
-    assert_int_equal(w.out[i].request.kind, SOURCE_REQUEST_RPC);
-    node_answer(&w.nodes[w.out[i].request.provider], w.out[i].request.body, &from);
-    respond(i, (struct source_response){
-                   .err = from.err, .status = from.status, .body = ms_buf_span(&from.body)});
-    ms_buf_done(&from.body);
-}
-
-/* Nodes answer whatever is out, until nothing is or what is left hangs. */
-static void chain_replies(void)
-{
-    for (size_t i = 0; i < w.n_out;) {
-        if (node_hangs(&w.nodes[w.out[i].request.provider], w.out[i].request.body)) {
-            i++;
-            continue;
-        }
-        node_replies(i);
-        i = 0;
-    }
-}
-
-static void use_chain(const struct chain *chain)
-{
-    uint64_t final = (uint64_t)((w.now.wall_s - CHAIN_GENESIS_S) / 12 - 70);
-    if (final <= w.nodes[0].final && w.nodes[0].chain != NULL)
-        final = w.nodes[0].final + 1; /* a new state needs a new block */
-    for (size_t i = 0; i < MS_ARRAY_LEN(w.nodes); i++)
-        w.nodes[i] = (struct node){
-            .chain = chain, .lie = w.nodes[i].lie, .final = final, .head = final + 64};
-}
-
-/* ---- life ---- */
-
-static void start(void)
-{
-    struct core_env env = {.now = env_now,
-                           .random = env_random,
-                           .fetch = env_fetch,
-                           .cancel = env_cancel,
-                           .share = env_share,
-                           .store = env_store,
-                           .load = env_load,
-                           .conduct = env_conduct,
-                           .mark_providers = env_mark_providers,
-                           .log = env_log};
-    w.clients = clients_new(&w.limits);
-    assert_non_null(w.clients);
-    env.clients = w.clients;
-    w.table = table_new();
-    assert_non_null(w.table);
-    assert_int_equal(core_new(&env, &w.options, w.table, &w.core), MS_OK);
-}
-
-static void stop(void)
-{
-    core_stop(w.core);
-    settle_loads(); /* as the daemon does it: the store comes to its end, then the core */
-    settle_stores();
-    assert_int_equal(w.n_out, 0);
-    assert_int_equal(w.n_loads, 0);
-    assert_int_equal(w.n_stores, 0);
-    core_free(w.core);
-    table_free(w.table);
-    w.core = NULL;
-    json_t *holding = clients_json(w.clients, 1);
-    assert_int_equal(json_array_size(holding), 0); /* what was taken was given back */
-    json_decref(holding);
-    clients_free(w.clients);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    w = (struct world){.options = {.policy = play_policy(SPEC_LEVEL_L3, 2, 2),
-                                   .audit_require = true,
-                                   .max_entries = ENTRIES_MAX},
-                       .now = {CHAIN_GENESIS_S + 12 * 180, BOOT_MS, 0},
-                       .last_bundle = MS_BUF_INIT(BUNDLE_MAX_BYTES)};
-    start();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    if (w.core != NULL)
-        stop();
-    ms_buf_done(&w.last_bundle);
-    return 0;
-}
 
 static char document_a[512], document_b[512];
 
@@ -689,7 +199,7 @@ static void test_fast_until(void **state)
         assert_true(a == NULL || !a->serve || a->fast_until_ms <= end_ms);
         answer_read_unlock();
         w.now.boot_ms += 250; /* no tick: only asks bring the table forward */
-        w.now.wall_s = CHAIN_GENESIS_S + 12 * 180 + (w.now.boot_ms - BOOT_MS) / 1000;
+        w.now.wall_s = WALL_S + (w.now.boot_ms - BOOT_MS) / 1000;
         w.now.wall_ms = (int32_t)((w.now.boot_ms - BOOT_MS) % 1000);
         if (w.now.boot_ms % 50000 == 0) {
             struct caller *c = ask(URL_SPEC);
@@ -963,7 +473,7 @@ static void test_contract(void **state)
     for (size_t p = REC_PROFILE_SEED; p < ANSWER_PROFILES; p++)
         assert_int_equal(publish_records(a, (enum rec_profile)p, &response, &diag), MS_OK);
     answer_read_unlock();
-    stop();
+    world_stop();
     chain_done(&chain);
 }
 
@@ -991,13 +501,13 @@ static void test_frozen_chain(void **state)
     chain_replies();
     assert_true(fast_serves(CHAIN_SPEC));
     w.now.boot_ms += 1; /* without a tick */
-    w.now.wall_s = CHAIN_GENESIS_S + 12 * 180 + (w.now.boot_ms - BOOT_MS) / 1000;
+    w.now.wall_s = WALL_S + (w.now.boot_ms - BOOT_MS) / 1000;
     w.now.wall_ms = (int32_t)((w.now.boot_ms - BOOT_MS) % 1000);
     assert_false(fast_serves(CHAIN_SPEC));
     c = ask(CHAIN_SPEC);
     chain_replies();
     expect_refused(c, MS_ERR_STALE);
-    stop();
+    world_stop();
     chain_done(&chain);
 }
 
@@ -1020,7 +530,7 @@ static void test_older_block(void **state)
         w.nodes[i].final -= 5;
     chain_replies();
     expect_served(ask(CHAIN_SPEC), ENTRY_FRESH); /* not revoked: the release stays in force */
-    stop();
+    world_stop();
     chain_done(&chain);
 }
 
@@ -1059,7 +569,7 @@ static void test_conflict(void **state)
     c = ask_with(CHAIN_SPEC, true, 0);
     chain_replies();
     expect_served(c, ENTRY_FRESH);
-    stop();
+    world_stop();
     chain_done(&chain);
     chain_done(&other);
 }
@@ -1085,7 +595,7 @@ static void test_conflict_not_stored(void **state)
     assert_false(c->serve);
     free(c);
     assert_false(fast_serves(CHAIN_SPEC));
-    stop();
+    world_stop();
     chain_done(&chain);
     chain_done(&other);
 }
@@ -1114,16 +624,19 @@ static void test_conflict_at_l2(void **state)
     c = ask_with(CHAIN_SPEC, true, 0);
     chain_replies();
     expect_refused(c, MS_ERR_CONFLICT); /* L2 is not enough to clear it */
-    stop();
+    world_stop();
     chain_done(&chain);
     chain_done(&other);
 }
 
-static void test_rollback(void **state)
+/* A lower sequence in a later block: at L2 an answer to be thrown away, at L3, where it is proven,
+ * a contradiction (6.3, Regression). In an older block, of nodes that lag, it is neither. */
+static void rollback_at(enum spec_level level, bool lags, enum ms_err want)
 {
-    (void)state;
     struct chain chain;
 
+    w.options.policy.level = level;
+    core_set_options(w.core, &w.options);
     chain_init(&chain);
     (void)chain_approve(&chain, document_a, NULL);
     chain_touch(&chain);
@@ -1135,12 +648,28 @@ static void test_rollback(void **state)
     chain.snapshot.n_releases = 0;
     c = ask_with(CHAIN_SPEC, true, 0);
     use_chain(&chain);
+    for (size_t i = 0; lags && i < MS_ARRAY_LEN(w.nodes); i++)
+        w.nodes[i].final -= 2;
     chain_replies();
-    assert_int_equal(c->r.err, MS_ERR_ROLLBACK);
-    assert_non_null(strstr(c->envelope, "aaaa"));
-    expect_served(c, ENTRY_FRESH);
-    stop();
+    if (want == MS_ERR_CONFLICT) {
+        expect_refused(c, want);
+    } else {
+        assert_int_equal(c->r.err, want);
+        assert_non_null(strstr(c->envelope, "aaaa"));
+        expect_served(c, ENTRY_FRESH);
+    }
+    world_stop();
     chain_done(&chain);
+    world_start();
+    memset(w.nodes, 0, sizeof(w.nodes));
+}
+
+static void test_rollback(void **state)
+{
+    (void)state;
+    rollback_at(SPEC_LEVEL_L2, false, MS_ERR_ROLLBACK);
+    rollback_at(SPEC_LEVEL_L3, false, MS_ERR_CONFLICT);
+    rollback_at(SPEC_LEVEL_L3, true, MS_ERR_ROLLBACK);
 }
 
 static void test_liar_is_benched(void **state)
@@ -1164,7 +693,7 @@ static void test_liar_is_benched(void **state)
     chain_replies();
     expect_served(c, ENTRY_FRESH);
     assert_int_equal(w.nodes[0].asked, asked); /* not again */
-    stop();
+    world_stop();
     chain_done(&chain);
 }
 
@@ -1219,7 +748,7 @@ static void test_manners(void **state)
         w.manners[0] = w.manners[1] = (struct source_manners){0};
     }
     w.nodes[0].lie = w.nodes[1].lie = NODE_HONEST;
-    stop();
+    world_stop();
     chain_done(&chain);
 }
 
@@ -1250,7 +779,7 @@ static void test_straggler(void **state)
         assert_int_equal(w.conduct[1], SOURCE_CONDUCT_GOOD);
         assert_int_equal(replay_last(), MS_OK);
     }
-    stop();
+    world_stop();
     chain_done(&chain);
 }
 
@@ -1286,7 +815,7 @@ static void test_slow_prover(void **state)
     expect_served(c, ENTRY_FRESH);
     assert_int_equal(w.conduct[0], SOURCE_CONDUCT_GOOD);
     assert_int_equal(w.conduct[1], SOURCE_CONDUCT_OWING);
-    stop();
+    world_stop();
     chain_done(&chain);
 }
 
@@ -1317,10 +846,11 @@ static void test_dissent_in_grace(void **state)
             assert_int_equal(replay_last(), MS_OK);
         w.random = 0;
     }
-    stop();
+    world_stop();
     chain_done(&chain);
 }
 
+/* One release ends in the very second in which the other begins, and nobody is asked. */
 static void test_release_windows(void **state)
 {
     (void)state;
@@ -1330,41 +860,81 @@ static void test_release_windows(void **state)
     struct registry_release *a = chain_approve(&chain, document_a, NULL);
     struct registry_release *b = chain_approve(&chain, document_b, NULL);
     use_chain(&chain);
-    int64_t chain_s = chain_time(w.nodes[0].final);
     a->not_after_s = (uint64_t)w.now.wall_s + 50;
-    b->not_before_s = (uint64_t)chain_s + 48; /* four blocks on */
+    b->not_before_s = (uint64_t)w.now.wall_s + 50;
     struct caller *c = ask(CHAIN_SPEC);
     chain_replies();
     assert_non_null(strstr(c->envelope, "\"status\":\"pending\""));
     expect_served(c, ENTRY_FRESH);
     struct answer_id id = id_of(CHAIN_SPEC);
+    size_t fetches = w.n_fetches;
 
     w.now.boot_ms += 50000 - 1; /* no tick: the fast path must end by itself */
     w.now.wall_s += 49;
+    w.now.wall_ms = 999;
     assert_true(fast_serves(CHAIN_SPEC));
+    answer_read_lock();
+    assert_int_equal(table_find(w.table, &id)->set_release[0], 0);
+    answer_read_unlock();
     w.now.boot_ms += 1;
     w.now.wall_s += 1;
+    w.now.wall_ms = 0;
     assert_false(fast_serves(CHAIN_SPEC));
-    c = ask(CHAIN_SPEC); /* a is over by our clock, b still waits for the chain's */
-    expect_served(c, ENTRY_REVOKED);
-    answer_read_lock();
-    assert_int_equal(table_find(w.table, &id)->n_sets, 0);
-    answer_read_unlock();
-    for (size_t i = 0; i < 4; i++)
-        w.nodes[i].final += 3;
-    c = ask_with(CHAIN_SPEC, true, 0);
-    chain_replies();
-    expect_served(c, ENTRY_REVOKED); /* one block too early */
-    for (size_t i = 0; i < 4; i++)
-        w.nodes[i].final += 1;
-    c = ask_with(CHAIN_SPEC, true, 0);
-    chain_replies();
+    c = ask(CHAIN_SPEC);
+    assert_non_null(strstr(c->envelope, "\"status\":\"expired\""));
+    assert_null(strstr(c->envelope, "\"status\":\"pending\""));
     expect_served(c, ENTRY_FRESH);
     answer_read_lock();
     assert_int_equal(table_find(w.table, &id)->n_sets, 1);
     assert_int_equal(table_find(w.table, &id)->set_release[0], 1);
     answer_read_unlock();
-    stop();
+    assert_int_equal(w.n_fetches, fetches);
+    world_stop();
+    chain_done(&chain);
+}
+
+/* A clock that is ahead puts nothing in force; what ends, ends. Then the chain's own time counts.
+ */
+static void test_release_windows_fast_clock(void **state)
+{
+    (void)state;
+    struct chain chain;
+
+    chain_init(&chain);
+    struct registry_release *a = chain_approve(&chain, document_a, NULL);
+    struct registry_release *b = chain_approve(&chain, document_b, NULL);
+    use_chain(&chain);
+    int64_t chain_s = chain_time(w.nodes[0].final);
+    a->not_after_s = (uint64_t)w.now.wall_s + 3600;
+    b->not_before_s = (uint64_t)w.now.wall_s + 3600;
+    struct caller *c = ask(CHAIN_SPEC);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    struct answer_id id = id_of(CHAIN_SPEC);
+    w.wall_offset_s = 3600;
+    tick_at(0);
+    answer_read_lock();
+    assert_int_equal(table_find(w.table, &id)->n_sets, 0);
+    answer_read_unlock();
+    uint64_t blocks = (b->not_before_s - (uint64_t)chain_s + 11) / 12;
+    for (size_t i = 0; i < MS_ARRAY_LEN(w.nodes); i++) {
+        w.nodes[i].final += blocks - 1;
+        w.nodes[i].head = w.nodes[i].final;
+    }
+    w.wall_offset_s = 8000; /* still far from what the newest block says */
+    tick_at(0);
+    c = ask_with(CHAIN_SPEC, true, 0);
+    chain_replies();
+    expect_served(c, ENTRY_REVOKED); /* one block too early */
+    for (size_t i = 0; i < MS_ARRAY_LEN(w.nodes); i++)
+        w.nodes[i].head = w.nodes[i].final += 1;
+    c = ask_with(CHAIN_SPEC, true, 0);
+    chain_replies();
+    expect_served(c, ENTRY_FRESH);
+    answer_read_lock();
+    assert_int_equal(table_find(w.table, &id)->set_release[0], 1);
+    answer_read_unlock();
+    world_stop();
     chain_done(&chain);
 }
 
@@ -1387,7 +957,7 @@ static void test_valid_until(void **state)
     c = ask(CHAIN_SPEC);
     chain_replies();
     expect_refused(c, MS_ERR_STALE);
-    stop();
+    world_stop();
     chain_done(&chain);
 }
 
@@ -1408,7 +978,7 @@ static void test_extremes(void **state)
     expect_served(c, ENTRY_FRESH);
     tick_at(30000);
     assert_true(fast_serves(CHAIN_SPEC));
-    stop();
+    world_stop();
     chain_done(&chain);
 }
 
@@ -1438,7 +1008,7 @@ static void test_wall_clock_jumps(void **state)
     assert_false(c->serve);
     chain_replies();
     expect_refused(c, MS_ERR_CLOCK);
-    stop();
+    world_stop();
     chain_done(&chain);
 }
 
@@ -1484,7 +1054,7 @@ static void test_options_reload(void **state)
     assert_true(c->done);
     assert_int_equal(c->r.err, MS_ERR_NO_RPC);
     free(c);
-    stop();
+    world_stop();
     chain_done(&chain);
 }
 
@@ -1622,7 +1192,7 @@ static void have_app(void)
 
 static void drop_app(void)
 {
-    stop();
+    world_stop();
     chain_done(&app_chain);
 }
 
@@ -1748,7 +1318,7 @@ static void test_asked_often(void **state)
     assert_in_range(w.n_attempts, 1, 8);
     drop_app();
 
-    start(); /* nothing there: 300 s */
+    world_start(); /* nothing there: 300 s */
     chain_init(&app_chain);
     app_chain.no_account = true;
     for (size_t i = 0; i < MS_ARRAY_LEN(w.nodes); i++)
@@ -1775,7 +1345,7 @@ static void test_asked_of_a_registry(void **state)
     expect_served(ask_about(CHAIN_SPEC, 3), ENTRY_FRESH);
     tick_at(CORE_CANDIDATE_REST_MS);
     assert_int_equal(w.n_attempts, 1);
-    stop();
+    world_stop();
     chain_done(&chain);
 }
 
@@ -1825,8 +1395,8 @@ static void test_asked_before_restart(void **state)
     struct core_loaded row;
 
     have_app();
-    stop();
-    start();
+    world_stop();
+    world_start();
     w.random = UINT32_MAX; /* the read in full after a restart is not due within this test */
     row_from_last(&row, (struct entry){0}, false, 1000);
     row.entry = stored_facts(row.result);
@@ -1882,9 +1452,9 @@ static struct entry stored_facts(const struct source_result *result)
 static void restart(struct core_loaded *row, bool other_boot, int64_t age_ms)
 {
     have_location();
-    stop();
+    world_stop();
     w.n_fetches = 0;
-    start();
+    world_start();
     row_from_last(row, (struct entry){0}, other_boot, age_ms);
     struct entry facts = stored_facts(row->result);
     facts.recheck = other_boot;
@@ -1970,7 +1540,7 @@ static void test_restart_bad_evidence(void **state)
     c = ask_with(CHAIN_SPEC, true, 0);
     chain_replies();
     expect_served(c, ENTRY_FRESH);
-    stop();
+    world_stop();
     chain_done(&chain);
 }
 
@@ -1991,7 +1561,7 @@ static void test_restart_conflict(void **state)
     struct caller *c = ask(CHAIN_SPEC);
     chain_replies();
     expect_refused(c, MS_ERR_CONFLICT);
-    stop();
+    world_stop();
     chain_done(&chain);
 }
 
@@ -2008,9 +1578,9 @@ static void test_inline(void **state)
     assert_int_equal(w.n_bundles, 1);
     tick_at(INT64_C(400) * 86400 * 1000);
     assert_true(fast_serves(text));
-    stop();
+    world_stop();
     w.load_slow = true; /* the disk answers while the daemon stops: nothing new is begun */
-    start();
+    world_start();
     struct caller *c = ask(text);
     core_stop(w.core);
     settle_loads();
@@ -2224,7 +1794,7 @@ static void test_full(void **state)
     struct watcher one = {.watcher = {.id = id_of(URL_SPEC), .event = on_event}};
     assert_int_equal(core_watch(w.core, &one.watcher, spec_of(URL_SPEC), NULL), MS_ERR_OVERLOAD);
     w.n_loads = 0;
-    stop();
+    world_stop();
     for (unsigned i = 0; i < ENTRIES_MAX; i++)
         expect_refused(callers[i], MS_ERR_SHUTDOWN);
 }
@@ -2378,7 +1948,7 @@ static void test_shutdown(void **state)
     watch(&one, "url:https://d.example/x");
     assert_int_equal(w.n_stores, 1);
     assert_int_equal(w.n_loads, 2);
-    stop();
+    world_stop();
     expect_refused(fetching, MS_ERR_SHUTDOWN);
     expect_refused(storing, MS_ERR_SHUTDOWN);
     expect_refused(loading, MS_ERR_SHUTDOWN);
@@ -2478,7 +2048,7 @@ static void have_town(enum spec_level level, size_t providers, size_t n)
 
 static void town_done(void)
 {
-    stop();
+    world_stop();
     for (size_t i = 0; i < town.n; i++)
         chain_done(&town.chains[i]);
 }
@@ -2626,7 +2196,7 @@ static void test_poll_revoked_at_head(void **state)
         assert_true(shows(town.specs[2], "aaaaaaaa"));
         expect_served(ask(town.specs[2]), ENTRY_FRESH);
         town_done();
-        start();
+        world_start();
     }
 }
 
@@ -2697,7 +2267,7 @@ static void test_poll_liar(void **state)
             expect_served(ask(town.specs[0]), ENTRY_FRESH);
             memset(w.benched, 0, sizeof(w.benched));
             town_done();
-            start();
+            world_start();
         }
     }
 }
@@ -2987,8 +2557,8 @@ static void test_poll_restart(void **state)
         rows[i].entry = stored_facts(rows[i].result);
     }
     uint64_t stored = w.nodes[0].final;
-    stop();
-    start();
+    world_stop();
+    world_start();
     w.n_fetches = 0;
     for (size_t i = 0; i < 2; i++) {
         w.row = &rows[i];
@@ -3007,13 +2577,13 @@ static void test_poll_restart(void **state)
     town_done();
 }
 
-/* Pending releases come into force by the time of the blocks that polls have seen. */
+/* Pending releases come into force in their second, between polls that saw no change. */
 static void test_poll_windows(void **state)
 {
     (void)state;
     have_town(SPEC_LEVEL_L2, 2, 3);
     struct registry_release *r = chain_approve(&town.chains[1], document_b, NULL);
-    r->not_before_s = (uint64_t)chain_time(w.nodes[0].final + 6);
+    r->not_before_s = (uint64_t)w.now.wall_s + 60;
     (void)pass_and_read(12000);
     assert_true(shows(town.specs[1], "pending"));
     bool in_force = false;
@@ -3021,7 +2591,7 @@ static void test_poll_windows(void **state)
         (void)pass(12200);
         assert_int_equal(snapshots(), 0);
         in_force = !shows(town.specs[1], "pending");
-        assert_int_equal(in_force, chain_time(w.nodes[0].final) >= (int64_t)r->not_before_s);
+        assert_int_equal(in_force, w.now.wall_s >= (int64_t)r->not_before_s);
     }
     assert_true(in_force);
     town_done();
@@ -3050,7 +2620,7 @@ static void test_poll_frozen(void **state)
     town_done();
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
 {
@@ -3088,6 +2658,7 @@ int main(void)
         T(test_slow_prover),
         T(test_dissent_in_grace),
         T(test_release_windows),
+        T(test_release_windows_fast_clock),
         T(test_valid_until),
         T(test_extremes),
         T(test_wall_clock_jumps),

@@ -53,6 +53,7 @@ struct source_policy play_policy(enum spec_level level, uint32_t quorum, size_t 
                                    .max_evidence_age_s = 21600,
                                    .poll_s = 60,
                                    .head_poll_s = 12,
+                                   .times = source_times_default,
                                    .n_providers = n};
     for (size_t i = 0; i < n; i++)
         policy.providers[i] = (struct source_provider){

@@ -218,7 +218,7 @@ static const struct {
     const char *name, *text, *want; /* want: LINE: text */
 } bad[] = {
     {"unknown section", "\n[servers]\n",
-     "2: unknown section [servers]; there are server, policy, fetch, rpc and alias"},
+     "2: unknown section [servers]; there are server, policy, fetch, times, rpc and alias"},
     {"unknown key", "[server]\nport = 1\n", "2: unknown key 'port' in section [server]"},
     {"key of another section", "[fetch]\nlevel = l2\n",
      "2: unknown key 'level' in section [fetch]"},
@@ -234,7 +234,7 @@ static const struct {
     {"text behind a section", "[server] x\n", "1: a section's line must end in ']'"},
     {"lone bracket", "[\n", "1: a section's line must end in ']'"},
     {"empty section", "[]\n",
-     "1: unknown section []; there are server, policy, fetch, rpc and alias"},
+     "1: unknown section []; there are server, policy, fetch, times, rpc and alias"},
     {"name where none belongs", "[fetch x]\n", "1: section [fetch] takes no name"},
     {"rpc without name", "[rpc]\n",
      "1: [rpc NAME] needs a name of 1 to 64 letters, digits, '-', '_' and '.'"},

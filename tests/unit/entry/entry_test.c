@@ -273,7 +273,7 @@ static void test_confirm(void **state)
     e.recheck = true;
     entry_fail(&e, MS_ERR_TIMEOUT, &diag, 60, 60000, UINT32_MAX, at(50000));
     assert_true(entry_may_confirm(&e, false, 0, at(60000)));
-    entry_confirm(&e, WALL - 500, at(60000));
+    entry_confirm(&e, WALL - 500, 0, at(60000));
     assert_int_equal(e.checked_boot_ms, T0 + 60000);
     assert_int_equal(e.evidence_time_s, WALL - 500);
     assert_int_equal(e.fails, 0);
@@ -281,7 +281,7 @@ static void test_confirm(void **state)
     assert_int_equal(e.negative_until_ms, 0);
     assert_int_equal(e.last_err, MS_OK);
     assert_int_equal(entry_view(&e, at(60000)).state, ENTRY_FRESH);
-    entry_confirm(&e, WALL - 700, at(70000)); /* an older block */
+    entry_confirm(&e, WALL - 700, 0, at(70000)); /* an older block */
     assert_int_equal(e.evidence_time_s, WALL - 500);
     assert_int_equal(e.checked_boot_ms, T0 + 70000);
 
