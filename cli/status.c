@@ -77,6 +77,36 @@ static void add_provider(struct ms_buf *out, const json_t *rpc)
     (void)ms_buf_add_byte(out, '\n');
 }
 
+/* Seconds as they are, so that nothing is rounded away; words as they are. */
+static void add_time(struct ms_buf *out, const json_t *times, const char *name)
+{
+    const json_t *value = json_object_get(times, name);
+
+    (void)ms_buf_addf(out, "  %-26s ", name);
+    if (json_is_integer(value))
+        (void)ms_buf_addf(out, "%" JSON_INTEGER_FORMAT " s", json_integer_value(value));
+    else
+        add_text(out, times, name);
+    (void)ms_buf_add_byte(out, '\n');
+}
+
+static void add_times(struct ms_buf *out, const json_t *root)
+{
+    json_t *times = json_object_get(root, "times"), *value;
+    const char *name;
+
+    if (json_object_size(times) == 0)
+        return;
+    (void)ms_buf_add_str(out, "times\n");
+    json_object_foreach(times, name, value)
+    {
+        add_time(out, times, name);
+    }
+    if (number(root, "time_floor") > 0)
+        (void)ms_buf_addf(out, "  %-26s %" PRId64 " (newest block time verified)\n", "time-floor",
+                          number(root, "time_floor"));
+}
+
 static void add_status(struct ms_buf *out, const json_t *root)
 {
     const json_t *entries = json_object_get(root, "entries"), *rpcs = json_object_get(root, "rpc");
@@ -92,6 +122,7 @@ static void add_status(struct ms_buf *out, const json_t *root)
     add_row(out, "state-dir", root, "state_dir");
     for (size_t i = 0; i < json_array_size(rpcs); i++)
         add_provider(out, json_array_get(rpcs, i));
+    add_times(out, root);
     add_counts(out, root);
     for (size_t i = 0; i < json_array_size(entries) && i < SHOWN_ENTRIES_MAX; i++)
         add_entry(out, json_array_get(entries, i), now_s);

@@ -20,6 +20,7 @@
 #define CONFIG_SOCKET_DIR_MAX 96u /* sockaddr_un holds 107 and "/admin.sock" takes 11 */
 
 enum config_eip55 { CONFIG_EIP55_WARN = 0, CONFIG_EIP55_STRICT };
+#define CONFIG_MAX_EVIDENCE_AGE_S 21600 /* its default */
 enum config_nonfinality { CONFIG_NONFINALITY_KEEP = 0, CONFIG_NONFINALITY_SAFE };
 #define CONFIG_CODE_HOLD (-1) /* code_delay_s: other code is never taken by itself */
 enum config_audit { CONFIG_AUDIT_REQUIRE = 0, CONFIG_AUDIT_BEST_EFFORT };

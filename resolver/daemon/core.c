@@ -1652,9 +1652,9 @@ void core_stored(struct core *core, struct core_change *change, enum ms_err err,
     if (err != MS_OK)
         source_result_warn(e->flight->result, "audit", "the evidence could not be stored");
     if (e->flight->verdict == ENTRY_CHANGED || e->flight->verdict == ENTRY_SAME) {
+        set_stored(core, e, change);
         if (other_code) /* by an operator's word, or by code-change= */
             note_event(core, 4, "code-accepted", e, e->spec->canonical);
-        set_stored(core, e, change);
     } else if (e->flight->verdict == ENTRY_HELD) {
         outcome = MS_ERR_CODE_IDENTITY;
         note_event(core, 2, "hold", e, "the code behind the contract changed");

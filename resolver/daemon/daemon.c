@@ -173,6 +173,29 @@ static json_t *limits_json(const struct daemon *d)
 
 /* ---- status and metrics ---- */
 
+/* The numbers and choices in force (docs/reliability.md). */
+static json_t *times_json(const struct config *config)
+{
+    const char *code = config->code_delay_s == CONFIG_CODE_HOLD ? "hold"
+                       : config->code_delay_s == 0              ? "accept"
+                                                                : "delay";
+    bool safe = config->nonfinality == CONFIG_NONFINALITY_SAFE;
+    json_t *out =
+        json_pack("{s:I, s:I, s:I, s:I, s:s, s:s}", "poll", (json_int_t)config->poll_s, "head-poll",
+                  (json_int_t)config->head_poll_s, "max-evidence-age",
+                  (json_int_t)config->max_evidence_age_s, "sie", (json_int_t)config->sie_max_s,
+                  "nonfinality", safe ? "safe" : "keep", "code-change", code);
+
+    if (out != NULL && config->code_delay_s > 0)
+        (void)json_object_set_new(out, "code-change-delay",
+                                  json_integer((json_int_t)config->code_delay_s));
+    for (size_t i = 0; out != NULL && i < SOURCE_TIMES_N; i++)
+        (void)json_object_set_new(
+            out, source_time_rows[i].name,
+            json_integer((json_int_t)source_time_get(&config->times, &source_time_rows[i])));
+    return out;
+}
+
 static void render_status(void *arg, struct ms_buf *out)
 {
     struct daemon *d = arg;
@@ -185,12 +208,13 @@ static void render_status(void *arg, struct ms_buf *out)
         (void)json_object_set_new(by_state, entry_state_name((enum entry_state)s),
                                   json_integer((json_int_t)counts[s]));
     json_t *root = json_pack(
-        "{s:s, s:i, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
+        "{s:s, s:i, s:I, s:I, s:s, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
         d->options->version, "pid", (int)getpid(), "started", (json_int_t)d->started.wall_s,
         "uptime_s", (json_int_t)((now.boot_ms - d->started.boot_ms) / 1000), "state_dir",
-        d->config->state_dir, "level", spec_level_name(d->config->level), "entries_by_state",
-        by_state, "entries", core_entries_json(d->core, STATUS_ENTRIES_MAX), "rpc",
-        upstream_providers_json(d->upstream), "fetch", upstream_counters_json(d->upstream),
+        d->config->state_dir, "level", spec_level_name(d->config->level), "times",
+        times_json(d->config), "time_floor", (json_int_t)core_time_floor(d->core),
+        "entries_by_state", by_state, "entries", core_entries_json(d->core, STATUS_ENTRIES_MAX),
+        "rpc", upstream_providers_json(d->upstream), "fetch", upstream_counters_json(d->upstream),
         "limits", limits_json(d), "clients", clients_json(d->clients, STATUS_CLIENTS_MAX));
     if (root == NULL || ms_json_print(root, true, out) != MS_OK)
         ms_buf_reset(out);
@@ -244,6 +268,20 @@ static struct core_options core_options_of(const struct config *config)
     return options;
 }
 
+/* Choices that trade safety for something are told (6.2). */
+static void warn_choices(const struct config *config)
+{
+    if (config->nonfinality == CONFIG_NONFINALITY_SAFE)
+        log_line(LOG_LEVEL_WARNING, "config", "nonfinality-safe",
+                 log_str("text", "contracts are read at safe blocks, which may be undone"));
+    if (config->code_delay_s != CONFIG_CODE_HOLD)
+        log_line(LOG_LEVEL_WARNING, "config", "code-change",
+                 log_int("accepted_after_s", config->code_delay_s));
+    if (config->max_evidence_age_s != CONFIG_MAX_EVIDENCE_AGE_S)
+        log_line(LOG_LEVEL_NOTICE, "config", "max-evidence-age",
+                 log_int("seconds", config->max_evidence_age_s));
+}
+
 static void log_warning(void *arg, const char *text)
 {
     (void)arg;
@@ -292,6 +330,7 @@ static void reload(struct daemon *d)
     struct client_limits limits = limits_of(fresh, d->files);
     core_set_options(d->core, &options);
     clients_set_limits(d->clients, &limits);
+    warn_choices(fresh);
     http_set_config(d->http, fresh);
     http_end_streams(
         d->http); /* watchers come back, to the new level, and to what an alias means now */
@@ -438,6 +477,7 @@ static enum ms_err open_http(struct daemon *d, struct ms_diag *diag)
     if (err != MS_OK)
         return err;
     http_set_config(d->http, d->config);
+    warn_choices(d->config);
     http_tick(d->http);
     err = sockets_make_dir(d->config->socket_dir, 0755, diag);
     if (err == MS_OK)

@@ -90,6 +90,62 @@ static void check_defaults(const struct config *c)
     assert_null(c->ca_file);
     assert_int_equal(c->n_permits, 0);
     assert_int_equal(c->n_pins, 0);
+    assert_memory_equal(&c->times, &source_times_default, sizeof(c->times)); /* one truth */
+    assert_int_equal(c->nonfinality, CONFIG_NONFINALITY_KEEP);
+    assert_int_equal(c->code_delay_s, CONFIG_CODE_HOLD);
+    assert_int_equal(c->sie_max_s, 30 * 86400);
+}
+
+static void find_time(void *arg, const struct config_key *key)
+{
+    size_t *found = arg;
+    if (strcmp(key->section, "times") != 0)
+        return;
+    for (size_t i = 0; i < SOURCE_TIMES_N; i++)
+        *found += strcmp(source_time_rows[i].name, key->key) == 0;
+}
+
+/* Every number of the table is a key, sets its own field and reaches the policy. */
+static void test_times(void **state)
+{
+    (void)state;
+    size_t found = 0;
+
+    config_each_key(find_time, &found);
+    assert_int_equal(found, SOURCE_TIMES_N);
+    for (size_t i = 0; i < SOURCE_TIMES_N; i++) {
+        char text[100];
+        struct config *c = NULL;
+        struct source_policy policy;
+        (void)snprintf(text, sizeof(text), "[times]\n%s = 77s\n", source_time_rows[i].name);
+        assert_int_equal(config_parse(ms_span_str(text), &root, &c, NULL), MS_OK);
+        config_policy(c, &policy);
+        for (size_t k = 0; k < SOURCE_TIMES_N; k++)
+            assert_int_equal(source_time_get(&policy.times, &source_time_rows[k]),
+                             k == i ? 77 : source_time_rows[k].fallback_s);
+        config_free(c);
+    }
+}
+
+static void test_choices(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t delay_s;
+    } rows[] = {
+        {"hold", CONFIG_CODE_HOLD}, {"accept", 0}, {"delay:3600", 3600}, {"delay:2h", 7200}};
+    for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++) {
+        char text[100];
+        struct config *c = NULL;
+        (void)snprintf(text, sizeof(text), "[policy]\ncode-change = %s\nnonfinality = safe\nsie=0s",
+                       rows[i].text);
+        assert_int_equal(config_parse(ms_span_str(text), &root, &c, NULL), MS_OK);
+        assert_int_equal(c->code_delay_s, rows[i].delay_s);
+        assert_int_equal(c->nonfinality, CONFIG_NONFINALITY_SAFE);
+        assert_int_equal(c->sie_max_s, 0);
+        config_free(c);
+    }
 }
 
 static void test_defaults(void **state)
@@ -282,6 +338,16 @@ static const struct {
      "3: level l0 needs an [rpc] section with trusted = yes"},
     {"eip55", "[policy]\neip55 = Strict\n", "2: eip55 must be one of warn | strict, not 'Strict'"},
     {"audit", "[policy]\naudit = no\n", "2: audit must be one of require | best-effort, not 'no'"},
+    {"nonfinality", "[policy]\nnonfinality = latest\n",
+     "2: nonfinality must be one of keep | safe, not 'latest'"},
+    {"code-change", "[policy]\ncode-change = maybe\n",
+     "2: code-change must be one of hold | accept | delay:SECS, not 'maybe'"},
+    {"code-change without its delay", "[policy]\ncode-change = delay:\n",
+     "2: code-change must be a duration such as 90s, 15m, 6h or 1d, not ''"},
+    {"code-change too late", "[policy]\ncode-change = delay:2592001\n",
+     "2: code-change waits at most 2592000s, not 'delay:2592001'"},
+    {"a time of nothing", "[times]\ncontract-fresh = 0s\n",
+     "2: contract-fresh must lie from 1s to 86400s, not '0s'"},
     {"proofs", "[rpc a]\nproofs = yes\n",
      "2: proofs must be one of no | head | finalized, not 'yes'"},
     {"trusted", "[rpc a]\ntrusted = true\n", "2: trusted must be yes or no, not 'true'"},
@@ -637,7 +703,7 @@ static void find_key(void *arg, const struct config_key *key)
 static void test_docs(void **state)
 {
     (void)state;
-    struct page page = {.text = MS_BUF_INIT(100000)};
+    struct page page = {.text = MS_BUF_INIT(200000)};
     FILE *f = fopen("docs/configuration.md", "r");
     if (f == NULL)
         fail_msg("docs/configuration.md: run from the source tree");
@@ -656,6 +722,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_choices),
         cmocka_unit_test(test_example),
         cmocka_unit_test(test_all_set),
         cmocka_unit_test(test_bad),
