@@ -38,8 +38,11 @@ void chain_init(struct chain *c)
 {
     struct ms_buf address = MS_BUF_INIT(ETH_ADDR_BYTES);
 
-    *c = (struct chain){.arena = MS_ARENA_INIT((size_t)64 << 20), .id = 1, .told = json_object()};
-    must(c->told != NULL);
+    *c = (struct chain){.arena = MS_ARENA_INIT((size_t)64 << 20),
+                        .id = 1,
+                        .told = json_object(),
+                        .told_hashes = json_object()};
+    must(c->told != NULL && c->told_hashes != NULL);
     must(eth_data_parse(ms_span_str(CHAIN_ADDRESS), &address) == MS_OK);
     memcpy(c->registry.b, address.ptr, ETH_ADDR_BYTES);
     ms_buf_done(&address);
@@ -60,6 +63,7 @@ void chain_init_more(struct chain *c, struct chain *more, uint8_t at)
 void chain_done(struct chain *c)
 {
     json_decref(c->told);
+    json_decref(c->told_hashes);
     ms_arena_done(&c->arena);
 }
 
@@ -590,6 +594,8 @@ static json_t *answer_block(const struct node *node, const char *name)
 
     if (strcmp(name, "finalized") == 0)
         number = node->lie == NODE_FINAL_ABOVE_HEAD ? node->head + 1 : node->final;
+    else if (strcmp(name, "safe") == 0)
+        number = node->final + 32 < node->head ? node->final + 32 : node->head;
     else if (strcmp(name, "latest") == 0)
         number = node->head;
     else
@@ -606,19 +612,22 @@ static json_t *answer_block(const struct node *node, const char *name)
         return result_json(json_incref(old));
     json_t *block = block_json(node, number, strcmp(name, "latest") == 0);
     if (honest && name[0] != '0')
-        must(json_object_set(node->chain->told, key, block) == 0);
+        must(json_object_set(node->chain->told, key, block) == 0 &&
+             json_object_set_new(node->chain->told_hashes,
+                                 json_string_value(json_object_get(block, "hash")),
+                                 json_string(key)) == 0);
     return result_json(block);
 }
 
 static json_t *block_by_hash(const struct node *node, const char *hash)
 {
-    const char *number;
-    json_t *block;
+    const char *number = json_string_value(json_object_get(node->chain->told_hashes, hash));
+    json_t *block = number == NULL ? NULL : json_object_get(node->chain->told, number);
 
-    json_object_foreach(node->chain->told, number,
-                        block) if (strcmp(json_string_value(json_object_get(block, "hash")),
-                                          hash) == 0) return json_incref(block);
-    return json_null();
+    /* another block may have been told of at that height since */
+    bool same =
+        block != NULL && strcmp(json_string_value(json_object_get(block, "hash")), hash) == 0;
+    return same ? json_incref(block) : json_null();
 }
 
 static bool is_number(const json_t *block)

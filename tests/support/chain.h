@@ -83,6 +83,7 @@ struct chain {
     bool wrong_commitment;                    /* its commitment() is not what slot 0 says */
     json_t *told; /* by number: blocks that honest nodes called finalized or latest; they stay as
                      they are */
+    json_t *told_hashes; /* their numbers, by hash */
 };
 
 /* An owner, sequence 1, no releases. */

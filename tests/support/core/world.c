@@ -109,6 +109,23 @@ static void env_log(void *arg, int level, const char *event, const struct answer
     (void)snprintf(w.last_event, sizeof(w.last_event), "%s", event);
 }
 
+/* As store.c writes it: only what was accepted, and the times. */
+static void save(const struct core_change *change)
+{
+    bool other = w.saved && (w.saved_id.level != change->id.level ||
+                             !ms_sha256_eq(&w.saved_id.key, &change->id.key));
+    if (w.store_err != MS_OK || other)
+        return;
+    w.saved = true;
+    w.saved_id = change->id;
+    w.saved_entry = change->entry;
+    w.saved_set = change->set_hash;
+    if (change->change != CORE_CHANGE_SET)
+        return;
+    ms_buf_reset(&w.saved_bundle);
+    (void)ms_buf_add(&w.saved_bundle, ms_buf_span(&change->bundle));
+}
+
 void settle_stores(void)
 {
     static const struct ms_diag none;
@@ -121,6 +138,7 @@ void settle_stores(void)
             ms_buf_reset(&w.last_bundle);
             (void)ms_buf_add(&w.last_bundle, ms_buf_span(&change->bundle));
         }
+        save(change);
         core_stored(w.core, change, w.store_err, &none);
     }
 }
@@ -129,7 +147,12 @@ void settle_loads(void)
 {
     while (w.n_loads > 0) {
         struct core_loaded loaded = {.id = w.loads[--w.n_loads]};
-        if (w.row != NULL) {
+        static const struct answer_id any;
+        bool ours =
+            w.row != NULL &&
+            (memcmp(&w.row->id, &any, sizeof(any)) == 0 ||
+             (w.row->id.level == loaded.id.level && ms_sha256_eq(&w.row->id.key, &loaded.id.key)));
+        if (ours) {
             struct answer_id id = loaded.id;
             loaded = *w.row;
             loaded.id = id;
@@ -401,7 +424,8 @@ int world_setup(void **state)
                                    .audit_require = true,
                                    .max_entries = ENTRIES_MAX},
                        .now = {WALL_S, BOOT_MS, 0},
-                       .last_bundle = MS_BUF_INIT(BUNDLE_MAX_BYTES)};
+                       .last_bundle = MS_BUF_INIT(BUNDLE_MAX_BYTES),
+                       .saved_bundle = MS_BUF_INIT(BUNDLE_MAX_BYTES)};
     world_start();
     return 0;
 }
@@ -412,5 +436,61 @@ int world_teardown(void **state)
     if (w.core != NULL)
         world_stop();
     ms_buf_done(&w.last_bundle);
+    ms_buf_done(&w.saved_bundle);
     return 0;
+}
+
+/* As store.c reads a row back. */
+static struct entry read_back(bool reboot, int64_t stored_wall_ms)
+{
+    const struct entry *e = &w.saved_entry;
+    struct entry out = {
+        .evidence_time_s = e->evidence_time_s,
+        .life = e->life,
+        .valid_until_s = e->valid_until_s,
+        .has_sequence = e->has_sequence,
+        .floor_sequence = e->floor_sequence,
+        .commitment = e->commitment,
+        .conflict = e->conflict,
+        .conflict_err = e->conflict_err,
+        .hold = e->hold && e->good,
+        .recheck = reboot && e->life.fresh_s >= 0,
+        .checked_boot_ms = e->checked_boot_ms,
+    };
+    if (reboot) { /* by the wall clock: 6.3 */
+        int64_t age_ms = w.now.wall_s * 1000 - stored_wall_ms;
+        out.checked_boot_ms = w.now.boot_ms - (age_ms > 0 ? age_ms : 0);
+    }
+    return out;
+}
+
+void world_restart(bool reboot, int64_t down_ms)
+{
+    static struct core_loaded row;
+    struct ms_diag diag = {0};
+    struct spec spec;
+
+    int64_t floor_s = core_time_floor(w.core);
+    world_stop();
+    int64_t stored_wall_ms =
+        (w.now.wall_s * 1000 + w.now.wall_ms) - (w.now.boot_ms - w.saved_entry.checked_boot_ms);
+    int64_t wall_s = w.now.wall_s + down_ms / 1000;
+    w.now.boot_ms = reboot ? BOOT_MS : w.now.boot_ms + down_ms;
+    w.now.wall_s = wall_s;
+    w.wall_offset_s = wall_s - WALL_S - (w.now.boot_ms - BOOT_MS) / 1000;
+    w.options.rules.time_floor_s = floor_s; /* the daemon finds it in its rows */
+    world_start();
+    if (!w.saved)
+        return;
+    row = (struct core_loaded){
+        .id = w.saved_id, .found = true, .entry = read_back(reboot, stored_wall_ms)};
+    spec_init(&spec);
+    if (w.saved_bundle.len > 0 && w.saved_entry.good) {
+        if (bundle_verify(ms_buf_span(&w.saved_bundle), &spec, &row.result, &diag) != MS_OK)
+            fail_msg("%s", diag.text);
+        row.set_hash = row.result->set_hash;
+        row.evidence = ms_sha256(ms_buf_span(&w.saved_bundle));
+    }
+    spec_done(&spec);
+    w.row = &row;
 }

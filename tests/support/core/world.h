@@ -53,6 +53,12 @@ struct world {
     char last_event[64];
     struct node nodes[4];
     struct ms_buf last_bundle;
+    /* what is on disk of the one entry of a scenario: the row, and its evidence */
+    bool saved;
+    struct answer_id saved_id; /* the first that was stored; others are not kept */
+    struct entry saved_entry;
+    struct ms_sha256 saved_set;
+    struct ms_buf saved_bundle;
 };
 
 extern struct world w;
@@ -68,6 +74,9 @@ int world_teardown(void **state);
 void settle(void);
 void settle_stores(void);
 void settle_loads(void);
+/* Throw the core away and start another that finds what was stored, `down_ms` later by the wall
+ * clock. reboot: the boot clock begins anew. */
+void world_restart(bool reboot, int64_t down_ms);
 /* ms later on both clocks, and a tick. */
 void tick_at(int64_t ms);
 
