@@ -194,7 +194,7 @@ static void do_watch(char **v, size_t n)
     (void)n;
     t.watcher = (struct core_watcher){.id = id_of(subject()), .event = on_event};
     t.watching = true;
-    assert_int_equal(core_watch(w.core, &t.watcher, spec_of(subject())), MS_OK);
+    assert_int_equal(core_watch(w.core, &t.watcher, spec_of(subject()), NULL), MS_OK);
     settle();
     answer_all();
 }
