@@ -1945,10 +1945,10 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
         load_failed(core, e, loaded);
         return;
     }
-    e->facts = (struct entry){0}; /* without what an earlier try to read it said */
+    /* without what an earlier try to read it said */
+    e->facts = loaded->found ? loaded->entry : (struct entry){0};
+    rule(core, e);
     if (loaded->found) {
-        e->facts = loaded->entry;
-        rule(core, e);
         e->good = loaded->result == NULL ? NULL : shared_result_new(loaded->result);
         e->facts.good = e->good != NULL;
         e->set_hash = loaded->set_hash;

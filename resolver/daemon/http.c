@@ -239,6 +239,13 @@ static bool usable(const struct http_request *r, const struct answer *a, int64_t
     return !a->serve || r->max_age_s == 0 || now_ms - a->checked_boot_ms <= r->max_age_s * 1000;
 }
 
+/* There is no set, and the URL names a host that may have it: the core has to hear of it. */
+static bool tells_where(const struct http_request *r, const struct answer *a)
+{
+    return !a->serve && !r->asked && r->spec != NULL && r->spec->kind == SPEC_SIGNERS &&
+           r->spec->host != NULL && r->spec->at.url == NULL;
+}
+
 /* seq= and max-age= of the query, which the shared answer knows nothing of. */
 static enum ms_err query_floor(const struct http_request *r, const struct answer *a, int64_t now_ms,
                                struct ms_diag *diag)
@@ -266,7 +273,7 @@ static bool try_answer(struct http_request *r, enum MHD_Result *ret_result)
 
     answer_read_lock();
     struct answer *a = table_find(r->http->env.table, &r->id);
-    if (a != NULL && usable(r, a, now_ms)) {
+    if (a != NULL && usable(r, a, now_ms) && !tells_where(r, a)) {
         note_use(r, a, now_ms);
         enum ms_err err = query_floor(r, a, now_ms, &diag);
         if (!r->asked)
