@@ -164,6 +164,8 @@ out_has '"measurement_id":"one"'
 run 0 resolve "$url" --profile cvm
 run 0 --json resolve "$url"
 out_has '"trust":"tls"'
+run 0 lint "$url"
+out_has 'L019 warning: what vouches for the list: tls'
 run 1 resolve "$(measuredctl url --host h --location "${location%m.json}none.json")"
 err_has '(not-found)'
 run 3 resolve "$(measuredctl url --host h --location https://127.0.0.1:9/x 2>/dev/null || echo 'https://aHR0cHM6Ly8xMjcuMC4wLjE6NDQzL3g@h')"
@@ -384,6 +386,9 @@ if [ -n "$rpc" ]; then
     out_has 'sequence'
     run 1 resolve "eip155:1:0x00000000000000000000000000000000000000aa"
     err_has '(no-code)'
+    run 0 lint "$contract"
+    out_has 'L015 warning: the owner is an account of one key'
+    out_has 'L019 warning: what vouches for the list: single'
     run 3 resolve "eip155:10:$REGISTRY"
     err_has '(no-rpc)'
     echo 'registry: ok'
