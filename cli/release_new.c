@@ -32,25 +32,44 @@ struct draft { /* what becomes the document */
 };
 
 /* ---- the payload of the new release ---- */
-/* Several documents become one: the canonical form of all their records. */
-static enum ms_err merge(struct ms_span document, json_t *list, struct ms_diag *diag)
+static enum ms_err canonical(struct ms_span document, struct ms_buf *out, struct ms_diag *diag)
 {
-    static const struct ms_json_limits limits = {(size_t)4 * REC_DOC_MAX_BYTES, 16, 65536, 0};
-    struct ms_buf canonical = MS_BUF_INIT((size_t)4 * REC_DOC_MAX_BYTES);
-    json_t *more = NULL;
     struct rec_set set;
 
     rec_set_init(&set);
     enum ms_err err = rec_parse(document, REC_MODE_DIALECTS, &set, diag);
     if (err == MS_OK)
-        err = rec_set_canonical(&set, &canonical);
+        err = rec_set_canonical(&set, out);
+    rec_set_done(&set);
+    return err;
+}
+
+/* The records of one more document, whatever its dialect. */
+static enum ms_err extend(struct ms_span document, json_t *list, struct ms_diag *diag)
+{
+    static const struct ms_json_limits limits = {(size_t)4 * REC_DOC_MAX_BYTES, 16, 65536, 0};
+    struct ms_buf text = MS_BUF_INIT((size_t)4 * REC_DOC_MAX_BYTES);
+    json_t *more = NULL;
+
+    enum ms_err err = canonical(document, &text, diag);
     if (err == MS_OK)
-        err = ms_json_parse(ms_buf_span(&canonical), &limits, &more, diag);
+        err = ms_json_parse(ms_buf_span(&text), &limits, &more, diag);
     if (err == MS_OK && json_array_extend(list, more) != 0)
         err = MS_ERR_MEMORY;
     json_decref(more);
-    rec_set_done(&set);
-    ms_buf_done(&canonical);
+    ms_buf_done(&text);
+    return err;
+}
+
+/* Several documents become one: the canonical form of all their records, each once. */
+static enum ms_err merge(const json_t *list, struct ms_buf *out, struct ms_diag *diag)
+{
+    struct ms_buf text = MS_BUF_INIT((size_t)4 * REC_DOC_MAX_BYTES);
+
+    enum ms_err err = ms_json_dump(list, &text);
+    if (err == MS_OK)
+        err = canonical(ms_buf_span(&text), out, diag);
+    ms_buf_done(&text);
     return err;
 }
 
@@ -82,11 +101,11 @@ static int read_payload(const struct cli *cli, const struct wish *w, struct draf
         struct ms_buf document = MS_BUF_INIT(REC_DOC_MAX_BYTES);
         code = read_one(cli, w, w->files[i], &document);
         if (code == CLI_YES)
-            err = merge(ms_buf_span(&document), list, &diag);
+            err = extend(ms_buf_span(&document), list, &diag);
         ms_buf_done(&document);
     }
     if (w->n_files > 1 && code == CLI_YES && err == MS_OK)
-        err = ms_json_dump(list, &d->payload);
+        err = merge(list, &d->payload, &diag);
     json_decref(list);
     if (err != MS_OK)
         return cli_print_error(cli, err, &diag, cli_exit_of(err));

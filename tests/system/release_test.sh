@@ -107,7 +107,12 @@ out_has '"sequence": 3'
 m demo-test-2 04 >m4.json
 run 0 new --version 1 m1.json m4.json
 err_has 'm4.json: L009 warning: demo-test-2:'
-out_has '"payloadFormat": 1'
+cp out several.json
+run 0 digest several.json
+out_has '2 records, 0 predicates'
+run 0 new --version 1 m4.json m1.json m4.json
+sed -n 's/.*"payloadHash": //p' several.json out | sort -u >hashes
+[ "$(wc -l <hashes)" = 1 ] || fail 'order and repetition change the payload of several documents'
 run 0 new --version 1 --no-embed --uri https://a.example/m.json m1.json
 out_lacks "$(base64 -w0 m1.json)"
 out_has '"uri": "https://a.example/m.json"'

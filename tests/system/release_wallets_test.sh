@@ -68,3 +68,12 @@ safe=eip155:11155111:0x1C8b9B78e3085866521FE206fa4c1a67F49f153A
 run release digest --json --safe "$safe" "$work/set.json" >"$work/typed.json"
 digest=$(run release digest --safe "$safe" "$work/set.json" | sed -n 's/^  digest *\(0x[0-9a-f]*\) .*/\1/p')
 [ "$(wallets hash "$work/typed.json")" = "$digest" ] || fail "Safe: another digest than $digest"
+# Its owners' signatures, one of each library, by rising address and otherwise.
+one=$(wallets sign ethers "0x$(cat "$work/a1.key")" "$work/typed.json")
+two=$(wallets sign viem "0x$(cat "$work/b2.key")" "$work/typed.json")
+run release add-signature --safe "$safe" --signature "$one${two#0x}" -o "$work/safe.json" "$work/set.json"
+grep -q "owner 1: $a" "$work/err" && grep -q "owner 2: $b" "$work/err" || fail "other owners: $(cat "$work/err")"
+if "$ctl" release add-signature --safe "$safe" --signature "$two${one#0x}" "$work/set.json" >"$work/out" 2>"$work/err"; then
+    fail 'owners out of order'
+fi
+grep -q 'out of order' "$work/err" || fail "$(cat "$work/err")"
