@@ -382,6 +382,31 @@ out_has 'L017 warning: the contract has no owner'
 grep -oE '^\| L0[0-9]{2} \| [a-z]+ \|' "$page" >page
 same rules page
 
+# ---- the URL of a set ----
+url() { # url WANTED_EXIT_CODE ARGUMENT...
+    local want=$1 got=0
+    shift
+    "$ctl" url --host app.example.org "$@" >out 2>err || got=$?
+    [ "$got" -eq "$want" ] || { fail "url $*: exit code $got instead of $want"; cat out err; }
+}
+url 0 --signers "$list" --set 1.set.json --at https://releases.example.org/m/
+at=$(printf 'https://releases.example.org/m/' | base64 -w0 | tr -d =)
+[ "$(cat out)" = "https://2of3:$c,$a,$b;app=demo;at=$at@app.example.org" ] || fail "the URL: $(cat out)"
+# shellcheck disable=SC2086
+run 0 verify $now --signers "$(cat out)" 1.set.json # the whole URL says who signs, and what
+url 0 --signers "$list" --app demo
+run 0 verify --now 2026-02-03 --signers "$(cat out)" 1.set.json
+url 0 --signers "$list" --app other
+run 1 verify --now 2026-02-03 --signers "$(cat out)" 1.set.json
+url 1 --signers "3of3:$a,$b,$c" --set 1.set.json
+err_has '2 of 3 signatures'
+url 1 --signers "$list" --set u.json
+url 1 --signers "$list" --app 'demo;level=l1'
+url 1 --signers "$list" --at http://releases.example.org/
+url 2 --signers "$list" --app demo --set 1.set.json
+url 2 --contract "$a" --app demo
+url 2 --signers "$list" --set 1.root.json
+
 # ---- usage ----
 run 0 --help
 out_has 'root rotate'
