@@ -13,7 +13,8 @@ wallets_fetch() {
         rm -rf $WALLETS
         mkdir -p $WALLETS
         cp $lock tests/support/wallets/package.json $WALLETS/
-        if ! (cd $WALLETS && timeout 300 npm ci --ignore-scripts --no-audit --no-fund >npm.log 2>&1); then
+        if ! (cd $WALLETS && timeout 300 npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=1 \
+            --fetch-retry-mintimeout=1000 >npm.log 2>&1); then
             echo "npm could not fetch the packages ($WALLETS/npm.log)"
             return 1
         fi
