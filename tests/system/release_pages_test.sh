@@ -7,6 +7,8 @@ RIG_TOOLS=$build/tests
 tree=$PWD
 . tests/support/anvil.sh
 . tests/support/tls.sh
+MEASURED_BIN=$build/bin
+. tests/support/daemon.sh
 . tests/support/page.sh
 for program in "$build/bin/measuredctl" "$RIG_TOOLS/tlsserver"; do
     [ -x "$program" ] || { echo "skipped: no $program"; exit 77; }
@@ -36,6 +38,20 @@ measurements() { # VERSION BYTE
         "$(printf 'ab%.0s' $(seq 48))" "$(printf "$2%.0s" $(seq 48))" >"measurements-$1.json"
 }
 
+# The daemon that a page takes to be running; its URL gets the port that the server has here.
+test_daemon() {
+    [ -f url.txt ] || cp "$work/publish-signed-file/url.txt" url.txt
+    local at
+    at=$(printf 'https://releases.example.org:%s/.well-known/measured/' "$TLS_PORT" | base64 -w0 | tr '+/' '-_' | tr -d =)
+    sed -i "s|at=[A-Za-z0-9_-]*|at=$at|" url.txt
+    daemon_config "$PWD/d" <<CONF
+[fetch]
+ca-file = $TLS_CA
+resolve = releases.example.org:$TLS_PORT:127.0.0.1
+CONF
+    daemon_start "$PWD/d"
+}
+
 bad=0
 # follow PAGE: in a folder of its own. A failing command ends it.
 follow() {
@@ -47,6 +63,7 @@ follow() {
     (
         set -euo pipefail
         cd "$folder"
+        trap 'daemon_stop || true' EXIT
         eval "$script"
         touch "$folder/followed"
     ) >"$folder/out" 2>"$folder/err" &
@@ -63,6 +80,7 @@ test_setup() {
     measurements 1.1.0 02
 }
 follow publish-signed-file
+grep -q '"measurement_id":"demo-1.1.0"' "$work/publish-signed-file/out" || { echo 'FAILED: the daemon has no release'; bad=1; }
 grep -q '"sequence": 3' "$WEB/.well-known/measured/set.json" || { echo 'FAILED: the third set is not published'; bad=1; }
 grep -q '^kind  *signers' "$work/publish-signed-file/out" || { echo 'FAILED: the URL is of no signers'; bad=1; }
 
