@@ -139,6 +139,38 @@ sign "$work/third.json" a1 c3
 publish third
 accepted 'a higher sequence ends the conflict' r22
 
+# another root: its epoch begins a new count, and who revokes needs no threshold
+refuses() { # WHAT CODE RECORDS
+    measuredctl --json refresh "$url" >"$work/refresh" 2>&1 && fail "$1: accepted"
+    grep -q "\"code\":\"$2\"" "$work/refresh" || fail "$1: not $2: $(cat "$work/refresh")"
+    [ "$(listed)" = "$3" ] || fail "$1: $(head -c 300 "$work/body") instead of $3"
+}
+release root new --signers "2of3:${signers[1]},${signers[2]},${signers[3]}" --revokers "${signers[3]}" \
+    -o "$work/1.root.json"
+sign "$work/1.root.json" b2 c3
+cp "$work/1.root.json" "$www/1.root.json"
+refuses 'the old set has too few of the new signers' signature r22
+set_of renewed 33 --sequence 1 && sign "$work/renewed.json" c3 d4 && publish renewed
+accepted 'a lower sequence of a higher epoch' r33
+release revoke --set "$work/renewed.json" --id 1 --reason 1 -o "$work/revocations.json"
+sign "$work/revocations.json" d4
+cp "$work/revocations.json" "$www/"
+measuredctl refresh "$url" >/dev/null 2>&1 || fail "a revocation: exit $?"
+get "/v1/resolve?url=$url"
+body_has '"state":"revoked"'
+[ -z "$(listed)" ] || fail 'revoked, and listed'
+
+# a server that forgets roots and revocations brings nothing back, nor does a restart
+rm "$www/1.root.json" "$www/revocations.json"
+daemon_stop || fail "the daemon ended with $?"
+daemon_start "$work"
+measuredctl refresh "$url" >/dev/null 2>&1 || fail "a server that forgets: exit $?"
+[ -z "$(listed)" ] || fail "a server that forgets: $(head -c 300 "$work/body")"
+publish third
+measuredctl --json refresh "$url" >"$work/refresh" 2>&1 && fail 'signers of the first epoch: accepted'
+grep -q '"code":"signature"' "$work/refresh" || fail "signers of the first epoch: $(cat "$work/refresh")"
+[ -z "$(listed)" ] || fail 'signers of the first epoch'
+
 daemon_stop || fail "the daemon ended with $?"
 check_log "$work"
 check_end
