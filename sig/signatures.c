@@ -3,6 +3,8 @@
 
 #include "sig/secp.h"
 
+#define MSIG_CHAIN_MAX (INT64_C(1) << 53) /* what JSON numbers hold exactly */
+
 static enum msig_scheme scheme_of(struct ms_span name)
 {
     if (ms_span_eq_str(name, "eip712"))
@@ -14,16 +16,33 @@ static enum msig_scheme scheme_of(struct ms_span name)
 
 /* Hex into the arena. What is no hex is left empty: whether that matters depends on whose it is. */
 static enum ms_err read_bytes(struct ms_span text, struct ms_arena *arena,
-                              struct ms_span *ret_bytes)
+                              struct msig_signature *out)
 {
     size_t len = text.len < 2 ? 0 : (text.len - 2) / 2;
     uint8_t *bytes = ms_arena_alloc(arena, len + 1, 1);
 
     if (bytes == NULL)
         return MS_ERR_MEMORY;
-    if (eth_data_fixed(text, bytes, len) != MS_OK)
-        len = 0;
-    *ret_bytes = ms_span_of(bytes, len);
+    out->malformed = eth_data_fixed(text, bytes, len) != MS_OK;
+    out->bytes = ms_span_of(bytes, out->malformed ? 0 : len);
+    return MS_OK;
+}
+
+/* Of a contract's signature only: beside others it is one of the members that are not known. */
+static enum ms_err read_chain(const json_t *entry, size_t i, struct msig_signature *out,
+                              struct ms_diag *diag)
+{
+    const json_t *chain = json_object_get(entry, "chain");
+    json_int_t value = chain == NULL ? 1 : json_integer_value(chain);
+
+    if (out->scheme != MSIG_SCHEME_EIP1271)
+        return MS_OK;
+    if (chain != NULL && !json_is_integer(chain))
+        return ms_diag_set(diag, MS_ERR_SYNTAX, "signature %zu: its chain is no integer", i + 1);
+    if (value < 1 || value > MSIG_CHAIN_MAX)
+        return ms_diag_set(diag, MS_ERR_RANGE, "signature %zu: its chain is not from 1 to 2^53",
+                           i + 1);
+    out->chain = (uint64_t)value;
     return MS_OK;
 }
 
@@ -43,7 +62,8 @@ static enum ms_err read_one(const json_t *entry, size_t i, struct ms_arena *aren
         return MS_OK;
     if (eth_addr_parse(signer, &out->signer, &checksum, NULL) != MS_OK)
         return ms_diag_set(diag, MS_ERR_ADDRESS, "signature %zu: its signer is no address", i + 1);
-    return read_bytes(text, arena, &out->bytes);
+    enum ms_err err = read_chain(entry, i, out, diag);
+    return err == MS_OK ? read_bytes(text, arena, out) : err;
 }
 
 enum ms_err msig_signatures_read(const json_t *array, struct ms_arena *arena,
@@ -104,6 +124,8 @@ enum ms_err msig_tally(const struct eth_hash *digest, const struct msig_signatur
         if (seen[at])
             return refuse(diag, i, &one->signer, "this signer's second");
         seen[at] = true;
+        if (one->malformed)
+            return refuse(diag, i, &one->signer, "it is no hex");
         if (one->scheme == MSIG_SCHEME_EIP1271) {
             tally.unresolved[tally.n_unresolved++] = i;
             continue;
@@ -118,6 +140,17 @@ enum ms_err msig_tally(const struct eth_hash *digest, const struct msig_signatur
     }
     *ret_tally = tally;
     return MS_OK;
+}
+
+void msig_count(struct msig_tally *tally, const struct msig_signature *signature,
+                const struct msig_signers *signers)
+{
+    size_t at = place(signers, &signature->signer);
+
+    if (at == signers->n || tally->counted[at])
+        return;
+    tally->counted[at] = true;
+    tally->n_counted++;
 }
 
 enum msig_met msig_met(const struct msig_tally *tally, const struct msig_signers *signers)

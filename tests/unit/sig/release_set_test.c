@@ -353,8 +353,9 @@ static struct msig_signature *add(struct ballot *b, size_t key)
 {
     size_t i = b->signatures.n++;
     sign_digest(keys[key], &b->digest, b->bytes[i]);
-    b->signatures.items[i] = (struct msig_signature){MSIG_SCHEME_EIP712, sign_addr(keys[key]),
-                                                     ms_span_of(b->bytes[i], 65)};
+    b->signatures.items[i] = (struct msig_signature){.scheme = MSIG_SCHEME_EIP712,
+                                                     .signer = sign_addr(keys[key]),
+                                                     .bytes = ms_span_of(b->bytes[i], 65)};
     return &b->signatures.items[i];
 }
 
@@ -439,6 +440,72 @@ static void test_contract_signers(void **state)
     assert_int_equal(msig_met(&b.tally, &b.signers), MSIG_SHORT);
     (void)add(&b, 1); /* by key as well: the same signer's second */
     assert_int_equal(count(&b), MS_ERR_SIGNATURE);
+
+    set_up(&b); /* it has signed: counted once, and only if it is listed */
+    (void)add(&b, 0);
+    struct msig_signature *contract = add(&b, 1);
+    contract->scheme = MSIG_SCHEME_EIP1271;
+    contract->bytes.len = 0; /* it keeps its word itself */
+    assert_int_equal(count(&b), MS_OK);
+    msig_count(&b.tally, contract, &b.signers);
+    msig_count(&b.tally, contract, &b.signers);
+    assert_int_equal(b.tally.n_counted, 2);
+    assert_int_equal(msig_met(&b.tally, &b.signers), MSIG_MET);
+    contract->signer.b[0] ^= 1;
+    msig_count(&b.tally, contract, &b.signers);
+    assert_int_equal(b.tally.n_counted, 2);
+
+    set_up(&b); /* no hex is not the same as nothing */
+    contract = add(&b, 1);
+    contract->scheme = MSIG_SCHEME_EIP1271;
+    contract->bytes.len = 0;
+    contract->malformed = true;
+    assert_int_equal(count(&b), MS_ERR_SIGNATURE);
+}
+
+/* Where a contract is: 1, unless its entry says otherwise in one way only. */
+static void test_chain_of_contract(void **state)
+{
+    static const struct {
+        const char *scheme, *more;
+        enum ms_err want;
+        uint64_t chain;
+        bool malformed;
+    } cases[] = {
+        {"eip1271", "\"signature\":\"0x\"", MS_OK, 1, false},
+        {"eip1271", "\"signature\":\"0x\",\"chain\":10", MS_OK, 10, false},
+        {"eip1271", "\"signature\":\"0x\",\"chain\":9007199254740992", MS_OK, 1ull << 53, false},
+        {"eip1271", "\"signature\":\"0x\",\"chain\":9007199254740993", MS_ERR_RANGE, 0, false},
+        {"eip1271", "\"signature\":\"0x\",\"chain\":0", MS_ERR_RANGE, 0, false},
+        {"eip1271", "\"signature\":\"0x\",\"chain\":-1", MS_ERR_RANGE, 0, false},
+        {"eip1271", "\"signature\":\"0x\",\"chain\":1.0", MS_ERR_SYNTAX, 0, false},
+        {"eip1271", "\"signature\":\"0x\",\"chain\":\"10\"", MS_ERR_SYNTAX, 0, false},
+        {"eip1271", "\"signature\":\"0x\",\"chain\":null", MS_ERR_SYNTAX, 0, false},
+        {"eip1271", "\"signature\":\"0x0\"", MS_OK, 1, true},
+        {"eip1271", "\"signature\":\"\"", MS_OK, 1, true},
+        {"eip712", "\"signature\":\"0x\",\"chain\":\"x\"", MS_OK, 0, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MS_ARRAY_LEN(cases); i++) {
+        static const struct ms_json_limits limits = {4096, 8, 64, 0};
+        struct ms_arena arena = MS_ARENA_INIT(65536);
+        struct msig_signatures got = {0};
+        char text[256];
+        json_t *array = NULL;
+        (void)snprintf(text, sizeof(text),
+                       "[{\"signer\":\"0x3c524fD949d601790ac741dFB5B07414F3DacF1d\","
+                       "\"scheme\":\"%s\",%s}]",
+                       cases[i].scheme, cases[i].more);
+        assert_int_equal(ms_json_parse(ms_span_str(text), &limits, &array, NULL), MS_OK);
+        enum ms_err err = msig_signatures_read(array, &arena, &got, NULL);
+        if (err != cases[i].want || got.items[0].chain != cases[i].chain ||
+            got.items[0].malformed != cases[i].malformed)
+            fail_msg("%s: %s, chain %llu", text, ms_err_name(err),
+                     (unsigned long long)got.items[0].chain);
+        json_decref(array);
+        ms_arena_done(&arena);
+    }
 }
 
 /* ---- roots ---- */
@@ -471,8 +538,9 @@ static void hand_over(struct succession *s, const uint8_t *by, size_t n)
     s->doc.signatures.n = n;
     for (size_t i = 0; i < n; i++) {
         sign_digest(by[i], &s->doc.digest, s->bytes[i]);
-        s->doc.signatures.items[i] = (struct msig_signature){MSIG_SCHEME_EIP712, sign_addr(by[i]),
-                                                             ms_span_of(s->bytes[i], 65)};
+        s->doc.signatures.items[i] = (struct msig_signature){.scheme = MSIG_SCHEME_EIP712,
+                                                             .signer = sign_addr(by[i]),
+                                                             .bytes = ms_span_of(s->bytes[i], 65)};
     }
 }
 
@@ -524,8 +592,8 @@ static void test_first_root(void **state)
     doc.digest = msig_root_digest(&doc.root);
     sign_digest(keys[0], &doc.digest, sig);
     doc.signatures.n = 1;
-    doc.signatures.items[0] =
-        (struct msig_signature){MSIG_SCHEME_EIP712, sign_addr(keys[0]), ms_span_of(sig, 65)};
+    doc.signatures.items[0] = (struct msig_signature){
+        .scheme = MSIG_SCHEME_EIP712, .signer = sign_addr(keys[0]), .bytes = ms_span_of(sig, 65)};
     assert_int_equal(msig_root_follows(&doc, &url, NULL), MS_OK);
     doc.root.previous.b[0] = 1;
     assert_int_equal(msig_root_follows(&doc, &url, NULL), MS_ERR_SIGNERS);
@@ -651,6 +719,7 @@ int main(void)
         cmocka_unit_test(test_refused_whole),
         cmocka_unit_test(test_strangers),
         cmocka_unit_test(test_contract_signers),
+        cmocka_unit_test(test_chain_of_contract),
         cmocka_unit_test(test_roots_follow),
         cmocka_unit_test(test_first_root),
         cmocka_unit_test(test_time),
