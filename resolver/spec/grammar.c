@@ -180,6 +180,7 @@ static enum ms_err prefixed_parse(struct spec_builder *b, struct ms_span body,
         return alias_parse(b, rest);
     if (prefix.len > 0 && prefix.ptr[0] >= '0' && prefix.ptr[0] <= '9') {
         b->spec->kind = SPEC_SIGNERS;
+        b->spec->chain = 1; /* unless chain= says otherwise */
         return spec_signers_read(b, body, &b->spec->signers);
     }
     uint64_t chain = spec_chain_by_name(prefix);

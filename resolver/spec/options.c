@@ -13,6 +13,7 @@
 #define APP_MAX 128u
 #define ADAPTER_MAX 32u
 #define HASHES_MAX 64u
+#define CHAIN_MAX (UINT64_C(1) << 53) /* as in signatures: what JSON numbers hold exactly */
 
 #define KIND(kind) (1u << (kind))
 #define ON_CHAIN (KIND(SPEC_CONTRACT) | KIND(SPEC_ENS))
@@ -213,6 +214,17 @@ static enum ms_err read_from(struct spec_builder *b, const char *value, struct m
     return ms_buf_err(out);
 }
 
+/* Contracts among signers are on chain 1 unless it says otherwise; saying 1 says nothing. */
+static enum ms_err read_chain(struct spec_builder *b, const char *value, struct ms_buf *out)
+{
+    uint64_t chain = 0;
+
+    if (!ms_span_u64(ms_span_str(value), &chain) || chain == 0 || chain > CHAIN_MAX)
+        return bad(b, "chain= takes the number of a chain, from 1 to 2^53");
+    b->spec->chain = chain;
+    return chain == 1 ? MS_OK : ms_buf_addf(out, "%llu", (unsigned long long)chain);
+}
+
 static int by_hash(const void *a, const void *b)
 {
     return memcmp(a, b, MS_SHA256_BYTES);
@@ -275,6 +287,7 @@ static const struct row {
     {"app", SIGNABLE, true, read_app},
     {"at", FETCHED, true, read_at},
     {"auditors", SIGNABLE, true, read_signers},
+    {"chain", KIND(SPEC_SIGNERS), true, read_chain},
     {"code", ON_CHAIN, true, read_code},
     {"from", ON_CHAIN, false, read_from},
     {"id", ALL, true, read_id},
@@ -316,7 +329,7 @@ static enum ms_err apply_one(struct spec_builder *b, const struct spec_option *o
     if (option->value[0] == '\0')
         return ms_diag_set(b->diag, MS_ERR_OPT, "the option %s needs a value", row->name);
     enum ms_err err = row->read(b, option->value, &text);
-    if (err == MS_OK && row->identity)
+    if (err == MS_OK && row->identity && text.len > 0)
         err = ms_buf_addf(canonical, ";%s=%.*s", row->name, (int)text.len, (const char *)text.ptr);
     ms_buf_done(&text);
     return err;

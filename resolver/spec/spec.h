@@ -72,7 +72,7 @@ struct spec {
     struct ms_sha256 content;      /* INLINE, SHA256: hash of the document */
     struct spec_location location; /* LOCATION */
     struct spec_signers signers;   /* SIGNERS */
-    uint64_t chain;                /* CONTRACT, ENS */
+    uint64_t chain;                /* CONTRACT, ENS; SIGNERS: of the contracts among them */
     struct eth_addr address;       /* CONTRACT */
     const char *name;              /* ENS name, "owner~repo", alias name */
 
