@@ -1,5 +1,6 @@
 /* resolver/source/safe_view.h - what a Safe says of itself: version, threshold, owners, modules. A
- * description for people; nothing is approved by it. Private to resolver/source/. */
+ * description for people, and how a Safe is told from other contracts; nothing is approved by it.
+ * Private to resolver/source/. */
 #ifndef MS_SOURCE_SAFE_VIEW_H
 #define MS_SOURCE_SAFE_VIEW_H
 
