@@ -239,6 +239,10 @@ static enum source_state start_data(struct source *s)
     c->reads_head = t->head.how != TRUSTED_NOT && t->head.header.number > t->final.header.number;
     c->kept = NULL;
     if (kept_needed(s)) {
+        if (c->adapter->signer)
+            return source_failf(s, MS_ERR_LEVEL,
+                                "the endpoints prove only the newest state; a contract among "
+                                "signers needs one with proofs = finalized");
         c->phase = CONTRACT_KEPT;
         return kept_start(s);
     }
@@ -325,7 +329,8 @@ static enum source_state judge_kind(struct source *s)
     if (name == NULL)
         return source_fail_negative(s, MS_ERR_KIND, c->negative_s, "%s",
                                     ms_diag_text(&diag, MS_ERR_KIND));
-    const struct contract_adapter *adapter = kind_adapter(ms_span_str(name));
+    const struct contract_adapter *adapter =
+        c->guessed ? kind_adapter(ms_span_str(name)) : c->adapter;
     if (adapter == NULL)
         return source_fail_negative(s, MS_ERR_KIND, s->policy.times.contract_no_code,
                                     "a contract of kind %s approves nothing by itself", name);
@@ -336,11 +341,13 @@ static enum source_state judge_kind(struct source *s)
     return prepare(s);
 }
 
-/* A registry is known by its slot 0; every other kind has to show what it is. */
+/* A registry is known by its slot 0, and any contract may sign; every other kind has to show what
+ * it is, and so has what is believed by proof. */
 static enum source_state block_believed(struct source *s)
 {
     struct contract *c = contract_of(s);
-    return c->adapter == &contract_registry ? prepare(s) : ask_kind(s);
+    bool any = c->adapter->signer && c->level < SPEC_LEVEL_L3;
+    return c->adapter == &contract_registry || any ? prepare(s) : ask_kind(s);
 }
 
 /* ---- code ---- */
@@ -811,16 +818,16 @@ static enum source_state contract_step(struct source *s, const struct source_res
 }
 
 /* What kind= says, or kms=; without them a registry is tried first. */
-static enum ms_err choose_adapter(struct source *s, struct contract *c, struct ms_diag *diag)
+static enum ms_err choose_adapter(const struct source *s, const struct contract_adapter **ret,
+                                  struct ms_diag *diag)
 {
-    c->guessed = guesses(s);
-    if (c->guessed)
-        c->adapter = &contract_registry;
+    if (guesses(s))
+        *ret = &contract_registry;
     else if (s->spec->adapter == NULL) /* only an app has a KMS */
-        c->adapter = &contract_dstack_app;
+        *ret = &contract_dstack_app;
     else
-        c->adapter = kind_adapter(ms_span_str(s->spec->adapter));
-    if (s->spec->has_kms && c->adapter != &contract_dstack_app)
+        *ret = kind_adapter(ms_span_str(s->spec->adapter));
+    if (s->spec->has_kms && *ret != &contract_dstack_app)
         return ms_diag_set(diag, MS_ERR_UNSUPPORTED,
                            "kms= has a meaning for contracts of kind=dstack-app only, so the "
                            "specifier is not resolved");
@@ -828,25 +835,24 @@ static enum ms_err choose_adapter(struct source *s, struct contract *c, struct m
         return ms_diag_set(diag, MS_ERR_UNSUPPORTED,
                            "kms= names the app itself: no contract is both, so the specifier is "
                            "not resolved");
-    if (s->spec->at.url != NULL && c->adapter != &contract_safe)
+    if (s->spec->at.url != NULL && *ret != &contract_safe)
         return ms_diag_set(
             diag, MS_ERR_UNSUPPORTED,
             "at= has a meaning for contracts of kind=safe only, so the specifier is not resolved");
-    if (c->adapter != NULL)
+    if (*ret != NULL)
         return MS_OK;
     return ms_diag_set(diag, MS_ERR_UNSUPPORTED, "contracts of kind=%s are not yet resolvable",
                        s->spec->adapter);
 }
 
-enum ms_err source_contract_init(struct source *s, struct ms_now now, struct ms_diag *diag)
+enum ms_err contract_start(struct source *s, const struct contract_adapter *adapter,
+                           struct ms_diag *diag)
 {
-    (void)now;
     struct contract *c = ms_arena_alloc(&s->arena, 1, sizeof(*c));
     if (c == NULL)
         return MS_ERR_MEMORY;
-    enum ms_err err = choose_adapter(s, c, diag);
-    if (err != MS_OK)
-        return err;
+    c->adapter = adapter;
+    c->guessed = guesses(s);
     s->kind_state = c;
     s->step = contract_step;
     c->negative_s = s->policy.times.contract_no_code;
@@ -857,11 +863,20 @@ enum ms_err source_contract_init(struct source *s, struct ms_now now, struct ms_
     c->set.result = on_result;
     c->set.failed = on_failed;
     c->set.owner = c;
-    err = rpcset_init(&c->set, s, s->spec->chain, diag);
+    enum ms_err err = rpcset_init(&c->set, s, s->spec->chain, diag);
     if (err != MS_OK)
         return err;
     c->trusted.has_previous = s->previous.has_final;
     c->trusted.previous_number = s->previous.final_number;
     c->trusted.previous_hash = s->previous.final_hash;
     return trusted_init(&c->trusted, &c->set, c->level, diag);
+}
+
+enum ms_err source_contract_init(struct source *s, struct ms_now now, struct ms_diag *diag)
+{
+    const struct contract_adapter *adapter = NULL;
+
+    (void)now;
+    enum ms_err err = choose_adapter(s, &adapter, diag);
+    return err == MS_OK ? contract_start(s, adapter, diag) : err;
 }

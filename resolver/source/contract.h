@@ -20,6 +20,9 @@ enum contract_what {
 
 struct contract_adapter {
     const char *name; /* of kind=, and in governance.adapter */
+    /* One of several signers, asked for one answer: below L3 it may be of any kind, and nothing is
+     * kept for a next attempt. */
+    bool signer;
     /* Called when the blocks are believed, and again whenever everything asked for is answered:
      * WANTS more; DONE: contract.plan is what to read; FAILED. */
     enum source_state (*prepare)(struct source *s);
@@ -114,5 +117,10 @@ extern const struct contract_adapter contract_registry; /* contract_registry.c *
 extern const struct contract_adapter contract_dstack_app, contract_dstack_kms,
     contract_flashtestations;                       /* contract_mapping.c */
 extern const struct contract_adapter contract_safe; /* contract_safe.c */
+
+/* As source_contract_init, for a contract that is read by `adapter` - of another name only where
+ * the specifier does not say what kind it is. */
+MS_MUST_USE enum ms_err contract_start(struct source *s, const struct contract_adapter *adapter,
+                                       struct ms_diag *diag);
 
 #endif

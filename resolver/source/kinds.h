@@ -27,6 +27,8 @@ struct source {
     struct source_kept kept[SOURCE_KEPT_MAX];
     json_t *record;  /* answers that may be kept; freed with the source */
     json_t *scratch; /* what a kind keeps between steps outside the arena; freed with the source */
+    /* Attempts of their own that this one makes (source_child), newest first; freed with it. */
+    struct source *children, *next_child;
 
     size_t n_requests, n_taken;
     struct source_request requests[SOURCE_REQUESTS_MAX];
@@ -56,6 +58,13 @@ struct source_request *source_want(struct source *s, const struct source_request
  * with an id above SOURCE_REQUESTS_MAX, unless wait_id is set to 0 meanwhile. false when there were
  * too many. */
 bool source_want_wait(struct source *s, int64_t ms);
+
+/* An attempt inside another one, under its policy and begun when it was: its kind is for the caller
+ * to set, who also steps it and passes its requests on. `spec` lives as long as the parent, which
+ * frees it. NULL when out of memory. */
+struct source *source_child(struct source *parent, const struct spec *spec, size_t arena_max);
+/* What the parent says of providers covers what its children have seen (source_conduct). */
+void source_merge_conduct(struct source *parent);
 
 /* A zeroed result with its arena, kept in s->result. NULL when out of memory. */
 struct source_result *source_result_begin(struct source *s);

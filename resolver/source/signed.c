@@ -10,7 +10,7 @@
  * that forgets them brings nothing back. */
 #include "base/hex.h"
 #include "resolver/source/documents.h"
-#include "resolver/source/kinds.h"
+#include "resolver/source/signed_contracts.h"
 #include "sig/release_set.h"
 
 #include <stdio.h>
@@ -50,6 +50,9 @@ struct site { /* one folder */
     struct msig_set_doc set;
     struct msig_freshness_doc fresh;
     struct msig_tally tally;
+    struct signed_contracts *contracts; /* asked whether they signed; NULL: nobody had to be */
+    bool counted;
+    bool gone;           /* enough signed in finalized state, and in the newest not any more */
     json_t *revocations; /* array of entries; borrowed from s->scratch */
     bool gap;            /* sets between were not to be had */
     uint64_t older;      /* the one asked for */
@@ -68,6 +71,7 @@ struct own {
     size_t n_sites;
     struct site sites[SOURCE_HOSTS_MAX];
     struct ask asks[SOURCE_REQUESTS_MAX + 1];
+    struct signed_route routes[SOURCE_REQUESTS_MAX + 1]; /* of requests to contracts' chains */
     struct site *best;
     size_t n_revoked;
     json_t *revocations; /* those in force: entries, sorted by payload; borrowed from s->scratch */
@@ -245,7 +249,7 @@ static void site_fail(struct site *site, enum ms_err err, const struct ms_diag *
     (void)ms_diag_set(&site->diag, err, "%s: %s", site->set_at->host, ms_diag_text(diag, err));
 }
 
-/* Steps 2 to 4 and 6 of 5.4. */
+/* Steps 2 to 4 and 6 of 5.4. What contracts say is still to be asked. */
 static enum ms_err check_set(struct source *s, struct site *site, struct ms_diag *diag)
 {
     const struct msig_root *root = &site->roots.last;
@@ -257,18 +261,10 @@ static enum ms_err check_set(struct source *s, struct site *site, struct ms_diag
         msig_tally(&site->set.digest, &site->set.signatures, &root->signers, &site->tally, diag);
     if (err != MS_OK)
         return err;
-    switch (msig_met(&site->tally, &root->signers)) {
-    case MSIG_MET:
-        return msig_set_time(&site->set.set, s->started_s, diag);
-    case MSIG_PENDING:
-        return ms_diag_set(diag, MS_ERR_UNSUPPORTED,
-                           "a signer is a contract, which only its chain can vouch for: use the "
-                           "contract's address with kind=safe");
-    case MSIG_SHORT:
-        break;
-    }
-    return ms_diag_set(diag, MS_ERR_SIGNATURE, "%zu of the %u signatures needed are there",
-                       site->tally.n_counted, root->signers.threshold);
+    if (msig_met(&site->tally, &root->signers) == MSIG_SHORT)
+        return ms_diag_set(diag, MS_ERR_SIGNATURE, "%zu of the %u signatures needed are there",
+                           site->tally.n_counted, root->signers.threshold);
+    return msig_set_time(&site->set.set, s->started_s, diag);
 }
 
 /* A root that names signers of freshness demands their word about this very set (5.5). */
@@ -346,7 +342,46 @@ static bool ask_older(struct source *s, struct site *site)
     return ask_numbered(s, site, FILE_OLDER, site->older, ".set.json");
 }
 
-static bool judge_site(struct source *s, struct site *site)
+/* Everything about the set is known. */
+static bool site_good(struct source *s, struct site *site)
+{
+    if (site->older != 0)
+        return ask_older(s, site);
+    site->done = true;
+    return true;
+}
+
+/* When no contract is waited for any more. */
+static bool judge_contracts(struct source *s, struct site *site)
+{
+    struct ms_diag diag = {0};
+
+    if (site->done || site->counted || site->contracts->running > 0)
+        return true;
+    site->counted = true;
+    enum ms_err err = signed_contracts_count(s, site->contracts, &site->roots.last.signers,
+                                             &site->tally, &site->gone, &diag);
+    if (err == MS_OK)
+        return site_good(s, site);
+    site_fail(site, err, &diag);
+    return true;
+}
+
+/* Last of all, when everything else about the set is good: chains are not asked for nothing. */
+static bool ask_contracts(struct source *s, struct site *site, struct ms_now now)
+{
+    site->contracts = ms_arena_alloc(&s->arena, 1, sizeof(*site->contracts));
+    if (site->contracts == NULL) {
+        (void)source_fail(s, MS_ERR_MEMORY, NULL);
+        return false;
+    }
+    site->contracts->max_requests = SIGNED_CONTRACTS_REQUESTS_MAX / own_of(s)->n_sites;
+    return signed_contracts_start(s, own_of(s)->routes, site->contracts, &site->set.digest,
+                                  &site->set.signatures, &site->tally, s->spec->chain, now) &&
+           judge_contracts(s, site);
+}
+
+static bool judge_site(struct source *s, struct site *site, struct ms_now now)
 {
     struct ms_diag diag = {0};
 
@@ -361,11 +396,11 @@ static bool judge_site(struct source *s, struct site *site)
         err = check_fresh(s, site, &diag);
     if (err == MS_OK)
         err = check_order(s, site, &diag);
-    if (err != MS_OK)
-        site_fail(site, err, &diag);
-    else if (site->older != 0)
-        return ask_older(s, site);
-    site->done = true;
+    if (err == MS_OK)
+        return msig_met(&site->tally, &site->roots.last.signers) == MSIG_MET
+                   ? site_good(s, site)
+                   : ask_contracts(s, site, now);
+    site_fail(site, err, &diag);
     return true;
 }
 
@@ -487,7 +522,7 @@ static void read_file(struct source *s, struct site *site, enum file file,
 
 /* false: the attempt has failed. */
 static bool take_file(struct source *s, struct site *site, enum file file,
-                      const struct source_response *response)
+                      const struct source_response *response, struct ms_now now)
 {
     struct ms_diag diag = {0};
 
@@ -513,7 +548,7 @@ static bool take_file(struct source *s, struct site *site, enum file file,
     }
     if (s->err != MS_OK)
         return false;
-    return site->out > 0 || judge_site(s, site);
+    return site->out > 0 || judge_site(s, site, now);
 }
 
 /* ---- which one ---- */
@@ -687,6 +722,8 @@ static json_t *governance_json(const struct source *s)
 
     if (out == NULL)
         return NULL;
+    if (site->contracts != NULL)
+        (void)json_object_set_new(out, "contracts", signed_contracts_json(site->contracts));
     if (root->epoch > 0)
         (void)json_object_set_new(out, "root_valid_until",
                                   json_integer((json_int_t)source_clamp_time(root->valid_until_s)));
@@ -748,11 +785,14 @@ static void set_times(struct source *s, struct source_result *r)
                                        .swr_s = SIGNED_SWR_S,
                                        .sie_s = SIGNED_SIE_S,
                                        .ceiling_s = SIGNED_CEILING_S};
+    if (site->contracts != NULL)
+        signed_contracts_facts(site->contracts, r);
 }
 
 /* What the next attempt begins with. */
-static json_t *carry_json(const struct own *own)
+static json_t *carry_json(const struct source *s)
 {
+    const struct own *own = own_of(s);
     const struct roots *roots = &own->best->roots;
     json_t *docs = json_array();
 
@@ -761,14 +801,39 @@ static json_t *carry_json(const struct own *own)
             json_decref(docs);
             return NULL;
         }
-    return json_pack("{s:o, s:O}", "roots", docs, "revocations", own->revocations);
+    json_t *out = json_pack("{s:o, s:O}", "roots", docs, "revocations", own->revocations);
+    json_t *gone = signed_contracts_gone_json(s, own->best->contracts, &roots->last.signers);
+    if (out == NULL || gone == NULL) {
+        json_decref(out);
+        json_decref(gone);
+        return NULL;
+    }
+    if (json_array_size(gone) > 0)
+        (void)json_object_set(out, "gone", gone);
+    json_decref(gone);
+    return out;
 }
 
-static struct ms_sha256 overlay_of(const struct own *own)
+/* What was taken away: revoked payloads, and signatures that the newest state of their contracts
+ * does not know any more. */
+static enum ms_err overlay_of(const struct own *own, struct ms_sha256 *ret)
 {
-    if (own->n_revoked == 0)
-        return (struct ms_sha256){{0}};
-    return ms_sha256(ms_span_of(own->revoked, own->n_revoked * sizeof(own->revoked[0])));
+    struct ms_buf text = MS_BUF_INIT((size_t)1 << 16);
+
+    (void)ms_buf_add(&text, ms_span_of(own->revoked, own->n_revoked * sizeof(own->revoked[0])));
+    if (own->best->contracts != NULL)
+        (void)signed_contracts_add_gone(own->best->contracts, &text);
+    enum ms_err err = ms_buf_err(&text);
+    *ret = (struct ms_sha256){{0}};
+    if (err == MS_OK && text.len > 0)
+        *ret = ms_sha256(ms_buf_span(&text));
+    ms_buf_done(&text);
+    return err;
+}
+
+static bool in_force(const struct own *own, size_t release)
+{
+    return !own->best->gone && !is_revoked(own, &own->documents.releases[release].payload_hash);
 }
 
 static enum source_state finish(struct source *s)
@@ -779,9 +844,7 @@ static enum source_state finish(struct source *s)
     if (r == NULL)
         return source_fail(s, MS_ERR_MEMORY, NULL);
     for (size_t i = 0; i < own->documents.n; i++) {
-        if (is_revoked(own, &own->documents.releases[i].payload_hash))
-            continue;
-        if (!documents_add_release(s, &own->documents, i))
+        if (in_force(own, i) && !documents_add_release(s, &own->documents, i))
             return SOURCE_FAILED;
     }
     r->trust = SOURCE_TRUST_SIGNERS;
@@ -791,11 +854,11 @@ static enum source_state finish(struct source *s)
     r->epoch = own->best->roots.last.epoch;
     r->sequence = own->best->set.set.sequence;
     memcpy(r->commitment.b, own->best->set.set_hash.b, MS_SHA256_BYTES);
-    r->overlay = overlay_of(own);
+    enum ms_err err = overlay_of(own, &r->overlay);
     r->has_head = true; /* whatever was revoked once is in every answer */
-    r->carry = carry_json(own);
+    r->carry = carry_json(s);
     r->governance = governance_json(s);
-    if (r->governance == NULL || r->carry == NULL)
+    if (err != MS_OK || r->governance == NULL || r->carry == NULL)
         return source_fail(s, MS_ERR_MEMORY, NULL);
     set_times(s, r);
     add_warnings(s);
@@ -812,7 +875,7 @@ static bool ask_documents(struct source *s)
     if (!documents_of_set(s, d, &own->best->set.set))
         return false;
     for (size_t i = 0; i < d->n; i++)
-        d->unneeded[i] = d->unneeded[i] || is_revoked(own, &d->releases[i].payload_hash);
+        d->unneeded[i] = d->unneeded[i] || !in_force(own, i);
     return documents_ask(s, d);
 }
 
@@ -842,21 +905,50 @@ static enum source_state start(struct source *s)
     return SOURCE_WANTS;
 }
 
+/* A response of a contract's chain, or to a wait, which is for all of them. */
+static bool take_chain(struct source *s, const struct source_response *response, struct ms_now now)
+{
+    struct own *own = own_of(s);
+    bool ok = true;
+
+    if (response->id <= SOURCE_REQUESTS_MAX)
+        ok = signed_contracts_take(s, own->routes, response, now);
+    for (size_t i = 0; ok && i < own->n_sites; i++) {
+        struct site *site = &own->sites[i];
+        if (site->contracts == NULL || site->done)
+            continue;
+        if (response->id > SOURCE_REQUESTS_MAX)
+            ok = signed_contracts_waited(s, own->routes, site->contracts, response, now);
+        ok = ok && judge_contracts(s, site);
+    }
+    return ok;
+}
+
+static bool is_chain(const struct own *own, const struct source_response *response)
+{
+    return response->id > SOURCE_REQUESTS_MAX || own->routes[response->id].all != NULL;
+}
+
 static enum source_state signed_step(struct source *s, const struct source_response *response,
                                      struct ms_now now)
 {
     struct own *own = own_of(s);
-    (void)now; /* ages are counted from the start, so that a replay sees the same */
 
+    /* ages are counted from the start, so that a replay sees the same */
     if (response == NULL)
         return start(s);
+    if (is_chain(own, response)) {
+        if (!take_chain(s, response, now))
+            return SOURCE_FAILED;
+        return own->best != NULL ? s->state : sites_done(s);
+    }
     const struct ask *asked = &own->asks[response->id];
     if (asked->file == FILE_NONE) {
         if (!documents_take(s, &own->documents, response))
             return s->err == MS_OK ? s->state : SOURCE_FAILED;
         return own->documents.out > 0 ? SOURCE_WANTS : finish(s);
     }
-    if (!take_file(s, asked->site, asked->file, response))
+    if (!take_file(s, asked->site, asked->file, response, now))
         return SOURCE_FAILED;
     return sites_done(s);
 }

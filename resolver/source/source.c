@@ -296,6 +296,7 @@ static enum ms_err check_options(const struct spec *spec, struct ms_diag *diag)
         {SPEC_CONTRACT, "kind"},   {SPEC_CONTRACT, "code"}, {SPEC_CONTRACT, "kms"},
         {SPEC_CONTRACT, "at"}, /* and further judged there */
         {SPEC_LOCATION, "sha256"}, {SPEC_SHA256, "at"},     {SPEC_SIGNERS, "at"},
+        {SPEC_SIGNERS, "chain"},
     };
     /* about the query, and app: a name that signers sign for, nothing without them */
     static const char *const always[] = {"level", "max-age", "seq", "tag", "from", "app"};
@@ -384,10 +385,46 @@ enum ms_err source_new(const struct spec *spec, const struct source_policy *poli
     return MS_OK;
 }
 
+struct source *source_child(struct source *parent, const struct spec *spec, size_t arena_max)
+{
+    struct source *s = calloc(1, sizeof(*s));
+
+    if (s == NULL)
+        return NULL;
+    s->spec = spec;
+    s->policy = parent->policy;
+    s->arena.max = arena_max;
+    s->state = SOURCE_WANTS;
+    s->started_s = parent->started_s;
+    s->next_child = parent->children;
+    parent->children = s;
+    return s;
+}
+
+void source_merge_conduct(struct source *parent)
+{
+    for (size_t p = 0; p < SOURCE_PROVIDERS_MAX; p++) {
+        parent->owing[p] = 0; /* of a parent that asks by its children only */
+        for (const struct source *s = parent->children; s != NULL; s = s->next_child) {
+            parent->asked[p] = parent->asked[p] || s->asked[p];
+            parent->faulted[p] = parent->faulted[p] || s->faulted[p];
+            parent->lied[p] = parent->lied[p] || s->lied[p];
+            parent->busy[p] = parent->busy[p] || s->busy[p];
+            parent->owing[p] += s->owing[p];
+            parent->learned[p].no_batch = parent->learned[p].no_batch || s->learned[p].no_batch;
+            parent->learned[p].bare_hash = parent->learned[p].bare_hash || s->learned[p].bare_hash;
+        }
+    }
+}
+
 void source_free(struct source *s)
 {
     if (s == NULL)
         return;
+    for (struct source *child = s->children, *next; child != NULL; child = next) {
+        next = child->next_child;
+        source_free(child);
+    }
     source_result_free(s->result);
     json_decref(s->scratch);
     json_decref(s->record);

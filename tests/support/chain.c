@@ -851,6 +851,14 @@ static json_t *answer_logs(struct node *node, const json_t *filter)
     return result_json(out);
 }
 
+static json_t *chain_id_json(const struct node *node)
+{
+    char text[24];
+    uint64_t id = node->lie == NODE_WRONG_CHAIN ? node->chain->id + 4 : node->chain->id;
+    (void)snprintf(text, sizeof(text), "0x%llx", (unsigned long long)id);
+    return json_string(text);
+}
+
 static json_t *answer_call(struct node *node, const json_t *call)
 {
     const char *method = json_string_value(json_object_get(call, "method"));
@@ -863,7 +871,7 @@ static json_t *answer_call(struct node *node, const json_t *call)
     if (node->garbles != NULL && strcmp(node->garbles, method) == 0)
         return result_json(json_true());
     if (strcmp(method, "eth_chainId") == 0)
-        return result_json(json_string(node->lie == NODE_WRONG_CHAIN ? "0x5" : "0x1"));
+        return result_json(chain_id_json(node));
     if (strcmp(method, "eth_getBlockByNumber") == 0)
         return answer_block(node, json_string_value(json_array_get(params, 0)));
     if (strcmp(method, "eth_getBlockByHash") == 0)
