@@ -2,8 +2,12 @@
  *
  *   release_tool digest FILE                      what is signed, 0x..
  *   release_tool owner KEY                        address of a test key: one byte, two hex digits
- * (tests/support/sign.h) release_tool safe FILE CHAIN SAFE KEY...      the document with the Safe's
- * signature: those of these owners over the Safe's message for the digest, by ascending address
+ *                                               (tests/support/sign.h)
+ *   release_tool safe FILE CHAIN SAFE KEY...      the document with the Safe's signature: those of
+ *                                               these owners over the Safe's message for the
+ * digest, by ascending address release_tool list FILE SIGNER...              the document with
+ * several: SIGNER is KEY, or CHAIN:SAFE:KEY.. of a Safe, KEYs side by side; without KEYs the Safe
+ * keeps its word itself
  */
 #include "base/hex.h"
 #include "sig/release_set.h"
@@ -57,61 +61,124 @@ static uint8_t key_of(const char *arg)
     return (uint8_t)strtoul(arg, NULL, 16);
 }
 
-static void sign_as_safe(const char *file, const char *chain, const char *safe_text, char **keys,
-                         size_t n)
+static struct eth_addr addr_of(const char *addr_text, size_t len)
 {
-    struct ms_arena arena = MS_ARENA_INIT(MSIG_DOC_ARENA_BYTES);
-    struct ms_diag diag = {0};
-    struct msig_set_doc doc;
-    struct owner owners[OWNERS_MAX];
-    struct eth_addr safe;
+    struct eth_addr addr;
+    if (len != ETH_ADDR_TEXT ||
+        ms_hex_decode(ms_span_of(addr_text + 2, len - 2), addr.b, ETH_ADDR_BYTES) != MS_OK)
+        fail("no address");
+    return addr;
+}
 
-    struct ms_span json = read_file(file);
-    enum ms_err err = msig_set_parse(json, &arena, &doc, &diag);
-    if (err != MS_OK)
-        fail(ms_diag_text(&diag, err));
-    if (ms_hex_decode(ms_span_str(safe_text + 2), safe.b, ETH_ADDR_BYTES) != MS_OK ||
-        n > OWNERS_MAX)
-        fail("CHAIN SAFE KEY...");
+static void sign_by_key(const struct eth_hash *digest, uint8_t key)
+{
+    struct eth_addr addr = sign_addr(key);
+    uint8_t sig[65];
+
+    sign_digest(key, digest, sig);
+    (void)fputs("{\"signer\":\"0x", stdout);
+    print_hex(ms_span_of(addr.b, ETH_ADDR_BYTES));
+    (void)fputs("\",\"scheme\":\"eip712\",\"signature\":\"0x", stdout);
+    print_hex(ms_span_of(sig, sizeof(sig)));
+    (void)fputs("\"}", stdout);
+}
+
+static void sign_as_safe(const struct eth_hash *digest, uint64_t chain, const struct eth_addr *safe,
+                         const uint8_t *keys, size_t n)
+{
+    struct owner owners[OWNERS_MAX];
+
+    if (n > OWNERS_MAX)
+        fail("too many owners");
     for (size_t i = 0; i < n; i++)
-        owners[i] = (struct owner){key_of(keys[i]), sign_addr(key_of(keys[i]))};
+        owners[i] = (struct owner){keys[i], sign_addr(keys[i])};
     qsort(owners, n, sizeof(owners[0]), by_addr);
-    struct eth_hash message = msig_safe_message(strtoull(chain, NULL, 10), &safe, &doc.digest);
-    const char *end = strrchr(text, '}');
-    (void)fwrite(text, 1, (size_t)(end - text), stdout);
-    (void)printf(",\"signatures\":[{\"signer\":\"%s\",\"scheme\":\"eip1271\",\"signature\":\"0x",
-                 safe_text);
+    struct eth_hash message = msig_safe_message(chain, safe, digest);
+    (void)fputs("{\"signer\":\"0x", stdout);
+    print_hex(ms_span_of(safe->b, ETH_ADDR_BYTES));
+    (void)printf("\",\"scheme\":\"eip1271\",\"chain\":%llu,\"signature\":\"0x",
+                 (unsigned long long)chain);
     for (size_t i = 0; i < n; i++) {
         uint8_t sig[65];
         sign_digest(owners[i].key, &message, sig);
         print_hex(ms_span_of(sig, sizeof(sig)));
     }
-    (void)puts("\"}]}");
+    (void)fputs("\"}", stdout);
+}
+
+/* KEY, or CHAIN:SAFE:KEY.. */
+static void sign_one(const struct eth_hash *digest, const char *signer)
+{
+    uint8_t keys[OWNERS_MAX];
+    size_t n = 0;
+    char *end = NULL;
+
+    if (strchr(signer, ':') == NULL) {
+        sign_by_key(digest, key_of(signer));
+        return;
+    }
+    uint64_t chain = strtoull(signer, &end, 10);
+    const char *owners = strchr(end + 1, ':');
+    if (owners == NULL)
+        fail(signer);
+    struct eth_addr safe = addr_of(end + 1, (size_t)(owners - end - 1));
+    for (owners++; owners[0] != '\0' && owners[1] != '\0' && n < OWNERS_MAX; owners += 2)
+        keys[n++] = key_of((char[]){owners[0], owners[1], '\0'});
+    sign_as_safe(digest, chain, &safe, keys, n);
+}
+
+static struct eth_hash digest_of(const char *file)
+{
+    struct ms_arena arena = MS_ARENA_INIT(MSIG_DOC_ARENA_BYTES);
+    struct ms_diag diag = {0};
+    struct msig_set_doc doc;
+
+    enum ms_err err = msig_set_parse(read_file(file), &arena, &doc, &diag);
+    if (err != MS_OK)
+        fail(ms_diag_text(&diag, err));
     ms_arena_done(&arena);
+    return doc.digest;
+}
+
+/* The document that was read last, up to where its signatures begin. */
+static void print_unsigned(void)
+{
+    (void)fwrite(text, 1, (size_t)(strrchr(text, '}') - text), stdout);
+    (void)fputs(",\"signatures\":[", stdout);
 }
 
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "digest") == 0) {
-        struct ms_arena arena = MS_ARENA_INIT(MSIG_DOC_ARENA_BYTES);
-        struct ms_diag diag = {0};
-        struct msig_set_doc doc;
-        enum ms_err err = msig_set_parse(read_file(argv[2]), &arena, &doc, &diag);
-        if (err != MS_OK)
-            fail(ms_diag_text(&diag, err));
+        struct eth_hash digest = digest_of(argv[2]);
         (void)fputs("0x", stdout);
-        print_hex(eth_hash_span(&doc.digest));
+        print_hex(eth_hash_span(&digest));
         (void)putchar('\n');
-        ms_arena_done(&arena);
     } else if (argc == 3 && strcmp(argv[1], "owner") == 0) {
         struct eth_addr addr = sign_addr(key_of(argv[2]));
         (void)fputs("0x", stdout);
         print_hex(ms_span_of(addr.b, ETH_ADDR_BYTES));
         (void)putchar('\n');
     } else if (argc > 5 && strcmp(argv[1], "safe") == 0) {
-        sign_as_safe(argv[2], argv[3], argv[4], argv + 5, (size_t)argc - 5);
+        struct eth_hash digest = digest_of(argv[2]);
+        struct eth_addr safe = addr_of(argv[4], strlen(argv[4]));
+        uint8_t keys[OWNERS_MAX];
+        for (int i = 5; i < argc && i - 5 < OWNERS_MAX; i++)
+            keys[i - 5] = key_of(argv[i]);
+        print_unsigned();
+        sign_as_safe(&digest, strtoull(argv[3], NULL, 10), &safe, keys, (size_t)argc - 5);
+        (void)puts("]}");
+    } else if (argc > 3 && strcmp(argv[1], "list") == 0) {
+        struct eth_hash digest = digest_of(argv[2]);
+        print_unsigned();
+        for (int i = 3; i < argc; i++) {
+            if (i > 3)
+                (void)putchar(',');
+            sign_one(&digest, argv[i]);
+        }
+        (void)puts("]}");
     } else {
-        fail("digest FILE | owner KEY | safe FILE CHAIN SAFE KEY...");
+        fail("digest FILE | owner KEY | safe FILE CHAIN SAFE KEY... | list FILE SIGNER...");
     }
     return 0;
 }
