@@ -1,5 +1,6 @@
-/* fuzz/fuzz_signed.c - hostile files of a signed set's folder: the first byte says how many hosts
- * are known (low two bits) and in which order requests are answered; the rest are files, each ended
+/* fuzz/fuzz_signed.c - hostile files of a signed set's folder, and hostile answers about a contract
+ * among its signers: the first byte says how many hosts are known (low two bits), in which order
+ * requests are answered (four bits), and the read level; the rest are files and answers, each ended
  * by a 0x1e byte (JSON has none), used in turn. One that begins with '!' cannot be had, one with
  * '#' is not there. A set that is accepted was signed: the keys of the corpus are test keys, and no
  * mutation finds a signature. */
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define PROVIDERS 3
 #define NOW_S INT64_C(1770000000)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -46,6 +48,27 @@ static void judge(struct source *source, enum source_state state)
     source_result_free(result);
 }
 
+/* In their order waits are over only when nothing else is out. */
+static size_t pick(uint8_t order, const struct source_request *out, size_t n)
+{
+    size_t at = order % n;
+    while (order == 0 && at + 1 < n && out[at].kind == SOURCE_REQUEST_WAIT)
+        at++;
+    return at;
+}
+
+static struct source_response respond(const struct source_request *request, struct ms_span *rest)
+{
+    struct source_response r = {.err = MS_ERR_TIMEOUT, .time_s = NOW_S};
+
+    must(request->kind != SOURCE_REQUEST_HTTP || request->max_bytes <= SOURCE_BODY_MAX_BYTES);
+    must(request->kind != SOURCE_REQUEST_RPC || request->provider < PROVIDERS);
+    if (request->kind != SOURCE_REQUEST_WAIT)
+        r = next_file(rest);
+    r.id = request->id;
+    return r;
+}
+
 static void drive(struct source *source, uint8_t order, struct ms_span rest)
 {
     struct source_request out[SOURCE_ID_MAX];
@@ -57,10 +80,8 @@ static void drive(struct source *source, uint8_t order, struct ms_span rest)
         while (source_take_request(source, &out[n]))
             n++;
         must(n > 0 && n <= SOURCE_ID_MAX);
-        size_t at = order % n;
-        struct source_response r = next_file(&rest);
-        r.id = out[at].id;
-        must(out[at].kind == SOURCE_REQUEST_HTTP && out[at].max_bytes <= SOURCE_BODY_MAX_BYTES);
+        size_t at = pick(order, out, n);
+        struct source_response r = respond(&out[at], &rest);
         memmove(&out[at], &out[at + 1], (--n - at) * sizeof(out[0]));
         state = source_step(source, &r, now);
     }
@@ -69,10 +90,12 @@ static void drive(struct source *source, uint8_t order, struct ms_span rest)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char signers[] = "2of3:0x5d5c99EdF529335160FF180fA141Dd4967fc00D2,"
+    static const char signers[] = "2of4:0x5d5c99EdF529335160FF180fA141Dd4967fc00D2,"
                                   "0x75E0De31eCa89159a26b09cc3b5eF4736A4f8969,"
-                                  "0x3c524fD949d601790ac741dFB5B07414F3DacF1d";
-    static const struct source_policy policy = {.level = SPEC_LEVEL_L2, .quorum = 2};
+                                  "0x3c524fD949d601790ac741dFB5B07414F3DacF1d,"
+                                  "0xAE519FC2Ba8e6fFE6473195c092bF1BAe986ff90";
+    static const char *const names[PROVIDERS] = {"a", "b", "c"};
+    struct source_policy policy = {.quorum = 2, .n_providers = PROVIDERS};
     struct source_previous previous = {0};
     struct source *source = NULL;
     struct spec spec;
@@ -82,11 +105,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (previous.n_hosts = 0; previous.n_hosts <= (data[0] & 3u); previous.n_hosts++)
         (void)snprintf(previous.hosts[previous.n_hosts], SOURCE_HOST_MAX_BYTES, "h%zu.example",
                        previous.n_hosts);
+    policy.level = (enum spec_level)(SPEC_LEVEL_L1 + (data[0] >> 6) % 3);
+    for (size_t i = 0; i < PROVIDERS; i++)
+        policy.providers[i] = (struct source_provider){
+            .name = names[i], .group = names[i], .chain = 1, .proofs = SOURCE_PROOFS_FINALIZED};
     spec_init(&spec);
     must(spec_parse(ms_span_str(signers), NULL, &spec, NULL) == MS_OK);
     must(source_new(&spec, &policy, &previous, (struct ms_now){.wall_s = NOW_S, .boot_ms = 1000},
                     &source, NULL) == MS_OK);
-    drive(source, (uint8_t)(data[0] >> 2), ms_span_of(data + 1, size - 1));
+    drive(source, data[0] >> 2 & 15u, ms_span_of(data + 1, size - 1));
     source_free(source);
     spec_done(&spec);
     return 0;
