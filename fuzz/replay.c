@@ -10,6 +10,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define REPLAY_PREFIX_MAX 2048 /* files up to this size are tried at every length */
+#define REPLAY_LARGE_STEPS 400 /* larger ones at so many */
 #define REPLAY_FILE_MAX (4u << 20)
 
 static void run_copy(const uint8_t *data, size_t size)
@@ -26,7 +27,7 @@ static void run_copy(const uint8_t *data, size_t size)
 static void run_variants(uint8_t *data, size_t size)
 {
     run_copy(data, size);
-    size_t step = size <= REPLAY_PREFIX_MAX ? 1 : size / REPLAY_PREFIX_MAX + 1;
+    size_t step = size <= REPLAY_PREFIX_MAX ? 1 : size / REPLAY_LARGE_STEPS + 1;
     for (size_t n = 0; n < size; n += step)
         run_copy(data, n);
     for (size_t i = 0; i < size; i += step) {
