@@ -293,10 +293,10 @@ static enum ms_err check_options(const struct spec *spec, struct ms_diag *diag)
         enum spec_kind kind;
         const char *name; /* part of the identity, and obeyed */
     } obeyed[] = {
-        {SPEC_CONTRACT, "kind"},   {SPEC_CONTRACT, "code"}, {SPEC_CONTRACT, "kms"},
-        {SPEC_CONTRACT, "at"}, /* and further judged there */
-        {SPEC_LOCATION, "sha256"}, {SPEC_SHA256, "at"},     {SPEC_SIGNERS, "at"},
-        {SPEC_SIGNERS, "chain"},
+        {SPEC_CONTRACT, "kind"},   {SPEC_CONTRACT, "code"},
+        {SPEC_CONTRACT, "kms"},    {SPEC_CONTRACT, "at"}, /* and further judged there */
+        {SPEC_LOCATION, "sha256"}, {SPEC_SHA256, "at"},
+        {SPEC_SIGNERS, "at"},      {SPEC_SIGNERS, "chain"},
     };
     /* about the query, and app: a name that signers sign for, nothing without them */
     static const char *const always[] = {"level", "max-age", "seq", "tag", "from", "app"};

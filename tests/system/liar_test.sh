@@ -72,7 +72,7 @@ call-empty        | call 0x | commitment! | no-code | good! | good!
 call-garbage      | call 0x00000000 | abi | abi | good! | good
 call-null         | null eth_call | rpc-shape | - | good | good
 call-revert       | error eth_call 3 execution_reverted | kind | kind | good | good
-call-added        | call-from $chain | commitment! | good+soon/good/good/rollback | good! | good!
+call-added        | call-from $chain | commitment! | good+soon/good+soon/good+soon/rollback | good! | good!
 call-omitted      | call-back 6 | commitment! | rollback/good/none/good | good! | good!
 call-old-proven   | call-back 6; proof-back 6 | proof! | - | good! | good!
 call-payload      | call-patch $good_hex $evil_hex | hash-mismatch | hash-mismatch | dissent | good
