@@ -63,7 +63,7 @@ static uint8_t key_of(const char *arg)
 
 static struct eth_addr addr_of(const char *addr_text, size_t len)
 {
-    struct eth_addr addr;
+    struct eth_addr addr = {{0}};
     if (len != ETH_ADDR_TEXT ||
         ms_hex_decode(ms_span_of(addr_text + 2, len - 2), addr.b, ETH_ADDR_BYTES) != MS_OK)
         fail("no address");

@@ -189,7 +189,7 @@ static void begin_place(struct place *place, void (*make)(struct chain_contract 
 
 static json_t *hex_json(struct ms_span bytes)
 {
-    struct ms_buf text = MS_BUF_INIT(8192);
+    struct ms_buf text = MS_BUF_INIT(16384);
     (void)ms_buf_add_str(&text, "0x");
     (void)ms_buf_add_hex(&text, bytes);
     json_t *out = json_string(ms_buf_str(&text));
@@ -269,7 +269,7 @@ static int by_addr(const void *a, const void *b)
 static json_t *owners_entry(const struct place *place, const char *owners)
 {
     struct eth_hash m = message(place);
-    uint8_t keys[8], sigs[8 * 65];
+    uint8_t keys[64], sigs[64 * 65];
     size_t n = strlen(owners);
 
     memcpy(keys, owners, n);
@@ -800,6 +800,38 @@ static void test_liar(void **state)
 
 /* ---- limits ---- */
 
+/* The longest signature that is looked at fits in what is asked, with all its owners to be proven.
+ */
+static void test_long(void **state)
+{
+    (void)state;
+    EACH_LEVEL(level)
+    {
+        for (uint8_t n = 62; n <= 64; n += 2) {
+            char owners[65] = "";
+            begin(level, NULL);
+            for (uint8_t i = 0; i < n; i++) {
+                struct eth_addr addr = sign_addr(i + 1);
+                struct eth_abi_value key = address(&addr);
+                owners[i] = (char)(i + 1);
+                store(&s.safe.old, 2, &key.word, 1);
+                store(&s.safe.newest, 2, &key.word, 1);
+            }
+            set_threshold(&s.safe.old, n);
+            set_threshold(&s.safe.newest, n);
+            takes(&s.safe.old, true);
+            takes(&s.safe.newest, true);
+            by_key(A);
+            by_owners(&s.safe, owners);
+            if (n == 62)
+                run_ok("62 owners", 1);
+            else
+                run_fails("64 owners", MS_ERR_LIMIT, "its signature has 4160 bytes");
+            end();
+        }
+    }
+}
+
 /* 9of9: contracts that all have signed; only so many are asked. */
 static void test_many(void **state)
 {
@@ -870,6 +902,7 @@ int main(void)
         cmocka_unit_test(test_patience),
         cmocka_unit_test(test_liar),
         cmocka_unit_test(test_many),
+        cmocka_unit_test(test_long),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     json_decref(carried);
