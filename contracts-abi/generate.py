@@ -4,9 +4,9 @@
 usage: python3 contracts-abi/generate.py          write the headers
        python3 contracts-abi/generate.py --check  exit 1 when a header is not what would be written
 
-MeasurementRegistry.json (from compile.mjs) becomes registry_abi.h; each NAME.json of OTHERS, written by
-hand, becomes NAME_abi.h. Such a file has three members: "abi", Solidity's ABI JSON of what we read and no
-more; "hashed", texts whose hash is a constant; "interfaces", ERC-165 ids by the functions they are made of.
+MeasurementRegistry.json (from compile.mjs) becomes registry_abi.h and registry_code.h; each NAME.json of
+OTHERS, written by hand, becomes NAME_abi.h. Such a file has three members: "abi", Solidity's ABI JSON of what
+we use and no more; "hashed", texts whose hash is a constant; "interfaces", ERC-165 ids by the functions they are made of.
 
 Needs nothing but Python's standard library, and only to generate again: the headers are checked in. The
 Keccak below is a third one beside js-sha3 (compile.mjs) and nettle (eth/keccak.c, with which
@@ -224,8 +224,15 @@ def render(contract):
         out.append(define("REGISTRY_TYPE_TEXT_%s" % name.upper(), string(text)))
         out.append(define("REGISTRY_TYPE_%s" % name.upper(), initialiser(keccak256(text.encode()), True)))
     out.append(all_of("REGISTRY_TYPE", types))
-    out += ["", "/* what calls return, and what is not indexed in an event, as ABI parameter lists */"]
-    for name in ("snapshot", "snapshotWithPayloads"):
+    out += ["", "/* what calls take and return, and what is not indexed in an event, as ABI parameter lists */"]
+    for e in kinds("constructor"):
+        out.append(define("REGISTRY_ARGS_CONSTRUCTOR", string(params(e["inputs"]))))
+    for key, e in names(kinds("function")):
+        if e["stateMutability"] == "nonpayable" and e["inputs"]:
+            out.append(define("REGISTRY_ARGS_%s" % key, string(params(e["inputs"]))))
+    for key, e in names(kinds("error")):
+        out.append(define("REGISTRY_ARGS_ERROR_%s" % key, string(params(e["inputs"]))))
+    for name in ("snapshot", "snapshotWithPayloads", "release"):
         out.append(define("REGISTRY_RETURNS_%s" % macro(name), string(params(functions[name]["outputs"]))))
     for e in kinds("event"):
         if e["name"] == "HistoryAppended":
@@ -235,13 +242,37 @@ def render(contract):
     return "\n".join(out)
 
 
+def render_code(contract):
+    """The creation code, as text: the tool that writes deployments holds it."""
+    code = bytes.fromhex(contract["bytecode"][2:])
+    assert "0x" + keccak256(code).hex() == contract["bytecodeKeccak256"]
+    out = [
+        "/* contracts-abi/registry_code.h - creation code of contracts-abi/MeasurementRegistry.json.",
+        " * Made by contracts-abi/generate.py; do not edit. */",
+        "#ifndef MS_CONTRACTS_REGISTRY_CODE_H",
+        "#define MS_CONTRACTS_REGISTRY_CODE_H",
+        "",
+        "/* clang-format off */",
+        "/* keccak256 of it */",
+        define("REGISTRY_CREATION_HASH", initialiser(keccak256(code), True)),
+        "#define REGISTRY_CREATION_BYTES %d" % len(code),
+        "/* hexadecimal, without 0x; the constructor's arguments follow it */",
+        "#define REGISTRY_CREATION_CODE \\\n    %s" % string(code.hex()),
+        "",
+        "#endif",
+        "",
+    ]
+    return "\n".join(out)
+
+
 def load(name):
     with open(os.path.join(HERE, name), encoding="ascii") as f:
         return json.load(f)
 
 
 def main():
-    headers = {"registry_abi.h": render(load("MeasurementRegistry.json"))}
+    registry = load("MeasurementRegistry.json")
+    headers = {"registry_abi.h": render(registry), "registry_code.h": render_code(registry)}
     for name in OTHERS:
         headers[name + "_abi.h"] = render_other(name, load(name + ".json"))
     stale = []

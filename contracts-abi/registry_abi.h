@@ -168,13 +168,34 @@
     X(STATE) \
     X(RELEASE)
 
-/* what calls return, and what is not indexed in an event, as ABI parameter lists */
+/* what calls take and return, and what is not indexed in an event, as ABI parameter lists */
+#define REGISTRY_ARGS_CONSTRUCTOR "address,address,uint64"
+#define REGISTRY_ARGS_APPROVE "(uint64,uint64,uint64,uint16,uint32,bytes32,string),bytes"
+#define REGISTRY_ARGS_HEARTBEAT "uint64"
+#define REGISTRY_ARGS_PRUNE "uint64"
+#define REGISTRY_ARGS_RAISE_MIN_DELAY "uint64"
+#define REGISTRY_ARGS_REVOKE "uint64,uint32"
+#define REGISTRY_ARGS_SET_GUARDIAN "address"
+#define REGISTRY_ARGS_SHORTEN "uint64,uint64"
+#define REGISTRY_ARGS_TRANSFER_OWNERSHIP "address"
+#define REGISTRY_ARGS_ERROR_BAD_PAYLOAD "uint16,uint256"
+#define REGISTRY_ARGS_ERROR_BAD_PAYLOAD_HASH "bytes32,bytes32"
+#define REGISTRY_ARGS_ERROR_BAD_VALUE "uint256"
+#define REGISTRY_ARGS_ERROR_BAD_WINDOW "uint64,uint64,uint64"
+#define REGISTRY_ARGS_ERROR_NOT_AUTHORIZED "address"
+#define REGISTRY_ARGS_ERROR_NOT_LIVE "uint64"
+#define REGISTRY_ARGS_ERROR_TOO_MANY_LIVE "uint256"
+#define REGISTRY_ARGS_ERROR_UNKNOWN_RELEASE "uint64"
+#define REGISTRY_ARGS_ERROR_VERSION_NOT_INCREASING "uint64,uint64"
 #define REGISTRY_RETURNS_SNAPSHOT \
     "(uint64,uint64,uint64,uint64,uint64,address,address,bytes32,bytes32),(uint64,uint64," \
     "uint64,uint64,uint64,uint16,uint32,bytes32,string)[]"
 #define REGISTRY_RETURNS_SNAPSHOT_WITH_PAYLOADS \
     "(uint64,uint64,uint64,uint64,uint64,address,address,bytes32,bytes32),(uint64,uint64," \
     "uint64,uint64,uint64,uint16,uint32,bytes32,string)[],bytes[]"
+#define REGISTRY_RETURNS_RELEASE \
+    "(uint64,uint64,uint64,uint64,uint64,uint16,uint32,bytes32,string),(uint64,uint64,uin" \
+    "t64,uint32,address)"
 #define REGISTRY_LOG_DATA_HISTORY_APPENDED "uint64,uint64,bytes,bytes32"
 
 #endif

@@ -12,6 +12,10 @@
 #define SAFE_CALL_APPROVED_HASHES {0x7d, 0x83, 0x29, 0x74}
 #define SAFE_CALL_TEXT_DOMAIN_SEPARATOR "domainSeparator()"
 #define SAFE_CALL_DOMAIN_SEPARATOR {0xf6, 0x98, 0xda, 0x25}
+#define SAFE_CALL_TEXT_EXEC_TRANSACTION \
+    "execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address," \
+    "bytes)"
+#define SAFE_CALL_EXEC_TRANSACTION {0x6a, 0x76, 0x12, 0x02}
 #define SAFE_CALL_TEXT_GET_MODULES_PAGINATED "getModulesPaginated(address,uint256)"
 #define SAFE_CALL_GET_MODULES_PAGINATED {0xcc, 0x2f, 0x84, 0x52}
 #define SAFE_CALL_TEXT_GET_OWNERS "getOwners()"
@@ -32,6 +36,7 @@
     X(VERSION) \
     X(APPROVED_HASHES) \
     X(DOMAIN_SEPARATOR) \
+    X(EXEC_TRANSACTION) \
     X(GET_MODULES_PAGINATED) \
     X(GET_OWNERS) \
     X(GET_THRESHOLD) \
@@ -150,6 +155,9 @@
 #define SAFE_ARGS_APPROVED_HASHES "address,bytes32"
 #define SAFE_RETURNS_APPROVED_HASHES "uint256"
 #define SAFE_RETURNS_DOMAIN_SEPARATOR "bytes32"
+#define SAFE_ARGS_EXEC_TRANSACTION \
+    "address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes"
+#define SAFE_RETURNS_EXEC_TRANSACTION "bool"
 #define SAFE_ARGS_GET_MODULES_PAGINATED "address,uint256"
 #define SAFE_RETURNS_GET_MODULES_PAGINATED "address[],address"
 #define SAFE_RETURNS_GET_OWNERS "address[]"

@@ -6,6 +6,7 @@
 #include "contracts-abi/flashtestations_abi.h"
 #include "contracts-abi/multicall_abi.h"
 #include "contracts-abi/registry_abi.h"
+#include "contracts-abi/registry_code.h"
 #include "contracts-abi/safe_abi.h"
 #include "contracts-abi/timelock_abi.h"
 #include "eth/abi.h"
@@ -171,6 +172,8 @@ static const struct {
     {"getOwners()", "a0e67e2b"},
     {"isOwner(address)", "2f54bf6e"},
     {"nonce()", "affed0e0"},
+    {"execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,ad"
+     "dress,bytes)", "6a761202"},
     {"getModulesPaginated(address,uint256)", "cc2f8452"},
     {"signedMessages(bytes32)", "5ae6bd37"},
     {"approvedHashes(address,bytes32)", "7d832974"},
@@ -339,6 +342,25 @@ static void test_code_hash(void **state)
     json_decref(root);
 }
 
+/* What the tool deploys is the code of the JSON file. */
+static void test_creation_code(void **state)
+{
+    (void)state;
+    static const struct eth_hash want = REGISTRY_CREATION_HASH;
+    json_t *root = load("MeasurementRegistry.json");
+    const char *text = vec_str(root, "bytecode");
+
+    assert_non_null(text);
+    assert_string_equal(text + 2, REGISTRY_CREATION_CODE);
+    assert_int_equal(strlen(REGISTRY_CREATION_CODE), 2 * REGISTRY_CREATION_BYTES);
+    struct ms_buf code = MS_BUF_INIT(JSON_MAX_BYTES);
+    assert_int_equal(eth_data_parse(ms_span_str(text), &code), MS_OK);
+    struct eth_hash got = eth_keccak256(ms_buf_span(&code));
+    assert_true(eth_hash_eq(&got, &want));
+    ms_buf_done(&code);
+    json_decref(root);
+}
+
 /* Canonical type of a parameter of the ABI JSON, appended. */
 static void add_type(struct ms_buf *out, const json_t *param)
 {
@@ -421,6 +443,10 @@ static void test_params(void **state)
         {FLASHTESTATIONS_ARGS_WORKLOAD_ID_FOR_TD_REGISTRATION, 1},
         {FLASHTESTATIONS_RETURNS_GET_REGISTRATION, 2},
         {SAFE_RETURNS_GET_MODULES_PAGINATED, 2},
+        {SAFE_ARGS_EXEC_TRANSACTION, 10},
+        {REGISTRY_ARGS_CONSTRUCTOR, 3},
+        {REGISTRY_ARGS_APPROVE, 2},
+        {REGISTRY_RETURNS_RELEASE, 2},
         {TIMELOCK_LOG_DATA_CALL_SCHEDULED, 5},
         {MULTICALL_ARGS_AGGREGATE3, 1},
         {MULTICALL_RETURNS_AGGREGATE3, 1},
@@ -441,7 +467,7 @@ int main(void)
         cmocka_unit_test(test_selectors),  cmocka_unit_test(test_hashes),
         cmocka_unit_test(test_interfaces), cmocka_unit_test(test_published),
         cmocka_unit_test(test_params),     cmocka_unit_test(test_code_hash),
-        cmocka_unit_test(test_complete),
+        cmocka_unit_test(test_complete),   cmocka_unit_test(test_creation_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
