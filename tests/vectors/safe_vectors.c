@@ -3,6 +3,7 @@
  * The chain is played from the case: approved_by called approveHash, contract_owners names what
  * each contract does when it is asked. */
 #include "sig/safe.h"
+#include "sig/safe_tx.h"
 #include "sig/secp.h"
 #include "tests/support/vectors.h"
 
@@ -147,6 +148,40 @@ static bool preimage_fits(const struct game *g)
     return ok;
 }
 
+static bool read_number(const json_t *tx, const char *name, uint64_t *out)
+{
+    const json_t *value = json_object_get(tx, name);
+
+    *out = (uint64_t)json_integer_value(value);
+    return json_is_integer(value) || ms_span_u64(ms_json_member_str(tx, name), out);
+}
+
+/* The hash that the contract made of a transaction is the one that we make of its members. */
+static bool tx_fits(const struct game *g)
+{
+    const json_t *t = json_object_get(g->c, "tx");
+    struct ms_buf data = MS_BUF_INIT(65536);
+    struct msig_safe_tx tx = {0};
+    uint64_t operation = 0;
+
+    const char *preimage = vec_str(g->c, "preimage");
+    if (t == NULL || preimage == NULL || strcmp(preimage, "0x") == 0)
+        return true; /* the row hands another hash to the check */
+    bool ok =
+        vec_hex(vec_str(t, "data"), &data) && read_addr(vec_str(g->c, "safe"), &tx.safe) &&
+        read_addr(vec_str(t, "to"), &tx.to) && read_addr(vec_str(t, "gasToken"), &tx.gas_token) &&
+        read_addr(vec_str(t, "refundReceiver"), &tx.refund_receiver) &&
+        read_number(g->c, "chain_id", &tx.chain_id) && read_number(t, "value", &tx.value_wei) &&
+        read_number(t, "operation", &operation) && read_number(t, "safeTxGas", &tx.safe_tx_gas) &&
+        read_number(t, "baseGas", &tx.base_gas) && read_number(t, "gasPrice", &tx.gas_price_wei) &&
+        read_number(t, "nonce", &tx.nonce);
+    tx.operation = (enum msig_safe_operation)operation;
+    tx.data = ms_buf_span(&data);
+    struct eth_hash hash = msig_safe_tx_digest(&tx);
+    ms_buf_done(&data);
+    return ok && eth_hash_eq(&hash, &g->check.hash);
+}
+
 /* All that the chain would be asked, whether the verdict came to need it or not. */
 static void play_chain(struct game *g, const struct msig_safe_result *result)
 {
@@ -204,6 +239,8 @@ static void blob_case(struct vec_count *count, const json_t *c)
         vec_check(count, false, vec_str(c, "id"), "cannot read the case, or another message hash");
     } else if (!preimage_fits(&g)) {
         vec_check(count, false, vec_str(c, "id"), "preimage: another domain or hash");
+    } else if (!tx_fits(&g)) {
+        vec_check(count, false, vec_str(c, "id"), "transaction: another hash");
     } else {
         g.check.blob = ms_buf_span(&g.blob);
         judge(count, &g);
