@@ -66,6 +66,7 @@ int cli_explain(struct cli *cli, int argc, char **argv);
 int cli_url(struct cli *cli, int argc, char **argv);
 int cli_lint(struct cli *cli, int argc, char **argv);
 int cli_release(struct cli *cli, int argc, char **argv);
+int cli_registry(struct cli *cli, int argc, char **argv);
 int cli_workload_id(struct cli *cli, int argc, char **argv);
 int cli_resolve(struct cli *cli, int argc, char **argv);
 int cli_check(struct cli *cli, int argc, char **argv);

@@ -25,6 +25,8 @@ static const struct command {
      "look for mistakes in what is approved, and in who approves it", cli_lint},
     {"release", "VERB [ARGUMENT ...]",
      "release sets that people sign: new, digest, sign, verify, ...", cli_release},
+    {"registry", "VERB [ARGUMENT ...]",
+     "calls for the registry contract: deploy-data, approve, revoke, show, ...", cli_registry},
     {"workload-id", "--quote FILE|- | --registers FILE|-",
      "the workload ids of a TDX guest, by both formulas", cli_workload_id},
     {"resolve", "SPEC|URL [--profile PROFILE]", "the approved measurements, in a profile",
@@ -61,8 +63,9 @@ static int print_help(void)
 static int run(struct cli *cli, const struct command *command, int argc, char **argv)
 {
     cli->command = command->name;
-    /* release has verbs, and helps for each */
-    if (command->run != cli_release && argc == 2 && strcmp(argv[1], "--help") == 0) {
+    /* these have verbs, and help for each */
+    if (command->run != cli_release && command->run != cli_registry && argc == 2 &&
+        strcmp(argv[1], "--help") == 0) {
         printf("usage: measuredctl %s %s\n%s\n", command->name, command->args, command->help);
         return fflush(stdout) == 0 ? CLI_YES : CLI_UNKNOWN;
     }
