@@ -238,27 +238,35 @@ enum ms_err rpc_ask_data(struct rpc *rpc, const char *method, json_t *params, st
     return err;
 }
 
-json_t *rpc_call_json(const struct eth_addr *from, const struct eth_addr *to, struct ms_span data)
+json_t *rpc_hex_json(struct ms_span bytes)
 {
-    struct ms_buf hex = MS_BUF_INIT(2 * data.len + 3);
-    char text[ETH_ADDR_TEXT + 1];
+    struct ms_buf hex = MS_BUF_INIT(2 * bytes.len + 3);
 
     (void)ms_buf_add_str(&hex, "0x");
-    (void)ms_buf_add_hex(&hex, data);
-    const char *value = ms_buf_str(&hex);
-    json_t *call = value == NULL ? NULL : json_pack("{s:s}", "data", value);
+    (void)ms_buf_add_hex(&hex, bytes);
+    const char *text = ms_buf_str(&hex);
+    json_t *json = text == NULL ? NULL : json_string(text);
     ms_buf_done(&hex);
-    for (int i = 0; call != NULL && i < 2; i++) {
-        const struct eth_addr *addr = i == 0 ? from : to;
-        if (addr == NULL)
-            continue;
-        eth_addr_text(addr, text);
-        if (json_object_set_new(call, i == 0 ? "from" : "to", json_string(text)) != 0) {
-            json_decref(call);
-            call = NULL;
-        }
-    }
-    return call;
+    return json;
+}
+
+json_t *rpc_addr_json(const struct eth_addr *addr)
+{
+    char text[ETH_ADDR_TEXT + 1];
+
+    eth_addr_text(addr, text);
+    return json_string(text);
+}
+
+json_t *rpc_call_json(const struct eth_addr *from, const struct eth_addr *to, struct ms_span data)
+{
+    json_t *call = json_pack("{s:o}", "data", rpc_hex_json(data));
+
+    if ((from == NULL || json_object_set_new(call, "from", rpc_addr_json(from)) == 0) &&
+        (to == NULL || json_object_set_new(call, "to", rpc_addr_json(to)) == 0))
+        return call;
+    json_decref(call);
+    return NULL;
 }
 
 enum ms_err rpc_call(struct rpc *rpc, const struct eth_addr *from, const struct eth_addr *to,

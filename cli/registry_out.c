@@ -34,20 +34,17 @@ int registry_open(const struct cli *cli, struct registry_target *t, struct rpc *
     return CLI_YES;
 }
 
-/* The only address that a view of one word answers. */
-static enum ms_err ask_addr(struct rpc *rpc, const struct eth_addr *to, const uint8_t selector[4],
-                            struct eth_addr *ret_addr, struct ms_diag *diag)
+/* The one word that a view answers. MS_ERR_KIND with `what` there is none of at that address */
+static enum ms_err ask_word(struct rpc *rpc, const struct eth_addr *to, const uint8_t selector[4],
+                            const char *what, struct eth_word *ret_word, struct ms_diag *diag)
 {
     struct ms_buf answer = MS_BUF_INIT(CALL_MAX_BYTES);
     json_t *latest = json_string("latest");
-    struct eth_word word;
 
     enum ms_err err = rpc_call(rpc, NULL, to, ms_span_of(selector, 4), latest, &answer, diag);
-    if (err == MS_OK && !eth_word_of_span(ms_buf_span(&answer), &word))
+    if (err == MS_OK && !eth_word_of_span(ms_buf_span(&answer), ret_word))
         err =
-            ms_diag_set(diag, MS_ERR_KIND, "%s: there is no registry at this address", rpc->where);
-    if (err == MS_OK)
-        memcpy(ret_addr->b, word.b + ETH_WORD_BYTES - ETH_ADDR_BYTES, ETH_ADDR_BYTES);
+            ms_diag_set(diag, MS_ERR_KIND, "%s: there is no %s at this address", rpc->where, what);
     json_decref(latest);
     ms_buf_done(&answer);
     return err;
@@ -56,19 +53,10 @@ static enum ms_err ask_addr(struct rpc *rpc, const struct eth_addr *to, const ui
 static enum ms_err ask_nonce(struct rpc *rpc, struct registry_target *t, struct ms_diag *diag)
 {
     static const uint8_t selector[] = SAFE_CALL_NONCE;
-    struct ms_buf answer = MS_BUF_INIT(CALL_MAX_BYTES);
-    json_t *latest = json_string("latest");
     struct eth_word word;
 
-    enum ms_err err = rpc_call(rpc, NULL, &t->safe, ms_span_of(selector, sizeof(selector)), latest,
-                               &answer, diag);
-    if (err == MS_OK &&
-        (!eth_word_of_span(ms_buf_span(&answer), &word) || !eth_word_to_u64(&word, &t->nonce)))
-        err = ms_diag_set(diag, MS_ERR_KIND, "%s: there is no Safe at the address of --safe",
-                          rpc->where);
-    json_decref(latest);
-    ms_buf_done(&answer);
-    return err;
+    enum ms_err err = ask_word(rpc, &t->safe, selector, "Safe", &word, diag);
+    return err == MS_OK && !eth_word_to_u64(&word, &t->nonce) ? MS_ERR_RANGE : err;
 }
 
 /* Who would make the call. A creation and a Safe's execution are anybody's. */
@@ -78,10 +66,16 @@ static enum ms_err caller(struct rpc *rpc, const struct registry_target *t,
 {
     static const uint8_t owner[] = REGISTRY_CALL_OWNER, pending[] = REGISTRY_CALL_PENDING_OWNER;
 
+    struct eth_word word;
+
     *ret_from = t->has_from ? t->from : t->safe;
     if (t->has_from || t->has_safe || op == CALL_NONE)
         return MS_OK;
-    return ask_addr(rpc, &act->to, op == CALL_ACCEPT_OWNERSHIP ? pending : owner, ret_from, diag);
+    enum ms_err err = ask_word(rpc, &act->to, op == CALL_ACCEPT_OWNERSHIP ? pending : owner,
+                               "registry", &word, diag);
+    if (err == MS_OK)
+        memcpy(ret_from->b, word.b + ETH_WORD_BYTES - ETH_ADDR_BYTES, ETH_ADDR_BYTES);
+    return err;
 }
 
 /* Ask the chain as it is now whether the call would work. */
@@ -92,7 +86,7 @@ static int try_it(const struct cli *cli, struct registry_target *t, struct rpc *
     json_t *latest = json_string("latest");
     char text[ETH_ADDR_TEXT + 1];
     struct ms_diag diag = {0};
-    struct eth_addr from;
+    struct eth_addr from = {{0}};
     int code = CLI_YES;
 
     enum ms_err err = caller(rpc, t, act, op, &from, &diag);
@@ -132,18 +126,14 @@ static int put_calldata(const struct cli *cli, const struct registry_target *t,
 /* The transaction object of eth_sendTransaction, as JSON-RPC writes it. */
 static json_t *tx_json(const struct registry_target *t, const struct registry_act *act)
 {
-    json_t *call = rpc_call_json(NULL, act->creates ? NULL : &act->to, act->data);
     json_t *tx = json_object();
     char chain[24];
 
     (void)snprintf(chain, sizeof(chain), "0x%" PRIx64, t->chain);
-    bool ok = call != NULL &&
-              (act->creates || json_object_set(tx, "to", json_object_get(call, "to")) == 0) &&
-              json_object_set_new(tx, "value", json_string("0x0")) == 0 &&
-              json_object_set(tx, "data", json_object_get(call, "data")) == 0 &&
-              json_object_set_new(tx, "chainId", json_string(chain)) == 0;
-    json_decref(call);
-    if (ok)
+    if ((act->creates || json_object_set_new(tx, "to", rpc_addr_json(&act->to)) == 0) &&
+        json_object_set_new(tx, "value", json_string("0x0")) == 0 &&
+        json_object_set_new(tx, "data", rpc_hex_json(act->data)) == 0 &&
+        json_object_set_new(tx, "chainId", json_string(chain)) == 0)
         return tx;
     json_decref(tx);
     return NULL;

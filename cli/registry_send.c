@@ -56,14 +56,6 @@ static enum ms_err ask_fees(struct rpc *rpc, struct eth_tx *tx, struct ms_diag *
     return MS_OK;
 }
 
-static json_t *addr_json(const struct eth_addr *addr)
-{
-    char text[ETH_ADDR_TEXT + 1];
-
-    eth_addr_text(addr, text);
-    return json_string(text);
-}
-
 /* The gas it needs now and a quarter more. What would revert is refused here and costs nothing. */
 static enum ms_err ask_gas(struct rpc *rpc, const struct eth_addr *from, struct eth_tx *tx,
                            struct ms_diag *diag)
@@ -86,7 +78,7 @@ static enum ms_err prepare(struct rpc *rpc, const struct eth_addr *from, struct 
     enum ms_err err = ask_gas(rpc, from, tx, diag);
     if (err == MS_OK)
         err = rpc_ask_u64(rpc, "eth_getTransactionCount",
-                          json_pack("[o, s]", addr_json(from), "pending"), &tx->nonce, diag);
+                          json_pack("[o, s]", rpc_addr_json(from), "pending"), &tx->nonce, diag);
     return err == MS_OK ? ask_fees(rpc, tx, diag) : err;
 }
 
@@ -103,18 +95,6 @@ static enum ms_err sign(const struct eth_tx *tx, const uint8_t key[KEY_BYTES], s
     return err == MS_OK ? eth_tx_signed(tx, sig, out) : err;
 }
 
-static json_t *hex_json(struct ms_span bytes)
-{
-    struct ms_buf hex = MS_BUF_INIT(2 * bytes.len + 3);
-
-    (void)ms_buf_add_str(&hex, "0x");
-    (void)ms_buf_add_hex(&hex, bytes);
-    const char *text = ms_buf_str(&hex);
-    json_t *json = text == NULL ? NULL : json_string(text);
-    ms_buf_done(&hex);
-    return json;
-}
-
 /* Until the transaction is in a block. */
 static enum ms_err wait_receipt(struct rpc *rpc, const struct eth_hash *hash, json_t **ret_receipt,
                                 struct ms_diag *diag)
@@ -123,8 +103,9 @@ static enum ms_err wait_receipt(struct rpc *rpc, const struct eth_hash *hash, js
 
     while (rpc_left_ms(rpc) > 0) {
         json_t *receipt = NULL;
-        enum ms_err err = rpc_ask(rpc, "eth_getTransactionReceipt",
-                                  json_pack("[o]", hex_json(eth_hash_span(hash))), &receipt, diag);
+        enum ms_err err =
+            rpc_ask(rpc, "eth_getTransactionReceipt",
+                    json_pack("[o]", rpc_hex_json(eth_hash_span(hash))), &receipt, diag);
         if (err != MS_OK || json_is_object(receipt)) {
             *ret_receipt = receipt;
             return err;
@@ -199,7 +180,7 @@ static int send_signed(const struct cli *cli, const struct registry_target *t, s
     int code = CLI_UNKNOWN;
 
     enum ms_err err =
-        rpc_ask(rpc, "eth_sendRawTransaction", json_pack("[o]", hex_json(raw)), &result, &diag);
+        rpc_ask(rpc, "eth_sendRawTransaction", json_pack("[o]", rpc_hex_json(raw)), &result, &diag);
     if (err == MS_OK &&
         (!json_is_string(result) ||
          eth_data_fixed(ms_span_str(json_string_value(result)), told.b, ETH_HASH_BYTES) != MS_OK ||

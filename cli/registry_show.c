@@ -160,18 +160,12 @@ static const char *status_of(const struct view *v, const struct registry_release
 
 static json_t *hex32(const uint8_t bytes[32])
 {
-    char text[2 + 64 + 1] = "0x";
-
-    ms_hex_encode(ms_span_of(bytes, 32), text + 2);
-    return json_string(text);
+    return rpc_hex_json(ms_span_of(bytes, 32));
 }
 
 static json_t *addr_json(const struct eth_addr *addr)
 {
-    char text[ETH_ADDR_TEXT + 1];
-
-    eth_addr_text(addr, text);
-    return eth_addr_is_zero(addr) ? json_null() : json_string(text);
+    return eth_addr_is_zero(addr) ? json_null() : rpc_addr_json(addr);
 }
 
 /* Versions reach beyond what every JSON reader keeps: they are strings, as in the envelope. */
