@@ -10,6 +10,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define CODE_MAX_BYTES 65536 /* EIP-170 allows 24576; chains may allow more */
+
 /* ---- the endpoint ---- */
 int registry_open(const struct cli *cli, struct registry_target *t, struct rpc *rpc)
 {
@@ -57,6 +59,32 @@ static enum ms_err ask_nonce(struct rpc *rpc, struct registry_target *t, struct 
 
     enum ms_err err = ask_word(rpc, &t->safe, selector, "Safe", &word, diag);
     return err == MS_OK && !eth_word_to_u64(&word, &t->nonce) ? MS_ERR_RANGE : err;
+}
+
+/* A call to an address without code does nothing and never fails, so it is looked at first. */
+static int check_code(const struct cli *cli, const struct registry_target *t, struct rpc *rpc,
+                      const struct registry_act *act)
+{
+    static const struct eth_hash want = REGISTRY_CODE_HASH;
+    struct ms_buf code = MS_BUF_INIT(CODE_MAX_BYTES);
+    char text[ETH_ADDR_TEXT + 1];
+    struct ms_diag diag = {0};
+    int exit_code = CLI_YES;
+
+    eth_addr_text(&act->to, text);
+    enum ms_err err =
+        rpc_ask_data(rpc, "eth_getCode", json_pack("[s, s]", text, "latest"), &code, &diag);
+    struct eth_hash hash = eth_keccak256(ms_buf_span(&code));
+    if (err != MS_OK) {
+        exit_code = cli_print_error(cli, err, &diag, CLI_UNKNOWN);
+    } else if (code.len == 0) {
+        cli_say(cli, "there is no contract at %s on chain %" PRIu64, text, t->chain);
+        exit_code = CLI_NO;
+    } else if (!act->to_safe && !eth_hash_eq(&hash, &want)) {
+        cli_say(cli, "warning: the contract at %s is not the reference registry", text);
+    }
+    ms_buf_done(&code);
+    return exit_code;
 }
 
 /* Who would make the call. A creation and a Safe's execution are anybody's. */
@@ -224,6 +252,8 @@ int registry_give_out(const struct cli *cli, struct registry_target *t,
         return put(cli, t, act);
     struct rpc rpc;
     code = registry_open(cli, t, &rpc);
+    if (code == CLI_YES && !act->creates)
+        code = check_code(cli, t, &rpc, act);
     if (code == CLI_YES && t->send) {
         code = registry_send(cli, t, &rpc, act);
     } else if (code == CLI_YES) {

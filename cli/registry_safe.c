@@ -325,6 +325,17 @@ static int read_builder(const struct cli *cli, const char *path, uint64_t *chain
     return code;
 }
 
+/* The app shows it, and JSON is UTF-8. */
+static bool name_ok(const struct cli *cli, const char *name)
+{
+    for (const char *c = name; c != NULL && *c != '\0'; c++)
+        if (*c < 0x20 || *c > 0x7e) {
+            cli_say(cli, "--name: printable ASCII only");
+            return false;
+        }
+    return true;
+}
+
 int registry_batch(struct cli *cli, int argc, char **argv)
 {
     const char *files[FILES_MAX], *safe_text = NULL, *name = "measured registry";
@@ -341,7 +352,8 @@ int registry_batch(struct cli *cli, int argc, char **argv)
 
     if (cli_args(cli, argc, argv, options, MS_ARRAY_LEN(options), "FILE ...", files, 1,
                  FILES_MAX) &&
-        (safe_text == NULL || release_addr(cli, "--safe", safe_text, &safe))) {
+        (safe_text == NULL || release_addr(cli, "--safe", safe_text, &safe)) &&
+        name_ok(cli, name_text)) {
         code = CLI_YES;
         for (size_t i = 0; code == CLI_YES && i < FILES_MAX && files[i] != NULL; i++)
             code = read_builder(cli, files[i], &chain, all);

@@ -191,6 +191,13 @@ err_has 'serves chain 1, not 5'
 run 1 show --contract $address --rpc "$ANVIL_URL"
 err_has 'no contract at'
 
+# An address without code takes every call and does nothing.
+run 1 revoke --id 1 --contract $address --rpc "$ANVIL_URL" --safe "$ANVIL_OWNER"
+err_has 'no contract at'
+run 1 revoke --id 1 --contract $address --rpc "$ANVIL_URL" --send --really --key-file "$OWNER_KEY"
+err_has 'no contract at'
+quiet
+
 send "$OWNER_KEY" approve --version 1.0.0 --not-before "$(soon)" --on-chain "$work/one.json"
 send "$OWNER_KEY" approve --version 1.1.0 --not-before "$(soon)" --not-after "$(soon 60)" --uri https://a.example/two.json "$work/two.json"
 is 'releases' "$(contract_call "$REGISTRY" 'releaseCount()')" "$(word 2)"
