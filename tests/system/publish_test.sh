@@ -18,10 +18,17 @@ anvil_program >/dev/null || { echo 'skipped: no anvil (scripts/fetch-anvil)'; ex
 safe_files || { echo 'skipped: no Safe (scripts/fetch-safe)'; exit 77; }
 unset XDG_RUNTIME_DIR http_proxy HTTP_PROXY ALL_PROXY
 
+exec 3>&1
 work=$(mktemp -d /tmp/m.XXXXXX)
 page_daemon=
 watchdog=
+step=
 cleanup() {
+    local status=$?
+    # a command of the page that fails ends this shell while its output goes to the file
+    if [ "$status" != 0 ] && [ "$CHECK_BAD" = 0 ] && [ -n "$step" ]; then
+        { echo "FAILED: status $status in step $step:"; cat "$work/out"; } >&3
+    fi
     [ -z "$watchdog" ] || kill "$watchdog" 2>/dev/null || true
     [ -z "$page_daemon" ] || kill "$page_daemon" 2>/dev/null || true
     [ -z "$page_daemon" ] || wait "$page_daemon" 2>/dev/null || true
@@ -29,7 +36,7 @@ cleanup() {
     rm -rf "$work"
 }
 trap cleanup EXIT
-trap 'echo "FAILED: the page took too long at step ${step:-?}"; exit 1' USR1
+trap 'echo "the page takes too long" >&3; exit 1' USR1
 (sleep 100 & trap 'kill $!' TERM; wait && kill -USR1 $$) &
 watchdog=$!
 
@@ -159,12 +166,13 @@ after_revoke() {
 cd "$work/here"
 for file in "$work"/page/*.sh; do
     step=$(basename "$file" .sh | sed 's/^[0-9]*-//')
-    # in this shell, so that variables last; -e does not reach into a condition, so no condition
+    # in this shell, so that variables last, and in no condition, where -e would not count
     . "$file" >"$work/out" 2>&1
     [ ! -f "${file%sh}text" ] || printed "${file%sh}text" "$work/out"
     if declare -F "after_$step" >/dev/null; then "after_$step"; fi
     [ "$CHECK_BAD" = 0 ] || { echo "--- step $step:"; cat "$work/out"; break; }
 done
+step=
 cd "$source_dir"
 kill "$page_daemon" && wait "$page_daemon" || fail "the daemon's exit: $?"
 page_daemon=
