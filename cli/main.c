@@ -18,8 +18,8 @@ static const struct command {
      cli_explain},
     {"url",
      "--host HOST[:PORT] --inline FILE | --location URL | --contract ADDRESS [--chain N] | "
-     "--signers M:ADDRESS,... [--app NAME | --set FILE] [--at URL] [--option NAME=VALUE[;...]] "
-     "[--strict]",
+     "--signers M:ADDRESS,... [--app NAME | --set FILE] [--at URL] [--chain N] "
+     "[--option NAME=VALUE[;...]] [--strict]",
      "write the one safe URL of a specifier", cli_url},
     {"lint", "FILE|SPEC|URL|- [--cool-down HOURS] | --rules",
      "look for mistakes in what is approved, and in who approves it", cli_lint},

@@ -32,9 +32,18 @@ static bool may_add(const struct cli *cli, const struct release_subject *s,
     return false;
 }
 
-/* Append to the tree and write it. */
+static json_t *entry_json(const char *signer, uint64_t chain, const char *value)
+{
+    json_t *entry = json_pack("{s:s, s:s, s:s}", "signer", signer, "scheme",
+                              chain == 0 ? "eip712" : "eip1271", "signature", value);
+    if (entry != NULL && chain > 1) /* 1 is understood */
+        (void)json_object_set_new(entry, "chain", json_integer((json_int_t)chain));
+    return entry;
+}
+
+/* Append to the tree and write it. chain: that of a contract, 0 for a key. */
 static int add(const struct cli *cli, const struct release_subject *s,
-               const struct eth_addr *signer, const char *scheme, struct ms_span bytes,
+               const struct eth_addr *signer, uint64_t chain, struct ms_span bytes,
                const struct release_out *out)
 {
     struct ms_buf hex = MS_BUF_INIT(2 * bytes.len + 3);
@@ -49,9 +58,7 @@ static int add(const struct cli *cli, const struct release_subject *s,
     if (list == NULL && json_object_set_new(s->holder, "signatures", json_array()) == 0)
         list = json_object_get(s->holder, "signatures");
     const char *value = ms_buf_str(&hex);
-    int failed = value == NULL ||
-                 json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "signer", text, "scheme",
-                                                       scheme, "signature", value)) != 0;
+    int failed = value == NULL || json_array_append_new(list, entry_json(text, chain, value)) != 0;
     ms_buf_done(&hex);
     if (failed)
         return cli_print_error(cli, MS_ERR_MEMORY, NULL, CLI_UNKNOWN);
@@ -75,7 +82,7 @@ static int sign_with(const struct cli *cli, const struct release_subject *s, con
     ms_wipe(key, sizeof(key));
     if (err != MS_OK)
         return cli_print_error(cli, err, &diag, cli_exit_of(err));
-    return add(cli, s, &signer, "eip712", ms_span_of(sig, sizeof(sig)), out);
+    return add(cli, s, &signer, 0, ms_span_of(sig, sizeof(sig)), out);
 }
 
 int release_sign(struct cli *cli, int argc, char **argv)
@@ -186,7 +193,7 @@ static int add_plain(const struct cli *cli, const struct addition *a,
     memcpy(sig, bytes.ptr, sizeof(sig));
     if (sig[MSIG_BYTES - 1] < 27)
         sig[MSIG_BYTES - 1] = (uint8_t)(sig[MSIG_BYTES - 1] + 27);
-    return add(cli, s, &signer, "eip712", ms_span_of(sig, sizeof(sig)), &a->out);
+    return add(cli, s, &signer, 0, ms_span_of(sig, sizeof(sig)), &a->out);
 }
 
 /* Of a Safe's owners, one behind the other. Who the owners are and how many must sign only the
@@ -242,7 +249,8 @@ static int add_one(const struct cli *cli, const struct addition *a, const struct
     else if (a->safe_chain != 0 && !safe_blob_ok(cli, a, s, ms_buf_span(&bytes)))
         code = CLI_NO;
     else
-        code = add(cli, s, &a->safe_addr, "eip1271", ms_buf_span(&bytes), &a->out);
+        code = add(cli, s, &a->safe_addr, a->safe_chain == 0 ? 1 : a->safe_chain,
+                   ms_buf_span(&bytes), &a->out);
     ms_buf_done(&bytes);
     return code;
 }

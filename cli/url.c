@@ -17,13 +17,16 @@ static bool wish_ok(const struct cli *cli, const struct wish *w)
 {
     size_t kinds = (size_t)(w->file != NULL) + (w->location != NULL) + (w->contract != NULL) +
                    (w->signers != NULL);
+    uint64_t chain;
 
     if (w->host == NULL)
         cli_say(cli, "missing argument: --host HOST[:PORT]");
     else if (kinds != 1)
         cli_say(cli, "give exactly one of --inline, --location, --contract and --signers");
-    else if (w->chain != NULL && w->contract == NULL)
-        cli_say(cli, "--chain belongs to --contract");
+    else if (w->chain != NULL && w->contract == NULL && w->signers == NULL)
+        cli_say(cli, "--chain belongs to --contract and --signers");
+    else if (w->chain != NULL && !ms_span_u64(ms_span_str(w->chain), &chain))
+        cli_say(cli, "--chain is a number");
     else if (w->signers == NULL && (w->app != NULL || w->at != NULL || w->set != NULL))
         cli_say(cli, "--app, --at and --set belong to --signers");
     else if (w->app != NULL && w->set != NULL)
@@ -88,6 +91,8 @@ static enum ms_err add_signers(const struct wish *w, struct ms_buf *out, struct 
     enum ms_err err = add_list(w, out);
     if (err == MS_OK && w->app != NULL && w->app[0] != '\0')
         err = ms_buf_addf(out, ";app=%s", w->app);
+    if (err == MS_OK && w->chain != NULL) /* where the contracts among them are */
+        err = ms_buf_addf(out, ";chain=%s", w->chain);
     if (err == MS_OK && w->at != NULL)
         err = ms_buf_add_str(out, ";at=");
     if (err == MS_OK && w->at != NULL)

@@ -267,6 +267,12 @@ fi
 run 0 add-signature --safe "$c" --signature "$sig" -o c.json with-27.json
 verify 3 --signers "$list" c.json
 out_has 'only their chain can tell'
+if grep -q '"chain"' c.json; then fail 'chain 1 is written, though it is understood'; fi
+run 0 add-signature --safe "eip155:11155111:$c" --signature 0x -o far.json u.json
+grep -q '"chain": 11155111' far.json || fail "the chain of a contract: $(cat far.json)"
+[[ $("$ctl" url --host h --signers "$list" --chain 11155111 2>/dev/null) == *';chain=11155111@h' ]] ||
+    fail 'url --signers --chain'
+if "$ctl" url --host h --signers "$list" --chain '1;x-a' 2>/dev/null; then fail 'a chain that is no number'; fi
 run 1 add-signature --safe "eip155:1:$c" --signature "${sig%??}1d" u.json # v 29 is none of a Safe's
 err_has 'the Safe would refuse it'
 
