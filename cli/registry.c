@@ -12,7 +12,7 @@
     "  --rpc URL             ask this endpoint first whether the call would work now\n"            \
     "  --from ADDRESS        ... from this account, instead of the owner\n"                        \
     "  --send --key-file KEY send it with --rpc, for test chains; --really for any other\n"        \
-    "  --timeout S           for everything that is asked (default 30)\n"                          \
+    "  --timeout S           for everything that is asked (default 30; 180 with --send)\n"         \
     "  -o FILE, --replace    write a file; replace it if it is there (default print)\n"
 #define CALL_HELP                                                                                \
     "  --contract ADDRESS    the registry; also eip155:CHAIN:ADDRESS. Not needed for calldata\n" \

@@ -71,6 +71,8 @@ bool registry_duration(const struct cli *cli, const char *option, const char *te
 /* A time, or "+48h" from now on. */
 bool registry_time(const struct cli *cli, const char *option, const char *text, uint64_t *ret_s);
 
+/* Whether -o may be written to: it is not there, or may be replaced. Says so when not. */
+bool registry_may_put(const struct cli *cli, const struct release_out *out);
 /* Text to stdout or to the file of -o. Returns the exit code. */
 int registry_put(const struct cli *cli, struct ms_span text, const struct release_out *out);
 int registry_put_json(const struct cli *cli, json_t *root, const struct release_out *out);

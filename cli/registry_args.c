@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #define TIMEOUT_MAX_S 3600
+#define SEND_TIMEOUT_S 180 /* some blocks */
 #define PUT_MAX_BYTES ((size_t)4 << 20)
 
 static const char *const formats[] = {
@@ -59,7 +60,7 @@ static bool parse_values(const struct cli *cli, struct registry_target *t)
     t->has_nonce = t->nonce_text != NULL;
     t->has_from = t->from_text != NULL;
     t->chain = 1;
-    t->timeout_s = RPC_TIMEOUT_S;
+    t->timeout_s = t->send ? SEND_TIMEOUT_S : RPC_TIMEOUT_S;
     return release_number(cli, "--chain", t->chain_text, UINT64_MAX, &t->chain) &&
            (!t->has_contract ||
             parse_contract(cli, "--contract", t->contract_text, t, &t->contract)) &&
@@ -91,8 +92,8 @@ bool registry_target(const struct cli *cli, struct registry_target *t)
                      "which tells it)");
     else if (t->has_nonce && t->format != REGISTRY_SAFE_TX)
         cli_say(cli, "--nonce is the Safe's, for --format safe-tx");
-    else if (t->chain == 0)
-        cli_say(cli, "--chain 0: there is no such chain");
+    else if (t->chain == 0 || t->chain > INT64_MAX)
+        cli_say(cli, "--chain: there is no such chain");
     else
         return true;
     return false;
@@ -140,23 +141,35 @@ bool registry_time(const struct cli *cli, const char *option, const char *text, 
 }
 
 /* ---- giving out ---- */
+static bool to_stdout(const struct release_out *out)
+{
+    return out->path == NULL || strcmp(out->path, "-") == 0;
+}
+
+bool registry_may_put(const struct cli *cli, const struct release_out *out)
+{
+    struct stat there;
+
+    if (to_stdout(out) || out->replace || stat(out->path, &there) != 0)
+        return true;
+    cli_say(cli, "%s is there already; --replace replaces it", out->path);
+    return false;
+}
+
 int registry_put(const struct cli *cli, struct ms_span text, const struct release_out *out)
 {
     struct ms_diag diag = {0};
-    struct stat there;
 
-    if (out->path == NULL || strcmp(out->path, "-") == 0) {
-        if (fwrite(text.ptr, 1, text.len, stdout) == text.len && fflush(stdout) == 0)
-            return CLI_YES;
-        cli_say(cli, "cannot write to stdout: %s", strerror(errno));
-        return CLI_UNKNOWN;
-    }
-    if (!out->replace && stat(out->path, &there) == 0) {
-        cli_say(cli, "%s is there already; --replace replaces it", out->path);
+    if (!registry_may_put(cli, out))
         return CLI_NO;
+    if (!to_stdout(out)) {
+        enum ms_err err = output_write(out->path, text, &diag);
+        return err == MS_OK ? CLI_YES : cli_print_error(cli, err, &diag, CLI_UNKNOWN);
     }
-    enum ms_err err = output_write(out->path, text, &diag);
-    return err == MS_OK ? CLI_YES : cli_print_error(cli, err, &diag, CLI_UNKNOWN);
+    if (fwrite(text.ptr, 1, text.len, stdout) == text.len && fflush(stdout) == 0)
+        return CLI_YES;
+    cli_say(cli, "cannot write to stdout: %s", strerror(errno));
+    return CLI_UNKNOWN;
 }
 
 int registry_put_json(const struct cli *cli, json_t *root, const struct release_out *out)

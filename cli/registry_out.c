@@ -248,6 +248,8 @@ int registry_give_out(const struct cli *cli, struct registry_target *t,
 
     if (!format_fits(cli, t, act, op))
         return CLI_USAGE;
+    if (!registry_may_put(cli, &t->out)) /* before something is sent that nobody is told of */
+        return CLI_NO;
     if (t->rpc_url == NULL)
         return put(cli, t, act);
     struct rpc rpc;

@@ -177,6 +177,9 @@ run 1 deploy-data --owner "$ANVIL_OWNER" --rpc "$ANVIL_URL" --send --key-file "$
 err_has 'none of the test chains'
 quiet
 is 'nothing was sent' "$(anvil_height latest)" "$height"
+run 1 deploy-data --owner "$ANVIL_OWNER" --rpc "$ANVIL_URL" --send --really --key-file "$OWNER_KEY" -o "$work/b.json"
+err_has 'is there already'
+is 'nothing was sent' "$(anvil_height latest)" "$height"
 chmod 644 "$OWNER_KEY"
 run 1 deploy-data --owner "$ANVIL_OWNER" --rpc "$ANVIL_URL" --send --really --key-file "$OWNER_KEY"
 err_has 'chmod 600'
