@@ -13,7 +13,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define FORMAT_JSON 1
 #define FORMAT_GZIP 2
 #define GZIP_RATIO_MAX 256 /* as the readers allow (resolver/source/documents.c) */
 
@@ -34,7 +33,7 @@ static enum ms_err unpack(const struct wish *w, struct ms_buf *payload, struct m
 
     enum ms_err err = MS_OK;
 
-    *ret_format = packed || w->gzip ? FORMAT_GZIP : FORMAT_JSON;
+    *ret_format = packed || w->gzip ? FORMAT_GZIP : rec_payload_format(bytes);
     if (packed && w->gzip)
         return ms_diag_set(diag, MS_ERR_ARGUMENT, "--gzip: it is a gzip file already");
     if (w->gzip) {
@@ -147,8 +146,7 @@ static void say(const struct cli *cli, const struct wish *w, const struct call *
     cli_say(cli, "approve version %s, from %" PRIu64 " (%s) %s%s", version, call->not_before_s,
             from, call->not_after_s == 0 ? "" : "until ", to);
     cli_say(cli, "payload: %zu bytes, format %u (%s), %s%s%s", call->payload.len,
-            (unsigned)call->payload_format,
-            call->payload_format == FORMAT_GZIP ? "gzip of measurement JSON" : "measurement JSON",
+            (unsigned)call->payload_format, rec_payload_format_name(call->payload_format),
             call->on_chain ? "kept on chain" : "fetched from ",
             call->on_chain && w->uri ? ", and at " : "", w->uri == NULL ? "" : w->uri);
     cli_say(cli, "payload SHA-256: %s", hash);

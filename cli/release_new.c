@@ -232,7 +232,7 @@ static int new_release(const struct cli *cli, const struct wish *w, struct draft
 
     *release = (struct msig_release){.not_before_s = d->set.issued_at_s,
                                      .approved_seq = d->set.sequence,
-                                     .payload_format = 1,
+                                     .payload_format = rec_payload_format(ms_buf_span(&d->payload)),
                                      .payload_size = (uint32_t)d->payload.len,
                                      .payload_hash = ms_sha256(ms_buf_span(&d->payload)),
                                      .uri = ms_span_str(w->uri == NULL ? "" : w->uri)};

@@ -305,3 +305,27 @@ enum ms_err rec_parse(struct ms_span text, enum rec_mode mode, struct rec_set *s
 
     return rec_parse_ctx(&ctx, text);
 }
+
+static bool reads_as(struct ms_span document, enum rec_mode mode)
+{
+    struct rec_set set;
+
+    rec_set_init(&set);
+    bool ok = rec_parse(document, mode, &set, NULL) == MS_OK;
+    rec_set_done(&set);
+    return ok;
+}
+
+uint16_t rec_payload_format(struct ms_span document)
+{
+    if (reads_as(document, REC_MODE_WORKLOAD_IDS))
+        return 3;
+    return reads_as(document, REC_MODE_DSTACK) ? 4 : 1;
+}
+
+const char *rec_payload_format_name(uint16_t format)
+{
+    static const char *const names[] = {"", "measurement JSON", "gzip of measurement JSON",
+                                        "workload ids", "dstack hashes"};
+    return format < MS_ARRAY_LEN(names) ? names[format] : "";
+}

@@ -115,6 +115,11 @@ void rec_set_warn(struct rec_set *set, const char *code, const char *fmt, ...) M
  * The sentence in diag names the record and the register. */
 MS_MUST_USE enum ms_err rec_parse(struct ms_span text, enum rec_mode mode, struct rec_set *set,
                                   struct ms_diag *diag);
+/* The payload format (ethereum.md 3.2) that a document at hand has: 3 or 4 for a list of predicates
+ * of that format, 1 for everything else, readable or not. */
+uint16_t rec_payload_format(struct ms_span document);
+/* "measurement JSON", and what the other formats 1 to 4 are; static storage. */
+const char *rec_payload_format_name(uint16_t format);
 
 /* "dcap-tdx" and the like, exactly; REC_TYPE_UNKNOWN for everything else. */
 enum rec_type rec_type_parse(struct ms_span text);

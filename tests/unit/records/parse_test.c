@@ -536,6 +536,32 @@ static void test_allocation_failures(void **state)
     json_set_alloc_funcs(malloc, free);
 }
 
+/* What a release that carries the document has to say of it. */
+static void test_payload_format(void **state)
+{
+#define ONE "0000000000000000000000000000000000000000000000000000000000000001"
+    static const struct {
+        const char *text;
+        uint16_t want;
+    } documents[] = {
+        {"[]", 1},
+        {"no JSON", 1},
+        {"{\"predicates\":[{\"kind\":\"tdx-workload-id\",\"version\":2,\"value\":\"" ONE "\"}]}",
+         3},
+        {"{\"predicates\":[{\"kind\":\"dstack-os-image\",\"value\":\"" ONE "\"}]}", 4},
+        {"{\"predicates\":[]}", 1},
+        {"{\"predicates\":[{\"kind\":\"dstack-os-image\",\"value\":\"" ONE
+         "\"},{\"kind\":\"tdx-workload-id\",\"version\":2,\"value\":\"" ONE "\"}]}",
+         1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MS_ARRAY_LEN(documents); i++)
+        assert_int_equal(rec_payload_format(ms_span_str(documents[i].text)), documents[i].want);
+    assert_string_equal(rec_payload_format_name(4), "dstack hashes");
+    assert_string_equal(rec_payload_format_name(5), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -543,6 +569,7 @@ int main(void)
         cmocka_unit_test(test_prefixes),
         cmocka_unit_test(test_content),
         cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_payload_format),
         cmocka_unit_test(test_diag_is_printable),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_memory_of_hostile_documents),
