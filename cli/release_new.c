@@ -3,6 +3,7 @@
 
 #include "base/base64.h"
 #include "cli/lint_gate.h"
+#include "cli/version.h"
 #include "resolver/records/records.h"
 #include "sig/message_json.h"
 
@@ -177,34 +178,15 @@ static enum ms_err carry_over(const struct cli *cli, const struct wish *w, struc
 }
 
 /* ---- the new release ---- */
-/* "2.3.1" is 2 * 2^48 + 3 * 2^32 + 1, which keeps their order; or the number itself. */
 static bool parse_version(const struct cli *cli, const char *text, uint64_t *ret_version)
 {
-    static const struct {
-        unsigned shift;
-        uint64_t max;
-    } parts[] = {{48, UINT16_MAX}, {32, UINT16_MAX}, {0, UINT32_MAX}};
-    struct ms_span rest = ms_span_str(text), part;
-    uint64_t version = 0, number = 0;
-    bool ok = true;
-
-    if (ms_span_u64(rest, ret_version))
+    if (version_parse(ms_span_str(text), ret_version))
         return true;
-    for (size_t i = 0; ok && i < MS_ARRAY_LEN(parts); i++) {
-        part = rest;
-        if (i + 1 < MS_ARRAY_LEN(parts))
-            ok = ms_span_cut(rest, '.', &part, &rest);
-        ok = ok && ms_span_u64(part, &number) && number <= parts[i].max;
-        version |= number << parts[i].shift;
-    }
-    if (ok)
-        *ret_version = version;
-    else
-        cli_say(cli,
-                "--version %s: neither a number nor MAJOR.MINOR.PATCH of at most "
-                "65535.65535.4294967295",
-                text);
-    return ok;
+    cli_say(cli,
+            "--version %s: neither a number nor MAJOR.MINOR.PATCH of at most "
+            "65535.65535.4294967295",
+            text);
+    return false;
 }
 
 static bool location_ok(const struct cli *cli, const char *uri)

@@ -105,9 +105,8 @@ static void version_note(uint64_t version, char out[32])
 
 static const char *format_note(uint16_t format)
 {
-    if (format == 1)
-        return "measurement JSON";
-    return format == 2 ? "gzip of measurement JSON" : "unknown here";
+    const char *name = rec_payload_format_name(format);
+    return name[0] == '\0' ? "unknown here" : name;
 }
 
 /* What is in the document that travels with the set, as far as we can read it. */
@@ -121,10 +120,14 @@ static void payload_rows(const struct words *w, const struct msig_release *relea
         return;
     }
     row(w, "payload", "in this document, of that size and hash");
-    if (release->payload_format != 1)
+    if (release->payload_format != 1 && release->payload_format != 3 &&
+        release->payload_format != 4)
         return;
+    enum rec_mode mode = release->payload_format == 1   ? REC_MODE_DIALECTS
+                         : release->payload_format == 3 ? REC_MODE_WORKLOAD_IDS
+                                                        : REC_MODE_DSTACK;
     rec_set_init(&set);
-    enum ms_err err = rec_parse(release->payload, REC_MODE_DIALECTS, &set, &diag);
+    enum ms_err err = rec_parse(release->payload, mode, &set, &diag);
     if (err != MS_OK)
         row(w, "", "not readable: %s", ms_diag_text(&diag, err));
     else
