@@ -430,6 +430,17 @@ static void note_host(struct core_entry *e, const char *host)
     (void)snprintf(e->hosts->name[0], SOURCE_HOST_MAX_BYTES, "%s", host);
 }
 
+/* What was known when the set was accepted; the last one named is the first again. */
+static void recall_hosts(struct core_entry *e, const json_t *carry)
+{
+    const json_t *hosts = json_object_get(carry, "hosts");
+
+    if (e->hosts != NULL)
+        return;
+    for (size_t i = json_array_size(hosts); i-- > 0;)
+        note_host(e, json_string_value(json_array_get(hosts, i)));
+}
+
 /* What an entry does not know by itself. */
 static void rule(const struct core *core, struct core_entry *e)
 {
@@ -1961,6 +1972,7 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
             e->facts.has_identity = good->has_identity;
             e->facts.identity = good->identity;
             e->block = good->block;
+            recall_hosts(e, good->carry);
             remember_final(core, e, &good->block);
         }
         schedule_poll(core, e);

@@ -811,6 +811,12 @@ static json_t *carry_json(const struct source *s)
     if (json_array_size(gone) > 0)
         (void)json_object_set(out, "gone", gone);
     json_decref(gone);
+    json_t *hosts = json_array(); /* for who asks after a restart without naming one */
+    for (size_t i = 0; i < s->previous.n_hosts; i++)
+        (void)json_array_append_new(hosts, json_string(s->previous.hosts[i]));
+    if (s->previous.n_hosts > 0)
+        (void)json_object_set(out, "hosts", hosts);
+    json_decref(hosts);
     return out;
 }
 

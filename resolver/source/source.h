@@ -293,7 +293,7 @@ struct source_previous { /* what is known from the last good answer; zero when n
     size_t n_candidates; /* contracts with mappings: what to ask about */
     struct source_candidate candidates[SOURCE_CANDIDATES_MAX];
     struct source_scan scan;
-    /* Signed sets: roots and revocations that were verified, {"roots":[..],"revocations":[..]},
+    /* Signed sets: roots and revocations that were verified, {"roots":[..],"revocations":[..],..},
      * borrowed; need not be trusted, they are verified again. And the hosts that clients asked for.
      */
     const json_t *carry;
