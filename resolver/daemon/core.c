@@ -129,7 +129,8 @@ struct core_entry {
     size_t n_asked; /* values to ask about next time */
     struct source_candidate *asked; /* room for CORE_ASKED_MAX once there is one */
     struct hosts *hosts;            /* NULL: no need of any, or none known */
-    bool dissent_kept;              /* the evidence of this dissent is stored */
+    json_t *carry; /* what a failed attempt verified (source_carry), NULL: the good set's counts */
+    bool dissent_kept; /* the evidence of this dissent is stored */
     /* contracts, for polls of several: */
     struct poll *poll;         /* that it is part of now */
     struct source_block block; /* the last in which the good set is known to stand */
@@ -318,6 +319,7 @@ static void entry_release(struct core *core, struct core_entry *e)
     for (size_t i = 0; i < e->n_documents; i++)
         ms_buf_done(&e->documents[i].body);
     free(e->hosts);
+    json_decref(e->carry);
     free(e->documents);
     free(e->asked);
     free(e);
@@ -430,15 +432,31 @@ static void note_host(struct core_entry *e, const char *host)
     (void)snprintf(e->hosts->name[0], SOURCE_HOST_MAX_BYTES, "%s", host);
 }
 
-/* What was known when the set was accepted; the last one named is the first again. */
+/* What was known when the set was accepted, behind the one that was just asked for. */
 static void recall_hosts(struct core_entry *e, const json_t *carry)
 {
     const json_t *hosts = json_object_get(carry, "hosts");
+    char asked[SOURCE_HOST_MAX_BYTES] = "";
 
-    if (e->hosts != NULL)
-        return;
+    if (e->hosts != NULL && e->hosts->n > 0)
+        memcpy(asked, e->hosts->name[0], sizeof(asked));
     for (size_t i = json_array_size(hosts); i-- > 0;)
         note_host(e, json_string_value(json_array_get(hosts, i)));
+    if (asked[0] != '\0')
+        note_host(e, asked);
+}
+
+/* Two sets of one sequence, neither known before: from now on only a higher one counts. */
+static void take_fork(struct core_entry *e)
+{
+    uint64_t epoch = 0, sequence = 0;
+
+    if (!source_fork(e->flight->source, &epoch, &sequence) || epoch < e->facts.floor_epoch ||
+        (epoch == e->facts.floor_epoch && sequence <= e->facts.floor_sequence))
+        return;
+    e->facts.has_sequence = true;
+    e->facts.floor_epoch = epoch;
+    e->facts.floor_sequence = sequence;
 }
 
 /* What an entry does not know by itself. */
@@ -872,6 +890,8 @@ static void take_result(const struct core *core, struct core_entry *e)
     shared_result_unref(e->good);
     e->good = shared_result_new(f->result);
     f->result = NULL;
+    json_decref(e->carry);
+    e->carry = NULL;
     e->block = e->good == NULL ? (struct source_block){0} : e->good->result->block;
 }
 
@@ -1089,6 +1109,11 @@ static void flight_advance(struct core *core, struct core_entry *e, enum source_
             e->facts.conflict = true;
             e->facts.conflict_err = err;
             e->dissent_kept = false; /* this one is kept whatever came before */
+            take_fork(e);
+        }
+        if (source_carry(f->source) != NULL) {
+            json_decref(e->carry);
+            e->carry = json_incref((json_t *)(uintptr_t)source_carry(f->source));
         }
         flight_failed(core, e, err, &diag, source_negative_s(f->source));
         return;
@@ -1181,10 +1206,10 @@ static void start_flight(struct core *core, struct core_entry *e)
     f->previous.floor_epoch = f->accept ? 0 : e->facts.floor_epoch;
     for (size_t i = 0; e->hosts != NULL && i < e->hosts->n; i++)
         memcpy(f->previous.hosts[f->previous.n_hosts++], e->hosts->name[i], SOURCE_HOST_MAX_BYTES);
-    if (e->good != NULL) {
-        f->carry = json_incref(e->good->result->carry);
-        f->previous.carry = f->carry;
-    }
+    f->carry = json_incref(e->carry != NULL  ? e->carry
+                           : e->good != NULL ? e->good->result->carry
+                                             : NULL);
+    f->previous.carry = f->carry;
     if (e->good != NULL && !e->unstored) { /* else all of it is wanted, to be stored */
         f->previous.etag = e->good->result->etag;
         f->previous.last_modified = e->good->result->last_modified;
@@ -1974,6 +1999,11 @@ void core_loaded_entry(struct core *core, struct core_loaded *loaded)
             e->block = good->block;
             recall_hosts(e, good->carry);
             remember_final(core, e, &good->block);
+        }
+        /* its revocations and roots went with the evidence: only a higher set, or an operator */
+        if (e->good == NULL && e->spec->kind == SPEC_SIGNERS && e->facts.has_sequence) {
+            e->facts.conflict = true;
+            e->facts.conflict_err = MS_ERR_EVIDENCE;
         }
         schedule_poll(core, e);
         if (e->full_ms != ENTRY_NEVER) /* many may be loaded at once */

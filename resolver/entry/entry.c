@@ -467,6 +467,10 @@ void entry_accept(struct entry *e, const struct source_result *result, enum entr
     if (ahead && now.wall_s < minus(time_floor(e), ENTRY_CLOCK_SLACK_S))
         e->cleared_floor_s = e->rules->time_floor_s;
     e->life = result->life;
+    /* who signs freshness moves the end of a set that stays the same */
+    if (verdict == ENTRY_SAME && !result->unchanged &&
+        result->evidence_time_s >= e->evidence_time_s)
+        e->valid_until_s = result->valid_until_s;
     /* evidence never gets younger by a replayed answer, never older either */
     if (verdict == ENTRY_CHANGED || ahead || result->evidence_time_s > e->evidence_time_s)
         e->evidence_time_s = result->evidence_time_s;

@@ -25,6 +25,9 @@ struct source {
     struct source_result *result;
     size_t n_kept; /* owned */
     struct source_kept kept[SOURCE_KEPT_MAX];
+    json_t *carry; /* signed sets: for the next attempt; freed with the source */
+    bool has_fork; /* signed sets: two sets of one sequence, neither known before */
+    uint64_t fork_epoch, fork_sequence;
     json_t *record;  /* answers that may be kept; freed with the source */
     json_t *scratch; /* what a kind keeps between steps outside the arena; freed with the source */
     /* Attempts of their own that this one makes (source_child), newest first; freed with it. */

@@ -12,6 +12,7 @@
 #include "resolver/source/documents.h"
 #include "resolver/source/signed_contracts.h"
 #include "sig/release_set.h"
+#include "sig/secp.h"
 
 #include <stdio.h>
 
@@ -40,6 +41,7 @@ struct roots {
 struct site { /* one folder */
     struct ms_span folder;
     const struct spec_location *set_at;
+    bool rooted; /* there is no next root there */
     bool done;
     size_t out; /* files asked for and not answered */
     enum ms_err err;
@@ -68,6 +70,8 @@ struct ask {
 struct own {
     struct ms_span app;
     struct roots known; /* by what was carried */
+    struct roots top;   /* the highest that any folder led to: it counts for all of them */
+    bool files_asked;
     size_t n_sites;
     struct site sites[SOURCE_HOSTS_MAX];
     struct ask asks[SOURCE_REQUESTS_MAX + 1];
@@ -138,6 +142,41 @@ static bool add_root(struct source *s, struct roots *roots, const struct msig_ro
     return true;
 }
 
+/* What is carried is what was verified: no member beside the message, and only signatures that may
+ * count. */
+static json_t *slim_signatures(const json_t *array)
+{
+    json_t *out = json_array();
+
+    for (size_t i = 0; out != NULL && i < json_array_size(array); i++) {
+        const json_t *entry = json_array_get(array, i);
+        json_t *signature = json_object_get(entry, "signature");
+        if (!ms_span_eq_str(ms_json_member_str(entry, "scheme"), "eip712") ||
+            json_string_length(signature) != 2 + 2 * MSIG_BYTES)
+            continue;
+        json_t *slim = json_pack("{s:O, s:s, s:O}", "signer", json_object_get(entry, "signer"),
+                                 "scheme", "eip712", "signature", signature);
+        if (slim == NULL || json_array_append_new(out, slim) != 0) {
+            json_decref(out);
+            return NULL;
+        }
+    }
+    return out;
+}
+
+static json_t *slim_root(const json_t *doc)
+{
+    return json_pack("{s:s, s:O, s:o}", "type", "measured-root/1", "root",
+                     json_object_get(doc, "root"), "signatures",
+                     slim_signatures(json_object_get(doc, "signatures")));
+}
+
+static json_t *slim_revocation(const json_t *entry)
+{
+    return json_pack("{s:O, s:o}", "revocation", json_object_get(entry, "revocation"), "signatures",
+                     slim_signatures(json_object_get(entry, "signatures")));
+}
+
 /* The next root, by its text. */
 static enum ms_err take_root(struct source *s, struct roots *roots, struct ms_span text,
                              struct ms_diag *diag)
@@ -149,8 +188,9 @@ static enum ms_err take_root(struct source *s, struct roots *roots, struct ms_sp
         err = msig_root_follows(&doc, &roots->last, diag);
     if (err != MS_OK)
         return err;
-    json_t *tree = parse_tree(s, text);
-    return tree != NULL && add_root(s, roots, &doc.root, tree) ? MS_OK : MS_ERR_MEMORY;
+    const json_t *tree = parse_tree(s, text);
+    json_t *slim = tree == NULL ? NULL : keep_tree(s, slim_root(tree));
+    return slim != NULL && add_root(s, roots, &doc.root, slim) ? MS_OK : MS_ERR_MEMORY;
 }
 
 /* What earlier attempts verified is verified again: it may come from a disk. */
@@ -409,11 +449,12 @@ static bool missing(const struct source_response *response)
     return response->status == 404 || response->status == 410;
 }
 
-static bool roots_end(struct source *s, struct site *site)
+static bool ask_site(struct source *s, struct site *site)
 {
     struct ms_diag diag = {0};
     enum ms_err err = MS_OK;
 
+    site->roots = own_of(s)->top;
     if (site->roots.last.epoch > 0) /* of the last one only (5.5) */
         err = msig_root_time(&site->roots.last, s->started_s, &diag);
     if (err != MS_OK) {
@@ -423,13 +464,35 @@ static bool roots_end(struct source *s, struct site *site)
     return ask_files(s, site);
 }
 
+/* When every folder has told its roots, the highest counts for all: a root is what its signatures
+ * make it, and a folder that has lost it, or whose set is bad, takes none away. */
+static bool roots_next(struct source *s)
+{
+    struct own *own = own_of(s);
+
+    for (size_t i = 0; i < own->n_sites; i++)
+        if (!own->sites[i].done && !own->sites[i].rooted)
+            return true;
+    own->files_asked = true;
+    own->top = own->known;
+    for (size_t i = 0; i < own->n_sites; i++)
+        if (own->sites[i].roots.last.epoch > own->top.last.epoch)
+            own->top = own->sites[i].roots;
+    for (size_t i = 0; i < own->n_sites; i++)
+        if (!own->sites[i].done && !ask_site(s, &own->sites[i]))
+            return false;
+    return true;
+}
+
 static bool take_root_file(struct source *s, struct site *site,
                            const struct source_response *response)
 {
     struct ms_diag diag = {0};
 
-    if (missing(response))
-        return roots_end(s, site);
+    if (missing(response)) {
+        site->rooted = true;
+        return true;
+    }
     enum ms_err err = take_root(s, &site->roots, response->body, &diag);
     if (err == MS_OK && ++site->new_roots > ROOTS_MAX)
         err = ms_diag_set(&diag, MS_ERR_LIMIT, "more than %d new roots", ROOTS_MAX);
@@ -527,8 +590,11 @@ static bool take_file(struct source *s, struct site *site, enum file file,
     struct ms_diag diag = {0};
 
     site->out--;
-    if (site->done)
-        return true;
+    if (site->done) { /* a revocation needs no good set beside it */
+        if (file == FILE_REVOCATIONS && response->err == MS_OK && response->status == 200)
+            (void)take_revocations(s, site, response->body, &diag);
+        return s->err == MS_OK;
+    }
     if (file == FILE_OLDER)
         return take_older(s, site,
                           response->err == MS_OK && response->status == 200
@@ -542,12 +608,14 @@ static bool take_file(struct source *s, struct site *site, enum file file,
     } else if (diag.text[0] != '\0') {
         site_fail(site, MS_ERR_HTTP, &diag);
     } else if (file == FILE_ROOT) {
-        return take_root_file(s, site, response);
+        (void)take_root_file(s, site, response);
     } else {
         read_file(s, site, file, response);
     }
     if (s->err != MS_OK)
         return false;
+    if (!own_of(s)->files_asked)
+        return roots_next(s);
     return site->out > 0 || judge_site(s, site, now);
 }
 
@@ -573,6 +641,9 @@ static struct site *fork(struct source *s, struct site *a, struct site *b)
 {
     if (at_floor(s, a))
         return eth_hash_eq(&a->set.set_hash, &s->previous.set_hash) ? b : a;
+    s->has_fork = true;
+    s->fork_epoch = a->roots.last.epoch;
+    s->fork_sequence = a->set.set.sequence;
     (void)source_failf(s, MS_ERR_CONFLICT, "%s and %s have different sets of sequence %llu",
                        a->set_at->host, b->set_at->host, (unsigned long long)a->set.set.sequence);
     return NULL;
@@ -594,24 +665,37 @@ static enum source_state no_site(struct source *s)
     return SOURCE_FAILED;
 }
 
+/* Of two that have the same set: what stands beside it may be newer, or say more. */
+static bool better(const struct site *a, const struct site *than)
+{
+    if (a->gone != than->gone)
+        return than->gone;
+    return a->has_fresh && than->has_fresh &&
+           a->fresh.freshness.issued_at_s > than->fresh.freshness.issued_at_s;
+}
+
 static bool choose(struct source *s)
 {
     struct own *own = own_of(s);
 
     for (size_t i = 0; i < own->n_sites; i++) {
         struct site *site = &own->sites[i];
-        if (site->err != MS_OK)
-            continue;
-        int order = own->best == NULL ? -1 : compare(own->best, site);
-        if (order < 0)
+        if (site->err == MS_OK && (own->best == NULL || compare(own->best, site) < 0))
             own->best = site;
-        else if (order == 0 && !eth_hash_eq(&own->best->set.set_hash, &site->set.set_hash))
-            own->best = fork(s, own->best, site);
-        if (s->err != MS_OK)
-            return false;
     }
-    if (own->best == NULL)
+    if (own->best == NULL) {
         (void)no_site(s);
+        return false;
+    }
+    for (size_t i = 0; i < own->n_sites && own->best != NULL; i++) {
+        struct site *site = &own->sites[i];
+        if (site->err != MS_OK || compare(own->best, site) != 0)
+            continue;
+        if (!eth_hash_eq(&own->best->set.set_hash, &site->set.set_hash))
+            own->best = fork(s, own->best, site);
+        else if (better(site, own->best))
+            own->best = site;
+    }
     return own->best != NULL;
 }
 
@@ -630,7 +714,7 @@ static bool is_revoked(const struct own *own, const struct ms_sha256 *payload)
 static enum ms_err add_revocation(struct source *s, json_t *entry)
 {
     struct own *own = own_of(s);
-    const struct msig_root *root = &own->best->roots.last;
+    const struct msig_root *root = &own->top.last;
     struct msig_revocation_doc *docs = NULL;
     struct ms_buf text = MS_BUF_INIT(MSIG_DOC_MAX_BYTES);
     struct msig_tally tally;
@@ -653,7 +737,8 @@ static enum ms_err add_revocation(struct source *s, json_t *entry)
     if (own->n_revoked == MSIG_REVOCATIONS_MAX)
         return MS_ERR_LIMIT;
     own->revoked[own->n_revoked++] = *payload;
-    return json_array_append(own->revocations, entry) == 0 ? MS_OK : MS_ERR_MEMORY;
+    return json_array_append_new(own->revocations, slim_revocation(entry)) == 0 ? MS_OK
+                                                                                : MS_ERR_MEMORY;
 }
 
 static bool add_revocations(struct source *s, const json_t *entries)
@@ -789,35 +874,47 @@ static void set_times(struct source *s, struct source_result *r)
         signed_contracts_facts(site->contracts, r);
 }
 
-/* What the next attempt begins with. */
-static json_t *carry_json(const struct source *s)
+static json_t *hosts_json(const struct source *s)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; i < s->previous.n_hosts; i++)
+        (void)json_array_append_new(out, json_string(s->previous.hosts[i]));
+    return out;
+}
+
+/* What the next attempt begins with, whatever becomes of this one: roots and revocations that were
+ * verified, and the hosts, for who asks after a restart without naming one. */
+static bool set_carry(struct source *s)
 {
     const struct own *own = own_of(s);
-    const struct roots *roots = &own->best->roots;
-    json_t *docs = json_array();
+    json_t *docs = json_array(), *gone = json_object_get(s->previous.carry, "gone");
 
-    for (size_t i = 0; i < roots->n; i++)
-        if (json_array_append(docs, roots->docs[i]) != 0) {
+    for (size_t i = 0; docs != NULL && i < own->top.n; i++)
+        if (json_array_append(docs, own->top.docs[i]) != 0) {
             json_decref(docs);
-            return NULL;
+            docs = NULL;
         }
-    json_t *out = json_pack("{s:o, s:O}", "roots", docs, "revocations", own->revocations);
-    json_t *gone = signed_contracts_gone_json(s, own->best->contracts, &roots->last.signers);
-    if (out == NULL || gone == NULL) {
-        json_decref(out);
-        json_decref(gone);
-        return NULL;
-    }
+    s->carry = json_pack("{s:o, s:O, s:o}", "roots", docs, "revocations", own->revocations, "hosts",
+                         hosts_json(s));
+    if (s->carry != NULL && gone != NULL)
+        (void)json_object_set(s->carry, "gone", gone);
+    if (s->carry == NULL)
+        (void)source_fail(s, MS_ERR_MEMORY, NULL);
+    return s->carry != NULL;
+}
+
+static bool add_gone(struct source *s)
+{
+    const struct own *own = own_of(s);
+    json_t *gone = signed_contracts_gone_json(s, own->best->contracts, &own->top.last.signers);
+
+    if (gone == NULL)
+        return false;
     if (json_array_size(gone) > 0)
-        (void)json_object_set(out, "gone", gone);
+        return json_object_set_new(s->carry, "gone", gone) == 0;
     json_decref(gone);
-    json_t *hosts = json_array(); /* for who asks after a restart without naming one */
-    for (size_t i = 0; i < s->previous.n_hosts; i++)
-        (void)json_array_append_new(hosts, json_string(s->previous.hosts[i]));
-    if (s->previous.n_hosts > 0)
-        (void)json_object_set(out, "hosts", hosts);
-    json_decref(hosts);
-    return out;
+    (void)json_object_del(s->carry, "gone");
+    return true;
 }
 
 /* What was taken away: revoked payloads, and signatures that the newest state of their contracts
@@ -862,7 +959,7 @@ static enum source_state finish(struct source *s)
     memcpy(r->commitment.b, own->best->set.set_hash.b, MS_SHA256_BYTES);
     enum ms_err err = overlay_of(own, &r->overlay);
     r->has_head = true; /* whatever was revoked once is in every answer */
-    r->carry = carry_json(s);
+    r->carry = add_gone(s) ? json_incref(s->carry) : NULL;
     r->governance = governance_json(s);
     if (err != MS_OK || r->governance == NULL || r->carry == NULL)
         return source_fail(s, MS_ERR_MEMORY, NULL);
@@ -873,11 +970,28 @@ static enum source_state finish(struct source *s)
 
 /* ---- documents ---- */
 
+/* A host that leaves out the payloads of a set does not keep them from those who have them of
+ * another. */
+static void borrow_payloads(struct own *own)
+{
+    struct msig_release_set *best = &own->best->set.set;
+
+    for (size_t k = 0; k < own->n_sites; k++) {
+        const struct site *site = &own->sites[k];
+        if (site->err != MS_OK || !eth_hash_eq(&site->set.set_hash, &own->best->set.set_hash))
+            continue;
+        for (size_t i = 0; i < best->n_releases; i++)
+            if (best->releases[i].payload.len == 0)
+                best->releases[i].payload = site->set.set.releases[i].payload;
+    }
+}
+
 static bool ask_documents(struct source *s)
 {
     struct own *own = own_of(s);
     struct documents *d = &own->documents;
 
+    borrow_payloads(own);
     if (!documents_of_set(s, d, &own->best->set.set))
         return false;
     for (size_t i = 0; i < d->n; i++)
@@ -892,7 +1006,7 @@ static enum source_state sites_done(struct source *s)
     for (size_t i = 0; i < own->n_sites; i++)
         if (!own->sites[i].done || own->sites[i].out > 0)
             return SOURCE_WANTS;
-    if (!choose(s) || !collect_revocations(s) || !ask_documents(s))
+    if (!collect_revocations(s) || !set_carry(s) || !choose(s) || !ask_documents(s))
         return SOURCE_FAILED;
     return own->documents.out > 0 ? SOURCE_WANTS : finish(s);
 }

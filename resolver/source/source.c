@@ -428,6 +428,7 @@ void source_free(struct source *s)
     source_result_free(s->result);
     json_decref(s->scratch);
     json_decref(s->record);
+    json_decref(s->carry);
     for (size_t i = 0; i < s->n_kept; i++)
         json_decref(s->kept[i].answers);
     ms_arena_done(&s->arena);
@@ -500,6 +501,18 @@ size_t source_kept(const struct source *s, const struct source_kept **ret_kept)
 {
     *ret_kept = s->kept;
     return s->n_kept;
+}
+
+const json_t *source_carry(const struct source *s)
+{
+    return s == NULL ? NULL : s->carry;
+}
+
+bool source_fork(const struct source *s, uint64_t *ret_epoch, uint64_t *ret_sequence)
+{
+    *ret_epoch = s->fork_epoch;
+    *ret_sequence = s->fork_sequence;
+    return s->has_fork;
 }
 
 int64_t source_negative_s(const struct source *s)

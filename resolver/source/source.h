@@ -324,6 +324,12 @@ enum ms_err source_error(const struct source *source, struct ms_diag *ret_diag);
 /* What the next attempt is to be given as previous.kept, when this one has ended, well or not;
  * borrowed from the source. */
 size_t source_kept(const struct source *source, const struct source_kept **ret_kept);
+/* Signed sets: what the next attempt is to be given as previous.carry, also when this one failed;
+ * borrowed from the source, NULL when there is nothing. */
+const json_t *source_carry(const struct source *source);
+/* Signed sets: the attempt failed with MS_ERR_CONFLICT because two sets of this sequence were
+ * verified. Only a higher one may be believed from then on. */
+bool source_fork(const struct source *source, uint64_t *ret_epoch, uint64_t *ret_sequence);
 /* Whether the request with this id is for a document of one hash only. */
 bool source_wants_hash(const struct source *source, uint32_t id, struct ms_sha256 *ret_hash);
 /* How a provider of the policy behaved; when the attempt has ended. */

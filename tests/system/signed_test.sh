@@ -151,6 +151,13 @@ release root new --signers "2of3:${signers[1]},${signers[2]},${signers[3]}" --re
 sign "$work/1.root.json" b2 c3
 cp "$work/1.root.json" "$www/1.root.json"
 refuses 'the old set has too few of the new signers' signature r22
+# ... and it is not forgotten, though nothing was accepted with it and the server takes it back
+rm "$www/1.root.json"
+release new --previous "$work/third.json" -o "$work/fourth.json"
+sign "$work/fourth.json" a1 b2
+publish fourth
+refuses 'signers of before the root' signature r22
+cp "$work/1.root.json" "$www/1.root.json"
 set_of renewed 33 --sequence 1 && sign "$work/renewed.json" c3 d4 && publish renewed
 accepted 'a lower sequence of a higher epoch' r33
 release revoke --set "$work/renewed.json" --id 1 --reason 1 -o "$work/revocations.json"

@@ -210,6 +210,15 @@ static void test_judge_signed(void **state)
     r.life = e.life;
     r.evidence_time_s = WALL;
     assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_SAME);
+    e.valid_until_s = WALL + 10;
+    r.valid_until_s = WALL + 100; /* a newer statement of freshness about the same set */
+    entry_accept(&e, &r, ENTRY_SAME, at(0));
+    assert_int_equal(e.valid_until_s, WALL + 100);
+    r.evidence_time_s = WALL - 5;
+    r.valid_until_s = WALL + 50; /* an older one */
+    entry_accept(&e, &r, ENTRY_SAME, at(0));
+    assert_int_equal(e.valid_until_s, WALL + 100);
+    r.evidence_time_s = WALL;
     r.commitment.b[0] = 2;
     assert_int_equal(entry_judge(&e, &r, at(0), &why), ENTRY_CONTRADICTS);
     entry_accept(&e, &r, ENTRY_CONTRADICTS, at(0));

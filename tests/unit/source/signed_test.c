@@ -814,6 +814,79 @@ static void test_two_hosts(void **state)
     end();
 }
 
+/* A root is what its signatures make it: one folder's counts for all, and its own bad set, or
+ * another folder's forgetting, takes it from nobody. So does a revocation. */
+static void test_roots_of_all(void **state)
+{
+    struct root root = {
+        .epoch = 1, .threshold = 1, .signers = "\xd4", .revokers = "\xe5", .by = "\xa1\xb2\xd4"};
+
+    (void)state;
+    begin();
+    two_hosts();
+    put(HOST, "1.root.json", root_doc(&root));
+    put_status(HOST, "set.json", 503);
+    put(OTHER, "set.json", set_doc(&(struct set){.by = "\xa1\xb2"})); /* signers of before */
+    expect(MS_ERR_HTTP, NULL); /* the first host's cause; the second's is its signatures */
+    end();
+
+    begin();
+    two_hosts();
+    put(HOST, "1.root.json", root_doc(&root));
+    put_status(HOST, "set.json", 503);
+    put(HOST, "revocations.json", revocation_doc('a', "\xe5"));
+    put(OTHER, "set.json", set_doc(&(struct set){.releases = "ab", .by = "\xd4"}));
+    expect_releases("b");
+    assert_int_equal(play.result->epoch, 1);
+    end();
+}
+
+/* What a server writes beside a message is not carried on: it could make the next attempt fail. */
+static void test_padded_root(void **state)
+{
+    (void)state;
+    begin();
+    json_t *doc = root_doc(&one), *padding = json_array();
+    for (int i = 0; i < 3000; i++)
+        (void)json_array_append_new(padding, json_real(0.1));
+    (void)json_object_set_new(doc, "x", padding);
+    put(HOST, "1.root.json", doc);
+    put(HOST, "set.json", set_doc(&(struct set){.by = "\xd4"}));
+    expect_releases("a");
+    assert_null(
+        json_object_get(json_array_get(json_object_get(play.result->carry, "roots"), 0), "x"));
+    next();
+    expect_releases("a");
+    assert_int_equal(play.result->epoch, 1);
+    end();
+}
+
+static void test_hosts_help_each_other(void **state)
+{
+    struct set set = {.sequence = 5};
+
+    (void)state;
+    begin(); /* one leaves out the payloads */
+    two_hosts();
+    json_t *doc = set_doc(&set);
+    (void)json_object_del(doc, "payloads");
+    put(HOST, "set.json", doc);
+    put(OTHER, "set.json", set_doc(&set));
+    expect_releases("a");
+    end();
+
+    begin(); /* two contradict each other about what a third has left behind */
+    two_hosts();
+    play.previous.n_hosts = 3;
+    (void)snprintf(play.previous.hosts[2], SOURCE_HOST_MAX_BYTES, "three.example");
+    put(HOST, "set.json", set_doc(&set));
+    put(OTHER, "set.json", set_doc(&(struct set){.sequence = 5, .releases = "b"}));
+    put("https://three.example/.well-known/measured/", "set.json",
+        set_doc(&(struct set){.sequence = 6, .releases = "ab"}));
+    expect_releases("ab");
+    end();
+}
+
 /* One flipped bit anywhere in the message or the signatures, and nothing is approved. */
 static void test_flipped_bits(void **state)
 {
@@ -852,12 +925,21 @@ static void test_flipped_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),          cmocka_unit_test(test_where),
-        cmocka_unit_test(test_refused),       cmocka_unit_test(test_bad_signature),
-        cmocka_unit_test(test_http),          cmocka_unit_test(test_order),
-        cmocka_unit_test(test_same_sequence), cmocka_unit_test(test_roots),
-        cmocka_unit_test(test_freshness),     cmocka_unit_test(test_revocations),
-        cmocka_unit_test(test_two_hosts),     cmocka_unit_test(test_flipped_bits),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_where),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_bad_signature),
+        cmocka_unit_test(test_http),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_same_sequence),
+        cmocka_unit_test(test_roots),
+        cmocka_unit_test(test_freshness),
+        cmocka_unit_test(test_revocations),
+        cmocka_unit_test(test_two_hosts),
+        cmocka_unit_test(test_flipped_bits),
+        cmocka_unit_test(test_roots_of_all),
+        cmocka_unit_test(test_padded_root),
+        cmocka_unit_test(test_hosts_help_each_other),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     json_decref(carried);
