@@ -472,6 +472,9 @@ void world_restart(bool reboot, int64_t down_ms)
 
     int64_t floor_s = core_time_floor(w.core);
     world_stop();
+    if (w.row == &row) /* down again before anybody asked for it */
+        source_result_free(row.result);
+    w.row = NULL;
     int64_t stored_wall_ms =
         (w.now.wall_s * 1000 + w.now.wall_ms) - (w.now.boot_ms - w.saved_entry.checked_boot_ms);
     int64_t wall_s = w.now.wall_s + down_ms / 1000;
