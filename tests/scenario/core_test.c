@@ -1918,6 +1918,31 @@ static void test_eviction_of_the_largest(void **state)
     assert_true(fast(text, &serve));
 }
 
+/* The revocations and roots of a signed set went with its evidence: the floor alone does not make
+ * up for them. A list that nobody signs loses nothing that way. */
+static void test_signed_evidence_lost(void **state)
+{
+    (void)state;
+    static const char signers[] = /* at= is https://a.example/x/ */
+        "1of1:0xae519fc2ba8e6ffe6473195c092bf1bae986ff90;at=aHR0cHM6Ly9hLmV4YW1wbGUveC8";
+    struct core_loaded lost = {.found = true,
+                               .err = MS_ERR_EVIDENCE,
+                               .entry = {.has_sequence = true, .floor_sequence = 5}};
+
+    w.row = &lost;
+    struct caller *c = ask(signers);
+    reply_status(500);
+    struct outcome o = end(c);
+    assert_false(o.serve);
+    assert_int_equal(o.state, ENTRY_CONFLICT);
+    assert_int_equal(o.err, MS_ERR_EVIDENCE);
+
+    w.row = &lost;
+    c = ask(URL_SPEC);
+    reply(document_a);
+    expect_served(c, ENTRY_FRESH);
+}
+
 static void test_draining(void **state)
 {
     (void)state;
@@ -2693,6 +2718,7 @@ int main(void)
         T(test_resolutions_of_one),
         T(test_shared_flight),
         T(test_eviction_of_the_largest),
+        T(test_signed_evidence_lost),
         T(test_draining),
         T(test_shutdown),
         T(test_late_answers),
