@@ -158,6 +158,18 @@ enum ms_err ms_json_add_string(struct ms_buf *out, struct ms_span text)
     return ms_buf_add_byte(out, '"');
 }
 
+json_t *ms_json_hex(struct ms_span bytes)
+{
+    struct ms_buf hex = MS_BUF_INIT(2 * bytes.len + 3);
+
+    (void)ms_buf_add_str(&hex, "0x");
+    (void)ms_buf_add_hex(&hex, bytes);
+    const char *text = ms_buf_str(&hex);
+    json_t *json = text == NULL ? NULL : json_string(text);
+    ms_buf_done(&hex);
+    return json;
+}
+
 struct ms_span ms_json_member_str(const json_t *object, const char *name)
 {
     const json_t *member = json_object_get(object, name);

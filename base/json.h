@@ -38,6 +38,9 @@ MS_MUST_USE enum ms_err ms_json_print(const json_t *root, bool pretty, struct ms
  * escaped. */
 enum ms_err ms_json_add_string(struct ms_buf *out, struct ms_span text);
 
+/* "0x" and lower-case digits as a new JSON string; NULL when memory is short. */
+json_t *ms_json_hex(struct ms_span bytes);
+
 /* A string member as a span (borrowed from the tree); the empty span with ptr NULL when the member
  * is missing or no string. */
 struct ms_span ms_json_member_str(const json_t *object, const char *name);

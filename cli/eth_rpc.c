@@ -238,18 +238,6 @@ enum ms_err rpc_ask_data(struct rpc *rpc, const char *method, json_t *params, st
     return err;
 }
 
-json_t *rpc_hex_json(struct ms_span bytes)
-{
-    struct ms_buf hex = MS_BUF_INIT(2 * bytes.len + 3);
-
-    (void)ms_buf_add_str(&hex, "0x");
-    (void)ms_buf_add_hex(&hex, bytes);
-    const char *text = ms_buf_str(&hex);
-    json_t *json = text == NULL ? NULL : json_string(text);
-    ms_buf_done(&hex);
-    return json;
-}
-
 json_t *rpc_addr_json(const struct eth_addr *addr)
 {
     char text[ETH_ADDR_TEXT + 1];
@@ -260,7 +248,7 @@ json_t *rpc_addr_json(const struct eth_addr *addr)
 
 json_t *rpc_call_json(const struct eth_addr *from, const struct eth_addr *to, struct ms_span data)
 {
-    json_t *call = json_pack("{s:o}", "data", rpc_hex_json(data));
+    json_t *call = json_pack("{s:o}", "data", ms_json_hex(data));
 
     if ((from == NULL || json_object_set_new(call, "from", rpc_addr_json(from)) == 0) &&
         (to == NULL || json_object_set_new(call, "to", rpc_addr_json(to)) == 0))

@@ -46,8 +46,6 @@ MS_MUST_USE enum ms_err rpc_ask_data(struct rpc *rpc, const char *method, json_t
 MS_MUST_USE enum ms_err rpc_call(struct rpc *rpc, const struct eth_addr *from,
                                  const struct eth_addr *to, struct ms_span data, json_t *block,
                                  struct ms_buf *out, struct ms_diag *diag);
-/* "0x.." of bytes, and an address with its checksum; new references, NULL when out of memory */
-json_t *rpc_hex_json(struct ms_span bytes);
 json_t *rpc_addr_json(const struct eth_addr *addr);
 /* {"from","to","data"} of a call; a new reference, NULL when out of memory */
 json_t *rpc_call_json(const struct eth_addr *from, const struct eth_addr *to, struct ms_span data);

@@ -160,7 +160,7 @@ static json_t *tx_json(const struct registry_target *t, const struct registry_ac
     (void)snprintf(chain, sizeof(chain), "0x%" PRIx64, t->chain);
     if ((act->creates || json_object_set_new(tx, "to", rpc_addr_json(&act->to)) == 0) &&
         json_object_set_new(tx, "value", json_string("0x0")) == 0 &&
-        json_object_set_new(tx, "data", rpc_hex_json(act->data)) == 0 &&
+        json_object_set_new(tx, "data", ms_json_hex(act->data)) == 0 &&
         json_object_set_new(tx, "chainId", json_string(chain)) == 0)
         return tx;
     json_decref(tx);

@@ -105,7 +105,7 @@ static enum ms_err wait_receipt(struct rpc *rpc, const struct eth_hash *hash, js
         json_t *receipt = NULL;
         enum ms_err err =
             rpc_ask(rpc, "eth_getTransactionReceipt",
-                    json_pack("[o]", rpc_hex_json(eth_hash_span(hash))), &receipt, diag);
+                    json_pack("[o]", ms_json_hex(eth_hash_span(hash))), &receipt, diag);
         if (err != MS_OK || json_is_object(receipt)) {
             *ret_receipt = receipt;
             return err;
@@ -180,7 +180,7 @@ static int send_signed(const struct cli *cli, const struct registry_target *t, s
     int code = CLI_UNKNOWN;
 
     enum ms_err err =
-        rpc_ask(rpc, "eth_sendRawTransaction", json_pack("[o]", rpc_hex_json(raw)), &result, &diag);
+        rpc_ask(rpc, "eth_sendRawTransaction", json_pack("[o]", ms_json_hex(raw)), &result, &diag);
     if (err == MS_OK &&
         (!json_is_string(result) ||
          eth_data_fixed(ms_span_str(json_string_value(result)), told.b, ETH_HASH_BYTES) != MS_OK ||

@@ -160,7 +160,7 @@ static const char *status_of(const struct view *v, const struct registry_release
 
 static json_t *hex32(const uint8_t bytes[32])
 {
-    return rpc_hex_json(ms_span_of(bytes, 32));
+    return ms_json_hex(ms_span_of(bytes, 32));
 }
 
 static json_t *addr_json(const struct eth_addr *addr)

@@ -32,10 +32,10 @@ static bool may_add(const struct cli *cli, const struct release_subject *s,
     return false;
 }
 
-static json_t *entry_json(const char *signer, uint64_t chain, const char *value)
+static json_t *entry_json(const char *signer, uint64_t chain, struct ms_span bytes)
 {
-    json_t *entry = json_pack("{s:s, s:s, s:s}", "signer", signer, "scheme",
-                              chain == 0 ? "eip712" : "eip1271", "signature", value);
+    json_t *entry = json_pack("{s:s, s:s, s:o}", "signer", signer, "scheme",
+                              chain == 0 ? "eip712" : "eip1271", "signature", ms_json_hex(bytes));
     if (entry != NULL && chain > 1) /* 1 is understood */
         (void)json_object_set_new(entry, "chain", json_integer((json_int_t)chain));
     return entry;
@@ -46,21 +46,15 @@ static int add(const struct cli *cli, const struct release_subject *s,
                const struct eth_addr *signer, uint64_t chain, struct ms_span bytes,
                const struct release_out *out)
 {
-    struct ms_buf hex = MS_BUF_INIT(2 * bytes.len + 3);
     char text[ETH_ADDR_TEXT + 1];
 
     if (!may_add(cli, s, signer))
         return CLI_NO;
     eth_addr_text(signer, text);
-    (void)ms_buf_add_str(&hex, "0x");
-    (void)ms_buf_add_hex(&hex, bytes);
     json_t *list = json_object_get(s->holder, "signatures");
     if (list == NULL && json_object_set_new(s->holder, "signatures", json_array()) == 0)
         list = json_object_get(s->holder, "signatures");
-    const char *value = ms_buf_str(&hex);
-    int failed = value == NULL || json_array_append_new(list, entry_json(text, chain, value)) != 0;
-    ms_buf_done(&hex);
-    if (failed)
+    if (json_array_append_new(list, entry_json(text, chain, bytes)) != 0)
         return cli_print_error(cli, MS_ERR_MEMORY, NULL, CLI_UNKNOWN);
     int code = release_write(cli, s->doc->tree, out, s->doc->path);
     if (code == CLI_YES)

@@ -2,6 +2,7 @@
  * members by the names and in the order of the struct, whatever they mean beside them. */
 #include "cli/release.h"
 
+#include "cli/version.h"
 #include "cli/when.h"
 #include "resolver/records/records.h"
 #include "sig/secp.h"
@@ -94,15 +95,6 @@ static void addrs_rows(const struct words *w, const char *name, const struct msi
 }
 
 /* ---- the messages ---- */
-/* "2.3.1" for numbers made of three (docs/signed-sets.md); "" for others. */
-static void version_note(uint64_t version, char out[32])
-{
-    out[0] = '\0';
-    if (version >> 32 != 0)
-        (void)snprintf(out, 32, "%" PRIu64 ".%" PRIu64 ".%" PRIu64, version >> 48,
-                       version >> 32 & 0xffff, version & 0xffffffff);
-}
-
 static const char *format_note(uint16_t format)
 {
     const char *name = rec_payload_format_name(format);
@@ -145,7 +137,7 @@ static void payload_rows(const struct words *w, const struct msig_release *relea
 static void release_rows(const struct words *outer, const struct msig_release *release, size_t i)
 {
     const struct words inner = {outer->out, outer->indent + 2}, *w = &inner;
-    char note[32];
+    char note[VERSION_NOTE];
 
     row(outer, "releases", "[%zu]", i);
     number_row(w, "id", release->id, "");

@@ -136,19 +136,11 @@ enum ms_err builder_checksum(const json_t *file, char out[BUILDER_CHECKSUM_TEXT]
 /* ---- files ---- */
 json_t *builder_transaction(const struct eth_addr *to, struct ms_span data)
 {
-    struct ms_buf hex = MS_BUF_INIT(2 * data.len + 3);
     char text[ETH_ADDR_TEXT + 1];
 
     eth_addr_text(to, text);
-    (void)ms_buf_add_str(&hex, "0x");
-    (void)ms_buf_add_hex(&hex, data);
-    const char *value = ms_buf_str(&hex);
-    json_t *json = value == NULL
-                       ? NULL
-                       : json_pack("{s:s, s:s, s:s, s:n, s:n}", "to", text, "value", "0", "data",
-                                   value, "contractMethod", "contractInputsValues");
-    ms_buf_done(&hex);
-    return json;
+    return json_pack("{s:s, s:s, s:o, s:n, s:n}", "to", text, "value", "0", "data",
+                     ms_json_hex(data), "contractMethod", "contractInputsValues");
 }
 
 json_t *builder_new(const struct builder_file *file, json_t *transactions)

@@ -30,11 +30,21 @@ bool version_parse(struct ms_span text, uint64_t *ret_version)
     return true;
 }
 
+void version_note(uint64_t version, char out[VERSION_NOTE])
+{
+    out[0] = '\0';
+    if (version >> 32 != 0)
+        (void)snprintf(out, VERSION_NOTE, "%" PRIu64 ".%" PRIu64 ".%" PRIu64, version >> 48,
+                       version >> 32 & UINT16_MAX, version & UINT32_MAX);
+}
+
 void version_text(uint64_t version, char out[VERSION_TEXT])
 {
-    if (version >> 32 == 0)
+    char note[VERSION_NOTE];
+
+    version_note(version, note);
+    if (note[0] == '\0')
         (void)snprintf(out, VERSION_TEXT, "%" PRIu64, version);
     else
-        (void)snprintf(out, VERSION_TEXT, "%" PRIu64 " (%" PRIu64 ".%" PRIu64 ".%" PRIu64 ")",
-                       version, version >> 48, version >> 32 & UINT16_MAX, version & UINT32_MAX);
+        (void)snprintf(out, VERSION_TEXT, "%" PRIu64 " (%s)", version, note);
 }

@@ -66,18 +66,6 @@ static json_t *address(const struct eth_addr *addr)
     return json_string(text);
 }
 
-static json_t *hex(struct ms_span bytes)
-{
-    struct ms_buf text = MS_BUF_INIT(2 * bytes.len + 3);
-
-    (void)ms_buf_add_str(&text, "0x");
-    (void)ms_buf_add_hex(&text, bytes);
-    const char *value = ms_buf_str(&text);
-    json_t *json = value == NULL ? NULL : json_string(value);
-    ms_buf_done(&text);
-    return json;
-}
-
 static json_t *types_json(void)
 {
     json_t *list = json_array();
@@ -100,8 +88,8 @@ json_t *msig_safe_tx_json(const struct msig_safe_tx *tx)
         json_pack("{s:o, s:o}", "chainId", chain, "verifyingContract", address(&tx->safe));
     json_t *message = json_pack(
         "{s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "to", address(&tx->to), "value",
-        decimal(tx->value_wei), "data", hex(tx->data), "operation", (int)tx->operation, "safeTxGas",
-        decimal(tx->safe_tx_gas), "baseGas", decimal(tx->base_gas), "gasPrice",
+        decimal(tx->value_wei), "data", ms_json_hex(tx->data), "operation", (int)tx->operation,
+        "safeTxGas", decimal(tx->safe_tx_gas), "baseGas", decimal(tx->base_gas), "gasPrice",
         decimal(tx->gas_price_wei), "gasToken", address(&tx->gas_token), "refundReceiver",
         address(&tx->refund_receiver), "nonce", decimal(tx->nonce));
 
