@@ -1113,7 +1113,7 @@ static void flight_advance(struct core *core, struct core_entry *e, enum source_
         }
         if (source_carry(f->source) != NULL) {
             json_decref(e->carry);
-            e->carry = json_incref((json_t *)(uintptr_t)source_carry(f->source));
+            e->carry = json_incref(source_carry(f->source));
         }
         flight_failed(core, e, err, &diag, source_negative_s(f->source));
         return;
@@ -1710,7 +1710,6 @@ void core_stored(struct core *core, struct core_change *change, enum ms_err err,
 
 /* ---- questions ---- */
 
-/* `anew`: what is under way was begun before the question and is no answer to it. */
 /* How many of an entry's waiters are this client's. */
 static size_t count_waiters(const struct core_entry *e, uint64_t client)
 {
@@ -1772,6 +1771,7 @@ static bool displace(struct core_entry *e, const struct core_request *r)
     return false;
 }
 
+/* `anew`: what is under way was begun before the question and is no answer to it. */
 static void enqueue(struct core *core, struct core_entry *e, struct core_request *r,
                     int64_t wait_ms, bool anew)
 {

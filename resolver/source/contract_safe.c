@@ -74,10 +74,9 @@ static enum source_state ask_set(struct source *s, struct own *own)
 static enum ms_err check_app(const struct source *s, const struct msig_release_set *set,
                              struct ms_diag *diag)
 {
-    const char *app = "";
-    for (size_t i = 0; i < s->spec->n_options; i++)
-        if (strcmp(s->spec->options[i].name, "app") == 0)
-            app = s->spec->options[i].value;
+    const char *app = spec_option_value(s->spec, "app");
+    if (app == NULL)
+        app = "";
     if (ms_span_eq_str(set->app, app))
         return MS_OK;
     return ms_diag_set(diag, MS_ERR_SIGNERS, "the set is for another application than app=%s", app);

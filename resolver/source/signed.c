@@ -3,12 +3,13 @@
  * files of one folder: at= names it, or else the hosts that clients asked for by URL have it under
  * /.well-known/measured/.
  *
- * Every folder is read by itself: roots one after the other from the last one known until there is
- * no next one, then the set, and what the root demands beside it. The highest (epoch, sequence)
- * wins, so one host that withholds or invents changes nothing where another one is honest. Roots
- * and revocations that were good once go from attempt to attempt (source_previous.carry): a server
- * that forgets them brings nothing back. */
-#include "base/hex.h"
+ * Every folder is asked for roots, one after the other from the last one known until there is no
+ * next one; the highest root counts for all of them. Then each is read by itself: the set, and what
+ * the root demands beside it. The highest (epoch, sequence) wins, so one host that withholds or
+ * invents changes nothing where another one is honest. Roots and revocations that were good once go
+ * from attempt to attempt (source_previous.carry): a server that forgets them brings nothing back.
+ */
+#include "resolver/source/contract.h"
 #include "resolver/source/documents.h"
 #include "resolver/source/signed_contracts.h"
 #include "sig/release_set.h"
@@ -78,7 +79,7 @@ struct own {
     struct signed_route routes[SOURCE_REQUESTS_MAX + 1]; /* of requests to contracts' chains */
     struct site *best;
     size_t n_revoked;
-    json_t *revocations; /* those in force: entries, sorted by payload; borrowed from s->scratch */
+    json_t *revocations; /* those in force, in the order of `revoked`; borrowed from s->scratch */
     struct ms_sha256 revoked[MSIG_REVOCATIONS_MAX];
     struct documents documents;
 };
@@ -337,6 +338,13 @@ static enum ms_err check_fresh(struct source *s, const struct site *site, struct
     return err;
 }
 
+static enum ms_err unlinked(uint64_t sequence, struct ms_diag *diag)
+{
+    return ms_diag_set(diag, MS_ERR_ROLLBACK,
+                       "set %llu does not name the set before it, which was verified",
+                       (unsigned long long)sequence);
+}
+
 /* Step 5. What is below the floor or beside it the entry judges (entry_judge). */
 static enum ms_err check_order(struct source *s, struct site *site, struct ms_diag *diag)
 {
@@ -349,9 +357,7 @@ static enum ms_err check_order(struct source *s, struct site *site, struct ms_di
 
     switch (msig_set_order(&site->set, site->roots.last.epoch, &floor)) {
     case MSIG_ORDER_BROKEN:
-        return ms_diag_set(diag, MS_ERR_ROLLBACK,
-                           "set %llu does not name the set before it, which was verified",
-                           (unsigned long long)set->sequence);
+        return unlinked(set->sequence, diag);
     case MSIG_ORDER_GAP:
         site->older = set->sequence - 1;
         site->older_hash = set->previous;
@@ -538,10 +544,7 @@ static bool take_older(struct source *s, struct site *site, struct ms_span body)
     site->done = true;
     if (!eth_hash_eq(&doc.set.previous, &s->previous.set_hash)) {
         struct ms_diag diag = {0};
-        (void)ms_diag_set(&diag, MS_ERR_ROLLBACK,
-                          "set %llu does not name the set before it, which was verified",
-                          (unsigned long long)doc.set.sequence);
-        site_fail(site, MS_ERR_ROLLBACK, &diag);
+        site_fail(site, unlinked(doc.set.sequence, &diag), &diag);
     }
     return true;
 }
@@ -565,9 +568,8 @@ static void read_file(struct source *s, struct site *site, enum file file,
 
     if (missing(response) && file != FILE_SET)
         return; /* revocations: there are none; freshness: judge_site says whether that will do */
-    if (response->status != 200) {
-        err = ms_diag_set(&diag, missing(response) ? MS_ERR_NOT_FOUND : MS_ERR_HTTP,
-                          "HTTP status %u", response->status);
+    if (missing(response)) {
+        err = ms_diag_set(&diag, MS_ERR_NOT_FOUND, "HTTP status %u", response->status);
     } else if (file == FILE_SET) {
         err = msig_set_parse(response->body, &s->arena, &site->set, &diag);
         site->has_set = err == MS_OK;
@@ -600,12 +602,11 @@ static bool take_file(struct source *s, struct site *site, enum file file,
                           response->err == MS_OK && response->status == 200
                               ? response->body
                               : (struct ms_span){NULL, 0});
-    if (response->err == MS_OK && response->status != 200 && !missing(response))
-        (void)ms_diag_set(&diag, MS_ERR_HTTP, "%s: HTTP status %u", file_name(file),
-                          response->status);
     if (response->err != MS_OK) {
         site_fail(site, response->err, &response->diag);
-    } else if (diag.text[0] != '\0') {
+    } else if (response->status != 200 && !missing(response)) {
+        (void)ms_diag_set(&diag, MS_ERR_HTTP, "%s: HTTP status %u", file_name(file),
+                          response->status);
         site_fail(site, MS_ERR_HTTP, &diag);
     } else if (file == FILE_ROOT) {
         (void)take_root_file(s, site, response);
@@ -774,13 +775,6 @@ static bool collect_revocations(struct source *s)
 
 /* ---- the result ---- */
 
-static json_t *hash_json(const uint8_t bytes[32])
-{
-    char text[2 + 64 + 1] = "0x";
-    ms_hex_encode(ms_span_of(bytes, 32), text + 2);
-    return json_string(text);
-}
-
 static json_t *addrs_json(const struct msig_signers *list, const bool *only)
 {
     json_t *out = json_array();
@@ -799,11 +793,12 @@ static json_t *governance_json(const struct source *s)
     const struct own *own = own_of(s);
     const struct site *site = own->best;
     const struct msig_root *root = &site->roots.last;
-    json_t *out = json_pack(
-        "{s:I, s:I, s:o, s:o, s:o, s:I}", "epoch", (json_int_t)root->epoch, "threshold",
-        (json_int_t)root->signers.threshold, "signers", addrs_json(&root->signers, NULL),
-        "signed_by", addrs_json(&root->signers, site->tally.counted), "signed_set_hash",
-        hash_json(site->set.set_hash.b), "issued_at", (json_int_t)site->set.set.issued_at_s);
+    json_t *out =
+        json_pack("{s:I, s:I, s:o, s:o, s:o, s:I}", "epoch", (json_int_t)root->epoch, "threshold",
+                  (json_int_t)root->signers.threshold, "signers", addrs_json(&root->signers, NULL),
+                  "signed_by", addrs_json(&root->signers, site->tally.counted), "signed_set_hash",
+                  contract_hash_json(site->set.set_hash.b), "issued_at",
+                  (json_int_t)site->set.set.issued_at_s);
 
     if (out == NULL)
         return NULL;
@@ -817,7 +812,7 @@ static json_t *governance_json(const struct source *s)
                                   json_integer((json_int_t)site->fresh.freshness.issued_at_s));
     json_t *revoked = json_array();
     for (size_t i = 0; i < own->n_revoked; i++)
-        (void)json_array_append_new(revoked, hash_json(own->revoked[i].b));
+        (void)json_array_append_new(revoked, contract_hash_json(own->revoked[i].b));
     (void)json_object_set_new(out, "revoked", revoked);
     return out;
 }

@@ -503,7 +503,7 @@ size_t source_kept(const struct source *s, const struct source_kept **ret_kept)
     return s->n_kept;
 }
 
-const json_t *source_carry(const struct source *s)
+json_t *source_carry(const struct source *s)
 {
     return s == NULL ? NULL : s->carry;
 }

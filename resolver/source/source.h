@@ -326,7 +326,7 @@ enum ms_err source_error(const struct source *source, struct ms_diag *ret_diag);
 size_t source_kept(const struct source *source, const struct source_kept **ret_kept);
 /* Signed sets: what the next attempt is to be given as previous.carry, also when this one failed;
  * borrowed from the source, NULL when there is nothing. */
-const json_t *source_carry(const struct source *source);
+json_t *source_carry(const struct source *source);
 /* Signed sets: the attempt failed with MS_ERR_CONFLICT because two sets of this sequence were
  * verified. Only a higher one may be believed from then on. */
 bool source_fork(const struct source *source, uint64_t *ret_epoch, uint64_t *ret_sequence);
