@@ -115,7 +115,7 @@ struct feed_header {
     uint32_t n_records;
     uint32_t reserved;
 };
-_Static_assert(sizeof(struct feed_header) == 200, "no padding");
+_Static_assert(sizeof(struct feed_header) == 192, "no padding");
 
 struct feed_release {
     uint64_t id;

@@ -45,7 +45,8 @@ struct measured_register {
 #define MEASURED_VERSION_MAX 127u /* bytes of a release's version */
 #define MEASURED_ERROR_MAX 255u
 
-/* What approved. Written only with MEASURED_APPROVED. Strings end in NUL and are printable ASCII. */
+/* What approved. Written only with MEASURED_APPROVED. Strings end in NUL and have no control characters; an id may
+ * be any UTF-8. */
 struct measured_match {
     uint64_t release_id;
     uint64_t sequence;   /* governance's own counter, or how many changes the daemon has accepted */

@@ -44,7 +44,7 @@ may_include() {
     case $path in
     contracts-abi/*) [ "$room" != base ] && [ "$room" != plugin ] ; return ;;
     # The public header: the plugin lives by it, the daemon writes what it describes.
-    measured/* | include/measured/*) [[ $room == plugin || $room == daemon || $room == cli ]] ; return ;;
+    measured/* | include/measured/*) [[ $room == plugin || $room == entry || $room == daemon || $room == cli ]] ; return ;;
     esac
     target=$(room_of "$path")
     [ -n "$target" ] && [[ " ${allowed[$room]} " == *" $target "* ]]
