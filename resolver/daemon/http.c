@@ -5,6 +5,7 @@
 #include "resolver/daemon/http_internal.h"
 #include "resolver/daemon/metrics.h"
 #include "resolver/daemon/query.h"
+#include "resolver/daemon/specifier.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -386,47 +387,17 @@ void http_remember_target(const struct http_request *r)
 enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_url,
                            struct ms_diag *diag)
 {
-    struct spec_url url;
-    struct spec *spec = calloc(1, sizeof(*spec));
+    struct spec *spec = NULL;
 
-    if (spec == NULL)
-        return MS_ERR_MEMORY;
-    spec_init(spec);
     answer_read_lock(); /* the configuration may be replaced */
     const struct config *config = atomic_load(&r->http->config);
-    union {
-        const void *in;
-        void *out;
-    } arg = {.in = config}; /* config_alias only reads */
-    struct spec_context context = {.eip55_strict = config->eip55 == CONFIG_EIP55_STRICT,
-                                   .alias = config_alias,
-                                   .alias_arg = arg.out};
-    enum ms_err err = is_url ? spec_parse_url(text, &context, spec, &url, diag)
-                             : spec_parse(text, &context, spec, diag);
-    if (err == MS_OK && spec->kind == SPEC_ALIAS) {
-        const char *value = config_alias(arg.out, ms_span_str(spec->name));
-        struct spec_context plain = {.eip55_strict = context.eip55_strict};
-        char host[SOURCE_HOST_MAX_BYTES] = "";
-        if (spec->host != NULL && strlen(spec->host) < sizeof(host))
-            memcpy(host, spec->host, strlen(spec->host) + 1);
-        spec_done(spec);
-        spec_init(spec);
-        err = value == NULL ? ms_diag_set(diag, MS_ERR_ALIAS, "no such alias in the configuration")
-                            : spec_parse(ms_span_str(value), &plain, spec, diag);
-        if (err == MS_OK && host[0] != '\0')
-            spec->host = ms_arena_strdup(&spec->arena, ms_span_str(host));
-    }
-    if (err == MS_OK)
-        r->id = core_id(spec, config->level);
+    enum ms_err err = specifier_read(config, text, is_url, &spec, &r->id, diag);
     r->config = config;
     answer_read_unlock();
-    if (err != MS_OK) {
-        spec_done(spec);
-        free(spec);
+    if (err != MS_OK)
         return err;
-    }
     r->spec = spec;
-    r->max_age_s = (int64_t)(spec->max_age_s > INT32_MAX ? INT32_MAX : spec->max_age_s);
+    r->max_age_s = specifier_max_age_s(spec);
     r->seq = spec->seq;
     if (spec->n_warnings > 0) {
         r->has_spelling = true;
