@@ -1,8 +1,9 @@
-/* measured/feed_format.h - the bytes of the feed, shared by the daemon that writes them and libmeasured that reads
- * them. docs/feed.md specifies them; this header is not installed and no part of the API.
+/* measured/feed_format.h - the bytes of the feed, shared by the daemon that writes them and
+ * libmeasured that reads them. docs/feed.md specifies them; this header is not installed and no
+ * part of the API.
  *
- * Every number is little-endian. The structures have no padding and are laid out as they stand in memory on
- * little-endian machines; others are not supported (a static assertion says so). */
+ * Every number is little-endian. The structures have no padding and are laid out as they stand in
+ * memory on little-endian machines; others are not supported (a static assertion says so). */
 #ifndef MEASURED_FEED_FORMAT_H
 #define MEASURED_FEED_FORMAT_H
 
@@ -90,7 +91,8 @@ enum feed_state {
     FEED_STATE_CLOCK_SUSPECT = 9,
 };
 
-#define FEED_FLAG_SERVE 1u /* checks may be answered; without it there are no releases and no records */
+#define FEED_FLAG_SERVE \
+    1u /* checks may be answered; without it there are no releases and no records */
 
 /* Sections follow in this order, each beginning at a multiple of 8, the last one ends at `size`. */
 struct feed_header {
@@ -119,8 +121,8 @@ _Static_assert(sizeof(struct feed_header) == 192, "no padding");
 
 struct feed_release {
     uint64_t id;
-    int64_t from_ms, until_ms; /* in force while from <= CLOCK_BOOTTIME < until */
-    int64_t not_before_s, not_after_s;  /* what governance says, Unix time; 0: nothing */
+    int64_t from_ms, until_ms;           /* in force while from <= CLOCK_BOOTTIME < until */
+    int64_t not_before_s, not_after_s;   /* what governance says, Unix time; 0: nothing */
     uint32_t version_off, version_bytes; /* of the strings */
 };
 _Static_assert(sizeof(struct feed_release) == 48, "no padding");
@@ -133,7 +135,8 @@ enum feed_class {
 #define FEED_REGISTERS 24u
 #define FEED_ALTERNATIVES_MAX 64u
 
-/* One record: this, its registers by rising index, their values; the next one begins after `bytes`, a multiple of
+/* One record: this, its registers by rising index, their values; the next one begins after `bytes`,
+ * a multiple of
  * 8. Records stand in the order in which they are to match: by release, then as in its document. */
 struct feed_record {
     uint32_t bytes;
@@ -149,13 +152,13 @@ _Static_assert(sizeof(struct feed_record) == 24, "no padding");
 
 struct feed_register {
     uint8_t index;
-    uint8_t n_values; /* at least 1; sorted, unique */
+    uint8_t n_values;    /* at least 1; sorted, unique */
     uint16_t values_off; /* from the beginning of the record, in units of 8 bytes */
 };
 _Static_assert(sizeof(struct feed_register) == 4, "no padding");
 
-/* Records that pin the same registers share a hash table. A record stands in it once for every choice of values for
- * the registers in key_mask. */
+/* Records that pin the same registers share a hash table. A record stands in it once for every
+ * choice of values for the registers in key_mask. */
 struct feed_shape {
     uint32_t class_;
     uint32_t mask;     /* registers pinned */
@@ -172,10 +175,11 @@ struct feed_slot {
 };
 _Static_assert(sizeof(struct feed_slot) == 8, "no padding");
 
-/* The hash of a choice of values: feed_hash_begin with the seed, feed_hash_value for each register in key_mask by
- * rising index, feed_hash_end. The place to begin looking is its lower half, modulo n_slots; what does not fit there
- * goes to the next slot, around the end. It only finds records: what is found is compared byte by byte, so a collision
- * costs time and decides nothing, and the seed keeps collisions from being made on purpose. */
+/* The hash of a choice of values: feed_hash_begin with the seed, feed_hash_value for each register
+ * in key_mask by rising index, feed_hash_end. The place to begin looking is its lower half, modulo
+ * n_slots; what does not fit there goes to the next slot, around the end. It only finds records:
+ * what is found is compared byte by byte, so a collision costs time and decides nothing, and the
+ * seed keeps collisions from being made on purpose. */
 static inline uint64_t feed_hash_mix(uint64_t a, uint64_t b)
 {
     __extension__ typedef unsigned __int128 u128;
@@ -200,14 +204,15 @@ static inline uint64_t feed_hash_begin(uint64_t seed)
     return feed_hash_mix(seed ^ FEED_HASH_K0, FEED_HASH_K1);
 }
 
-/* `bytes` is 32 or 48. Both factors depend on the seed, so that nobody can choose a value that makes one of them 0. */
+/* `bytes` is 32 or 48. Both factors depend on the seed, so that nobody can choose a value that
+ * makes one of them 0. */
 static inline uint64_t feed_hash_value(uint64_t hash, uint64_t seed, uint32_t index,
                                        const uint8_t *value, size_t bytes)
 {
     hash ^= index * FEED_HASH_K1;
     for (size_t i = 0; i < bytes; i += 16)
-        hash = feed_hash_mix(feed_hash_word(value + i) ^ hash,
-                             feed_hash_word(value + i + 8) ^ seed);
+        hash =
+            feed_hash_mix(feed_hash_word(value + i) ^ hash, feed_hash_word(value + i + 8) ^ seed);
     return hash;
 }
 

@@ -6,17 +6,18 @@
  *     ... poll measured_fd(m) for POLLIN, and call measured_pump(m) when it is readable ...
  *     if (measured_check(set, "dcap-tdx", regs, n, &match) == MEASURED_APPROVED) ...
  *
- * The daemon pushes each approved set as an immutable snapshot; a check looks into the newest one and
- * into the clock, and at nothing else. A set is used until its own deadline, whether or not the daemon
- * lives: a reader that hears nothing refuses when the time is up, not before and not after.
+ * The daemon pushes each approved set as an immutable snapshot; a check looks into the newest one
+ * and into the clock, and at nothing else. A set is used until its own deadline, whether or not the
+ * daemon lives: a reader that hears nothing refuses when the time is up, not before and not after.
  *
- * Threads: measured_check, measured_describe and measured_state_name may be called from any thread at any
- * time. All other functions on one `struct measured` (and on its sets) are for one thread at a time; usually
- * that of the event loop. No global state, no signals, no threads of its own, no locale. After fork the child
- * must not use what the parent opened (checks in it go on to be answered from what it had, until the
- * deadline); it opens its own.
+ * Threads: measured_check, measured_describe and measured_state_name may be called from any thread
+ * at any time. All other functions on one `struct measured` (and on its sets) are for one thread at
+ * a time; usually that of the event loop. No global state, no signals, no threads of its own, no
+ * locale. After fork the child must not use what the parent opened (checks in it go on to be
+ * answered from what it had, until the deadline); it opens its own.
  *
- * ABI: symbols are versioned (MEASURED_1). Structures that callers allocate do not grow within a version. */
+ * ABI: symbols are versioned (MEASURED_1). Structures that callers allocate do not grow within a
+ * version. */
 #ifndef MEASURED_MEASURED_H
 #define MEASURED_MEASURED_H
 
@@ -33,20 +34,20 @@ enum measured_verdict {
     MEASURED_REFUSED = 2,  /* it does not */
 };
 
-/* One register as a verifier of evidence (a quote) found it. Registers that no record pins may be given. A
- * register given several times counts only when every one of its values is approved. */
+/* One register as a verifier of evidence (a quote) found it. Registers that no record pins may be
+ * given. A register given several times counts only when every one of its values is approved. */
 struct measured_register {
     uint32_t index;    /* as in the records: DCAP 0 = MRTD, 1..4 = RTMR0..3; azure-tdx PCR n */
     const void *value; /* raw bytes, not hexadecimal */
     size_t size;       /* bytes: 48 for DCAP, 32 for azure-tdx */
 };
 
-#define MEASURED_ID_MAX 256u     /* bytes of a measurement id */
+#define MEASURED_ID_MAX 256u      /* bytes of a measurement id */
 #define MEASURED_VERSION_MAX 127u /* bytes of a release's version */
 #define MEASURED_ERROR_MAX 255u
 
-/* What approved. Written only with MEASURED_APPROVED. Strings end in NUL and have no control characters; an id may
- * be any UTF-8. */
+/* What approved. Written only with MEASURED_APPROVED. Strings end in NUL and have no control
+ * characters; an id may be any UTF-8. */
 struct measured_match {
     uint64_t release_id;
     uint64_t sequence;   /* governance's own counter, or how many changes the daemon has accepted */
@@ -81,24 +82,25 @@ struct measured_description {
 struct measured;
 struct measured_set;
 
-/* Get ready to talk to the daemon whose sockets are in `socket_dir`; NULL: $MEASURED_SOCKET_DIR, else
- * /run/measured for root, else $XDG_RUNTIME_DIR/measured. The daemon need not run yet. NULL and errno:
- * ENAMETOOLONG, ENOENT (no directory is named anywhere), ENOMEM, EMFILE, ENFILE. */
+/* Get ready to talk to the daemon whose sockets are in `socket_dir`; NULL: $MEASURED_SOCKET_DIR,
+ * else /run/measured for root, else $XDG_RUNTIME_DIR/measured. The daemon need not run yet. NULL
+ * and errno: ENAMETOOLONG, ENOENT (no directory is named anywhere), ENOMEM, EMFILE, ENFILE. */
 struct measured *measured_open(const char *socket_dir);
 
-/* Follow one specifier, or the specifier in a URL (text that begins with "https://" or "http://"). Until
- * the first snapshot has come checks are MEASURED_UNKNOWN. The set belongs to `m` and lives until
- * measured_unsubscribe or measured_close. The daemon reads the text; when it refuses it,
- * measured_describe says MEASURED_STATE_FAILED and measured_error why. NULL and errno: EINVAL (NULL or
- * empty), EMSGSIZE (longer than 64,000 bytes), ENOMEM, ENOSPC (more than 65,536 sets). */
+/* Follow one specifier, or the specifier in a URL (text that begins with "https://" or "http://").
+ * Until the first snapshot has come checks are MEASURED_UNKNOWN. The set belongs to `m` and lives
+ * until measured_unsubscribe or measured_close. The daemon reads the text; when it refuses it,
+ * measured_describe says MEASURED_STATE_FAILED and measured_error why. NULL and errno: EINVAL (NULL
+ * or empty), EMSGSIZE (longer than 64,000 bytes), ENOMEM, ENOSPC (more than 65,536 sets). */
 struct measured_set *measured_subscribe(struct measured *m, const char *specifier_or_url);
 /* No thread may be in, or begin, a check of this set. NULL is fine. */
 void measured_unsubscribe(struct measured_set *set);
 
-/* May a peer that showed these registers be trusted? Any thread; no system call, no lock, no allocation.
- * `ret_match` may be NULL. MEASURED_UNKNOWN before the first snapshot, after its deadline, and in every state
- * in which nothing may be served; an attestation type that is not known, a missing register or one of another
- * size than its type has is MEASURED_REFUSED. NULL for `set` or `attestation_type` is MEASURED_UNKNOWN. */
+/* May a peer that showed these registers be trusted? Any thread; no system call, no lock, no
+ * allocation. `ret_match` may be NULL. MEASURED_UNKNOWN before the first snapshot, after its
+ * deadline, and in every state in which nothing may be served; an attestation type that is not
+ * known, a missing register or one of another size than its type has is MEASURED_REFUSED. NULL for
+ * `set` or `attestation_type` is MEASURED_UNKNOWN. */
 enum measured_verdict measured_check(struct measured_set *set, const char *attestation_type,
                                      const struct measured_register *regs, size_t n,
                                      struct measured_match *ret_match);
@@ -106,17 +108,17 @@ enum measured_verdict measured_check(struct measured_set *set, const char *attes
 void measured_describe(struct measured_set *set, struct measured_description *ret_description);
 /* "fresh", "stale-while-revalidate" and so on, as in the daemon's answers. Static storage. */
 const char *measured_state_name(enum measured_state state);
-/* What the daemon last said against this subscription, "code: sentence"; "" when nothing. The pump's
- * thread; good until the next pump. */
+/* What the daemon last said against this subscription, "code: sentence"; "" when nothing. The
+ * pump's thread; good until the next pump. */
 const char *measured_error(const struct measured_set *set);
 
 /* A descriptor to poll for POLLIN; the same one as long as `m` lives. */
 int measured_fd(const struct measured *m);
-/* Take in what has come: at most a bounded amount of work, never blocks, reconnects by itself after a random
- * wait. Calling it without need is harmless. 0, or -1 and errno when the connection is down: ECONNREFUSED,
- * ENOENT, EACCES (no daemon there), ECONNRESET (it went away), EPROTO (it broke the protocol), EPROTONOSUPPORT
- * (another version), EXDEV (its clock is not ours: another time namespace), ENOMEM, EMFILE. Sets go on to be
- * used until their deadlines all the same. */
+/* Take in what has come: at most a bounded amount of work, never blocks, reconnects by itself after
+ * a random wait. Calling it without need is harmless. 0, or -1 and errno when the connection is
+ * down: ECONNREFUSED, ENOENT, EACCES (no daemon there), ECONNRESET (it went away), EPROTO (it broke
+ * the protocol), EPROTONOSUPPORT (another version), EXDEV (its clock is not ours: another time
+ * namespace), ENOMEM, EMFILE. Sets go on to be used until their deadlines all the same. */
 int measured_pump(struct measured *m);
 /* No thread may be in, or begin, a check. Frees all sets. NULL is fine. */
 void measured_close(struct measured *m);

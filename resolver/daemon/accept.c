@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "resolver/daemon/accept.h"
 
+#include "resolver/daemon/feed_message.h"
 #include "resolver/daemon/log.h"
 #include "resolver/daemon/loop.h"
 #include "resolver/daemon/metrics.h"
@@ -134,21 +135,29 @@ static void let_go(struct leaving *l)
     l->fd = -1;
 }
 
-/* Why, in the form of every error of this API; then the connection stays for a moment, so that a
- * client that is still sending its request can read it. The oldest makes room. */
-static void turn_away(struct acceptor *a, int fd, const struct ms_diag *diag)
+static size_t http_refusal(const struct ms_diag *diag, char *out, size_t size)
 {
-    char body[MS_DIAG_TEXT_MAX + 64], text[1024];
-    struct leaving *l = &a->leaving[a->next_leaving];
-
+    char body[MS_DIAG_TEXT_MAX + 64];
     int body_len = snprintf(body, sizeof(body), "measured: %s: %s\n", ms_err_code(MS_ERR_QUOTA),
                             ms_diag_text(diag, MS_ERR_QUOTA));
-    int len = snprintf(text, sizeof(text),
-                       "HTTP/1.1 429 Too Many Requests\r\n"
-                       "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
-                       "Retry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
-                       body_len, body);
-    (void)send(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+    return (size_t)snprintf(out, size,
+                            "HTTP/1.1 429 Too Many Requests\r\n"
+                            "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
+                            "Retry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
+                            body_len, body);
+}
+
+/* Why, in the form of every error of this API; then the connection stays for a moment, so that a
+ * client that is still sending its request can read it. The oldest makes room. */
+static void turn_away(struct acceptor *a, enum accept_kind kind, int fd, const struct ms_diag *diag)
+{
+    char text[1024];
+    struct leaving *l = &a->leaving[a->next_leaving];
+    size_t len = kind == ACCEPT_FEED ? feed_message_error(0, MS_ERR_QUOTA, diag, (uint8_t *)text)
+                                     : http_refusal(diag, text, sizeof(text));
+
+    (void)send(fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)shutdown(fd, SHUT_WR);
     let_go(l);
     *l = (struct leaving){.fd = fd, .until_ms = clocks_now().boot_ms + LEAVING_MS};
@@ -191,7 +200,7 @@ static void seat_one(struct acceptor *a, const struct listener *l, int fd)
         give_back(a, seat);
     uint64_t client = client_of(fd, l->kind);
     if (clients_take(a->clients, client, CLIENT_CONNECTIONS, &diag) != MS_OK) {
-        turn_away(a, fd, &diag);
+        turn_away(a, l->kind, fd, &diag);
         return;
     }
     *seat = (struct seat){.client = client, .kind = l->kind, .taken = true};

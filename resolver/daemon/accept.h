@@ -15,7 +15,7 @@
 #define ACCEPT_LISTENERS_MAX 4u
 #define ACCEPT_ADMIN_MAX 64u /* connections on admin.sock: beside those of all others */
 
-enum accept_kind { ACCEPT_UNIX = 0, ACCEPT_TCP, ACCEPT_ADMIN };
+enum accept_kind { ACCEPT_UNIX = 0, ACCEPT_TCP, ACCEPT_ADMIN, ACCEPT_FEED };
 
 struct acceptor;
 
@@ -24,8 +24,8 @@ struct acceptor;
  * MS_ERR_MEMORY, MS_ERR_IO: no thread or no eventfd. */
 MS_MUST_USE enum ms_err acceptor_new(struct clients *clients, uint32_t max, uint32_t max_fd,
                                      struct acceptor **ret_acceptor);
-/* Accept on a listening socket (borrowed until acceptor_stop). Before acceptor_start. MS_ERR_LIMIT.
- */
+/* Accept on a listening socket (borrowed until acceptor_stop). Before acceptor_start. Those of
+ * ACCEPT_FEED are told in the feed's own words that they have too many open. MS_ERR_LIMIT. */
 MS_MUST_USE enum ms_err acceptor_listen(struct acceptor *acceptor, int fd, enum accept_kind kind,
                                         bool (*take)(void *arg, int fd), void *arg);
 MS_MUST_USE enum ms_err acceptor_start(struct acceptor *acceptor);

@@ -92,6 +92,7 @@ void answer_free(struct answer *answer)
     shared_result_unref(answer->shared);
     free(answer->sets);
     free(answer->set_release);
+    free(answer->windows);
     free(answer->envelope);
     free(answer->diag);
     free(answer);

@@ -527,21 +527,32 @@ int64_t core_time_floor(const struct core *core)
 
 /* ---- publishing ---- */
 
-static void tell_watchers(struct core_entry *e)
+static void tell_event(struct core_watcher *w, const struct answer *answer,
+                       const struct ms_sha256 *shown)
 {
-    const struct answer *answer = e->answer;
-    struct ms_sha256 shown = answer->serve ? ms_sha256(ms_span_str(answer->etag))
-                                           : ms_sha256(ms_span_str(ms_err_code(answer->err)));
+    if (w->sent && w->last_state == answer->state && ms_sha256_eq(&w->last_set, shown))
+        return;
+    w->sent = true;
+    w->last_state = answer->state;
+    w->last_set = *shown;
+    METRIC_INC(watch_events);
+    w->event(w, answer->envelope, answer->envelope_len);
+}
 
+/* answer is NULL when there is none any more. */
+static void tell_watchers(struct core_entry *e, const struct answer *answer)
+{
+    struct ms_sha256 shown = {0};
+
+    if (answer != NULL)
+        shown = answer->serve ? ms_sha256(ms_span_str(answer->etag))
+                              : ms_sha256(ms_span_str(ms_err_code(answer->err)));
     for (struct core_watcher *w = e->watchers, *next; w != NULL; w = next) {
         next = w->next;
-        if (w->sent && w->last_state == answer->state && ms_sha256_eq(&w->last_set, &shown))
-            continue;
-        w->sent = true;
-        w->last_state = answer->state;
-        w->last_set = shown;
-        METRIC_INC(watch_events);
-        w->event(w, answer->envelope, answer->envelope_len);
+        if (w->published != NULL)
+            w->published(w, answer);
+        if (w->event != NULL && answer != NULL)
+            tell_event(w, answer, &shown);
     }
 }
 
@@ -605,13 +616,14 @@ static void publish(struct core *core, struct core_entry *e, bool confirmed)
         note_event(core, 3, "publish-failed", e, "out of memory");
         e->answer = NULL;
         table_remove(core->table, &e->id); /* rather no answer than an old one */
+        tell_watchers(e, NULL);
         return;
     }
     atomic_store_explicit(&answer->last_used_ms, last_used(e), memory_order_relaxed);
     e->next_change_ms = view.next_change_ms;
     e->answer = answer;
     table_publish(core->table, answer);
-    tell_watchers(e);
+    tell_watchers(e, answer);
 }
 
 static void finish_request(struct core_request *r, enum ms_err err, const struct ms_diag *diag,

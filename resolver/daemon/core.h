@@ -46,12 +46,15 @@ struct core_request {
     uint64_t flight; /* `force` waits for this one */
 };
 
-/* Follows one entry. The core calls event on its thread, at once and at each change of set or
- * state. The event must not call the core. */
+/* Follows one entry. The core calls on its thread, and is not to be called from there:
+ *   event      at once and at each change of set or state; NULL: not wanted
+ *   published  at once and at each new answer, be it that only its times have moved; NULL: not
+ * wanted. `answer` is good during the call; NULL: there is none any more (out of memory). */
 struct core_watcher {
     struct answer_id id;
     uint64_t client;
     void (*event)(struct core_watcher *watcher, const char *envelope, size_t len);
+    void (*published)(struct core_watcher *watcher, const struct answer *answer);
     /* the core's own: */
     struct core_watcher *next;
     struct ms_sha256 last_set;

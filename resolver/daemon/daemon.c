@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "resolver/daemon/daemon.h"
 
+#include "resolver/daemon/feed.h"
 #include "resolver/daemon/http.h"
 #include "resolver/daemon/log.h"
 #include "resolver/daemon/metrics.h"
@@ -45,6 +46,7 @@ struct daemon {
     struct clients *clients;
     struct acceptor *acceptor;
     struct http *http;
+    struct feed *feed;
     uint32_t files; /* descriptors there may be */
     uv_timer_t tick;
     uv_signal_t sighup, sigterm, sigint;
@@ -241,6 +243,16 @@ static void render_metrics(void *arg, struct ms_buf *out)
                       "# TYPE measured_connections_max gauge\n"
                       "measured_connections_max %u\n",
                       connections.open, connections.max);
+    struct feed_counts feed;
+    feed_count(d->feed, &feed);
+    (void)ms_buf_addf(out,
+                      "# HELP measured_feed_connections connections on feed.sock\n"
+                      "# TYPE measured_feed_connections gauge\n"
+                      "measured_feed_connections %u\n"
+                      "# HELP measured_feed_subscriptions what they follow, all in all\n"
+                      "# TYPE measured_feed_subscriptions gauge\n"
+                      "measured_feed_subscriptions %u\n",
+                      feed.connections, feed.subscriptions);
     (void)ms_buf_add_str(out, "# HELP measured_entries entries in memory by state\n"
                               "# TYPE measured_entries gauge\n");
     core_count(d->core, counts);
@@ -332,8 +344,9 @@ static void reload(struct daemon *d)
     clients_set_limits(d->clients, &limits);
     warn_choices(fresh);
     http_set_config(d->http, fresh);
-    http_end_streams(
-        d->http); /* watchers come back, to the new level, and to what an alias means now */
+    /* watchers come back, to the new level, and to what an alias means now */
+    http_end_streams(d->http);
+    feed_set_config(d->feed, fresh);
     old->config = d->config;
     old->next = d->retired;
     d->retired = old;
@@ -379,6 +392,7 @@ static void on_signal(uv_signal_t *handle, int number)
     sockets_notify(d->options->notify_socket, "STOPPING=1");
     d->stop_ms = loop_now(d->loop).boot_ms + SHUTDOWN_MAX_MS;
     http_stop_waiting(d->http);
+    feed_stop(d->feed);
     (void)core_drain(d->core);
 }
 
@@ -448,13 +462,30 @@ static enum ms_err listen_one(struct daemon *d, const char *name, mode_t mode,
                               enum accept_kind kind, struct ms_diag *diag)
 {
     int fd = -1;
-    enum ms_err err = sockets_listen_unix(d->config->socket_dir, name, mode, &fd, diag);
+    enum ms_err err =
+        sockets_listen_unix(d->config->socket_dir, name, SOCK_STREAM, mode, &fd, diag);
     if (err != MS_OK)
         return err;
     err = http_listen(d->http, fd, kind, kind == ACCEPT_ADMIN ? 1 : d->config->http_threads);
     if (err != MS_OK)
         (void)close(fd);
     return err;
+}
+
+static enum ms_err open_feed(struct daemon *d, struct ms_diag *diag)
+{
+    struct feed_env env = {.loop = d->loop,
+                           .core = d->core,
+                           .clients = d->clients,
+                           .acceptor = d->acceptor,
+                           .config = d->config};
+    int fd = -1;
+
+    enum ms_err err = feed_new(&env, &d->feed);
+    if (err == MS_OK)
+        err = sockets_listen_unix(d->config->socket_dir, "feed.sock", SOCK_SEQPACKET, 0660, &fd,
+                                  diag);
+    return err == MS_OK ? feed_listen(d->feed, fd) : err;
 }
 
 static enum ms_err open_http(struct daemon *d, struct ms_diag *diag)
@@ -490,13 +521,15 @@ static enum ms_err open_http(struct daemon *d, struct ms_diag *diag)
             err = http_listen(d->http, fd, ACCEPT_TCP, d->config->http_threads);
     }
     if (err == MS_OK)
+        err = open_feed(d, diag);
+    if (err == MS_OK)
         err = acceptor_start(d->acceptor);
     return err;
 }
 
 static void remove_sockets(const struct daemon *d)
 {
-    static const char *const names[] = {"api.sock", "admin.sock"};
+    static const char *const names[] = {"api.sock", "admin.sock", "feed.sock"};
     char path[4096];
 
     for (size_t i = 0; i < MS_ARRAY_LEN(names); i++) {
@@ -511,12 +544,14 @@ static void close_parts(struct daemon *d)
 {
     if (d->http != NULL)
         http_close(d->http);
+    feed_close(d->feed);
     if (d->loop != NULL)
         loop_run_posted(d->loop);
     core_stop(d->core); /* what comes back from the store begins nothing new */
     store_free(d->store);
     if (d->loop != NULL)
         loop_run_posted(d->loop);
+    feed_free(d->feed);
     core_free(d->core);
     upstream_free(d->upstream);
     table_free(d->table);

@@ -29,6 +29,10 @@
     X(store_commits, "measured_store_commits_total", "changes made durable")                      \
     X(store_transactions, "measured_store_transactions_total", "transactions that did so")        \
     X(watch_events, "measured_watch_events_total", "events sent to watchers")                     \
+    X(feed_built, "measured_feed_built_total", "snapshots of the feed made")                      \
+    X(feed_snapshots, "measured_feed_snapshots_total", "snapshots of the feed sent")              \
+    X(feed_renewals, "measured_feed_renewals_total", "new times of the feed sent")                \
+    X(feed_refusals, "measured_feed_refusals_total", "errors sent on the feed")                   \
     X(accept_failures, "measured_accept_failures_total", "connections the kernel could not give") \
     X(overloads, "measured_overloads_total", "requests refused because a list of all was full")
 

@@ -165,8 +165,15 @@ static bool render_good(struct answer *answer, const struct publish_input *in)
     answer->shared = shared_result_ref(in->shared);
     answer->sets = calloc(n == 0 ? 1 : n, sizeof(*answer->sets));
     answer->set_release = calloc(n == 0 ? 1 : n, sizeof(*answer->set_release));
-    if (answer->sets == NULL || answer->set_release == NULL)
+    answer->windows = calloc(n == 0 ? 1 : n, sizeof(*answer->windows));
+    if (answer->sets == NULL || answer->set_release == NULL || answer->windows == NULL)
         return false;
+    const struct source_block *block = e->block != NULL ? e->block : &e->result->block;
+    for (size_t i = 0; i < n; i++)
+        answer->windows[i] =
+            snapshot_window(&e->result->releases[i], e->entry, block->time_s, e->now);
+    answer->fresh_until_ms = e->view.soft_until_ms;
+    answer->serve_until_ms = e->view.serve_until_ms;
     answer->n_sets = envelope_in_force(e->result, e->block, e->entry, e->now, answer->sets,
                                        answer->set_release, NULL);
     envelope_trust(e->result, answer->trust);

@@ -34,7 +34,7 @@ enum ms_err sockets_make_dir(const char *dir, mode_t mode, struct ms_diag *diag)
 }
 
 /* 1 somebody answers, 0 nobody, -1 it is no socket. */
-static int answers(const struct sockaddr_un *addr)
+static int answers(const struct sockaddr_un *addr, int type)
 {
     struct stat st;
 
@@ -42,7 +42,7 @@ static int answers(const struct sockaddr_un *addr)
         return 0;
     if (!S_ISSOCK(st.st_mode))
         return -1;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int rc = fd < 0 ? -1 : connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
     bool alive = rc == 0 || errno == EAGAIN;
     if (fd >= 0)
@@ -61,15 +61,15 @@ static enum ms_err bind_unix(int fd, const struct sockaddr_un *addr, mode_t mode
     return MS_OK;
 }
 
-enum ms_err sockets_listen_unix(const char *dir, const char *name, mode_t mode, int *ret_fd,
-                                struct ms_diag *diag)
+enum ms_err sockets_listen_unix(const char *dir, const char *name, int type, mode_t mode,
+                                int *ret_fd, struct ms_diag *diag)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
     int n = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", dir, name);
     if (n < 0 || (size_t)n >= sizeof(addr.sun_path))
         return ms_diag_set(diag, MS_ERR_IO, "the socket path %s/%s is too long", dir, name);
-    switch (answers(&addr)) {
+    switch (answers(&addr, type)) {
     case 1:
         return ms_diag_set(diag, MS_ERR_IO, "another daemon answers on %s", addr.sun_path);
     case -1:
@@ -77,7 +77,7 @@ enum ms_err sockets_listen_unix(const char *dir, const char *name, mode_t mode, 
     default:
         (void)unlink(addr.sun_path);
     }
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     enum ms_err err = fd < 0 ? MS_ERR_IO : bind_unix(fd, &addr, mode);
     if (err != MS_OK) {
         (void)ms_diag_set(diag, err, "cannot listen on %s: %s", addr.sun_path, strerror(errno));

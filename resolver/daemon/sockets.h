@@ -10,10 +10,11 @@
 /* Make the folder (and its parents) if it is missing. MS_ERR_IO. */
 MS_MUST_USE enum ms_err sockets_make_dir(const char *dir, mode_t mode, struct ms_diag *diag);
 
-/* A listening stream socket at DIR/NAME with this mode. A socket file nobody listens on is
- * replaced; one that answers is another daemon's: MS_ERR_IO, as is every other failure. */
-MS_MUST_USE enum ms_err sockets_listen_unix(const char *dir, const char *name, mode_t mode,
-                                            int *ret_fd, struct ms_diag *diag);
+/* A listening socket of this type (SOCK_STREAM, SOCK_SEQPACKET) at DIR/NAME with this mode. A
+ * socket file nobody listens on is replaced; one that answers is another daemon's: MS_ERR_IO, as is
+ * every other failure. */
+MS_MUST_USE enum ms_err sockets_listen_unix(const char *dir, const char *name, int type,
+                                            mode_t mode, int *ret_fd, struct ms_diag *diag);
 /* The same on a loopback address. */
 MS_MUST_USE enum ms_err sockets_listen_tcp(const struct net_addr *addr, int *ret_fd,
                                            struct ms_diag *diag);

@@ -28,7 +28,7 @@ struct snapshot_window snapshot_window(const struct source_release *release,
         window.until_ms = entry_boot_ms(release->not_after_s, now);
     switch (entry_release_window(release, chain_s, now.wall_s)) {
     case ENTRY_WINDOW_EXPIRED:
-        window.until_ms = now.boot_ms;
+        window.until_ms = INT64_MIN;
         break;
     case ENTRY_WINDOW_PENDING: {
         /* would it have begun when the wall clock says so, if nothing more was heard till then? */
@@ -116,8 +116,7 @@ static size_t aligned(size_t n)
 
 static size_t values_at(const struct rec_record *record)
 {
-    return aligned(sizeof(struct feed_record) +
-                   record->n_registers * sizeof(struct feed_register));
+    return aligned(sizeof(struct feed_record) + record->n_registers * sizeof(struct feed_register));
 }
 
 static size_t record_bytes(const struct rec_record *record)
@@ -203,12 +202,11 @@ static enum ms_err count_shape(struct builder *b, const struct shape *found)
 
 /* Calls fn for every record that is to be in it, by release; `release` is the index among those
  * that are. */
-static enum ms_err walk(struct builder *b,
-                        enum ms_err (*on_release)(struct builder *b,
-                                                  const struct source_release *release,
-                                                  const struct snapshot_window *window),
-                        enum ms_err (*on_record)(struct builder *b, const struct rec_record *record,
-                                                 uint32_t release))
+static enum ms_err
+walk(struct builder *b,
+     enum ms_err (*on_release)(struct builder *b, const struct source_release *release,
+                               const struct snapshot_window *window),
+     enum ms_err (*on_record)(struct builder *b, const struct rec_record *record, uint32_t release))
 {
     const struct source_result *result = b->in->result;
     enum ms_err err = MS_OK;
@@ -240,7 +238,8 @@ static enum ms_err count_release(struct builder *b, const struct source_release 
     return MS_OK;
 }
 
-static enum ms_err count_record(struct builder *b, const struct rec_record *record, uint32_t release)
+static enum ms_err count_record(struct builder *b, const struct rec_record *record,
+                                uint32_t release)
 {
     struct shape shape = shape_of(record);
 

@@ -5,11 +5,11 @@
 
 #include "resolver/entry/entry.h"
 
-/* When a release is in force, on this boot's clock; both ends computed from the chain's time and the
- * wall clock, pessimistically. `until_ms` <= now: it is over. */
+/* When a release is in force, on this boot's clock; both ends computed from the chain's time and
+ * the wall clock, pessimistically. */
 struct snapshot_window {
     int64_t from_ms;  /* INT64_MIN: it has begun; ENTRY_NEVER: not by our clock alone */
-    int64_t until_ms; /* ENTRY_NEVER: no end */
+    int64_t until_ms; /* INT64_MIN: it is over; ENTRY_NEVER: no end */
 };
 
 /* block_s: time of the block that the answer was read at, 0 for other sources. */
