@@ -361,15 +361,16 @@ void feed_topics_take_mail(struct feed *feed)
 
 /* ---- snapshots ---- */
 
+/* All readers share the descriptor's offset: it stays 0. */
 static bool write_all(int fd, struct ms_span bytes)
 {
-    while (bytes.len > 0) {
-        ssize_t n = write(fd, bytes.ptr, bytes.len);
+    for (size_t at = 0; at < bytes.len;) {
+        ssize_t n = pwrite(fd, bytes.ptr + at, bytes.len - at, (off_t)at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             return false;
-        bytes = ms_span_sub(bytes, (size_t)n, bytes.len);
+        at += (size_t)n;
     }
     return true;
 }
