@@ -1,8 +1,12 @@
 # Compiler options for every target. Warnings are errors; presets choose sanitizers and hardening.
-add_compile_options(
+set(MS_WARNINGS
   -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
   -Wold-style-definition -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wvla
   -Wswitch-enum -Wformat=2 -fno-common -fno-strict-aliasing)
+add_compile_options(${MS_WARNINGS})
+
+set(MS_HARDEN_COMPILE -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection)
+set(MS_HARDEN_LINK -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed)
 
 if(MS_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
@@ -19,7 +23,6 @@ if(MS_COVERAGE)
 endif()
 
 if(MS_HARDEN)
-  add_compile_options(-O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
-                      -fcf-protection)
-  add_link_options(-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed)
+  add_compile_options(${MS_HARDEN_COMPILE})
+  add_link_options(${MS_HARDEN_LINK})
 endif()

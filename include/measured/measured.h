@@ -13,8 +13,9 @@
  * Threads: measured_check, measured_describe and measured_state_name may be called from any thread
  * at any time. All other functions on one `struct measured` (and on its sets) are for one thread at
  * a time; usually that of the event loop. No global state, no signals, no threads of its own, no
- * locale. After fork the child must not use what the parent opened (checks in it go on to be
- * answered from what it had, until the deadline); it opens its own.
+ * locale. After fork the child must not pump what the parent opened; it opens its own. Checks in
+ * the child go on to be answered from what it had, until the deadline, and it may measured_close
+ * without the parent noticing.
  *
  * ABI: symbols are versioned (MEASURED_1). Structures that callers allocate do not grow within a
  * version. */
@@ -83,15 +84,16 @@ struct measured;
 struct measured_set;
 
 /* Get ready to talk to the daemon whose sockets are in `socket_dir`; NULL: $MEASURED_SOCKET_DIR,
- * else /run/measured for root, else $XDG_RUNTIME_DIR/measured. The daemon need not run yet. NULL
- * and errno: ENAMETOOLONG, ENOENT (no directory is named anywhere), ENOMEM, EMFILE, ENFILE. */
+ * else /run/measured for root, else $XDG_RUNTIME_DIR/measured, else /run/user/UID/measured. The
+ * daemon need not run yet. NULL and errno: ENAMETOOLONG, ENOMEM, EMFILE, ENFILE. */
 struct measured *measured_open(const char *socket_dir);
 
 /* Follow one specifier, or the specifier in a URL (text that begins with "https://" or "http://").
  * Until the first snapshot has come checks are MEASURED_UNKNOWN. The set belongs to `m` and lives
  * until measured_unsubscribe or measured_close. The daemon reads the text; when it refuses it,
- * measured_describe says MEASURED_STATE_FAILED and measured_error why. NULL and errno: EINVAL (NULL
- * or empty), EMSGSIZE (longer than 64,000 bytes), ENOMEM, ENOSPC (more than 65,536 sets). */
+ * measured_describe says MEASURED_STATE_FAILED and measured_error why; it is asked again after 30
+ * to 60 s (a quota may have room then). NULL and errno: EINVAL (NULL or empty), EMSGSIZE (longer
+ * than 64,000 bytes), ENOMEM, ENOSPC (more than 65,536 sets). */
 struct measured_set *measured_subscribe(struct measured *m, const char *specifier_or_url);
 /* No thread may be in, or begin, a check of this set. NULL is fine. */
 void measured_unsubscribe(struct measured_set *set);
@@ -108,8 +110,8 @@ enum measured_verdict measured_check(struct measured_set *set, const char *attes
 void measured_describe(struct measured_set *set, struct measured_description *ret_description);
 /* "fresh", "stale-while-revalidate" and so on, as in the daemon's answers. Static storage. */
 const char *measured_state_name(enum measured_state state);
-/* What the daemon last said against this subscription, "code: sentence"; "" when nothing. The
- * pump's thread; good until the next pump. */
+/* What the daemon last said against this subscription, or when it closed the connection, "code:
+ * sentence" in printable ASCII; "" when nothing. The pump's thread; good until the next pump. */
 const char *measured_error(const struct measured_set *set);
 
 /* A descriptor to poll for POLLIN; the same one as long as `m` lives. */
@@ -118,7 +120,8 @@ int measured_fd(const struct measured *m);
  * a random wait. Calling it without need is harmless. 0, or -1 and errno when the connection is
  * down: ECONNREFUSED, ENOENT, EACCES (no daemon there), ECONNRESET (it went away), EPROTO (it broke
  * the protocol), EPROTONOSUPPORT (another version), EXDEV (its clock is not ours: another time
- * namespace), ENOMEM, EMFILE. Sets go on to be used until their deadlines all the same. */
+ * namespace), ETIMEDOUT (it took the connection and said nothing for 10 s), ENOMEM, EMFILE, ENFILE.
+ * Sets go on to be used until their deadlines all the same. */
 int measured_pump(struct measured *m);
 /* No thread may be in, or begin, a check. Frees all sets. NULL is fine. */
 void measured_close(struct measured *m);

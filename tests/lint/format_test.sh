@@ -4,7 +4,7 @@ set -euo pipefail
 cd "${LINT_ROOT:-.}"
 
 bad=0
-mapfile -t files < <(find base eth sig resolver cache cli include fuzz bench tests \
+mapfile -t files < <(find base eth sig resolver cache cli include fuzz bench tests proxy-plugin/lib proxy-plugin/examples \
     -name '*.[ch]' 2>/dev/null | sort)
 [ ${#files[@]} -gt 0 ] || { echo 'no files looked at'; exit 1; }
 
