@@ -1,5 +1,5 @@
-/* bench/http_load.c - closed-loop load on a Unix socket: C connections, each with one request in
- * flight.
+/* bench/http_load.c - closed-loop load on a Unix socket, HTTP or redis: C connections, each with
+ * one request in flight.
  *
  *   http_load SOCKET REQUEST_FILE CONNECTIONS SECONDS
  *
@@ -70,7 +70,25 @@ static void ask(struct client *c)
         die("write");
 }
 
-/* Head, Content-Length and all of the first reply. */
+/* The end of a reply as far as it is known: HTTP by its head and Content-Length, a redis bulk
+ * string by its length, any other redis reply by its line; 0: not yet. */
+static size_t reply_end(const char *text)
+{
+    const char *line = strstr(text, "\r\n"), *end = strstr(text, "\r\n\r\n");
+    const char *body = strstr(text, "Content-Length: ");
+
+    if (line == NULL)
+        return 0;
+    if (text[0] == '$')
+        return (size_t)(line + 2 - text) + strtoul(text + 1, NULL, 10) + 2;
+    if (text[0] != 'H')
+        return (size_t)(line + 2 - text);
+    if (end == NULL || body == NULL)
+        return 0;
+    return (size_t)(end + 4 - text) + strtoul(body + 16, NULL, 10);
+}
+
+/* All of the first reply. */
 static void measure_reply(void)
 {
     static char text[1 << 20];
@@ -84,12 +102,11 @@ static void measure_reply(void)
             die("the first reply");
         len += (size_t)n;
         text[len] = '\0';
-        const char *end = strstr(text, "\r\n\r\n"), *body = strstr(text, "Content-Length: ");
-        if (end != NULL && body != NULL)
-            load.reply_len = (size_t)(end + 4 - text) + strtoul(body + 16, NULL, 10);
+        load.reply_len = reply_end(text);
     }
-    if (strncmp(text, "HTTP/1.1 200", 12) != 0 || len != load.reply_len)
-        die("the first reply is no 200");
+    bool good = strncmp(text, "HTTP/1.1 200", 12) == 0 || text[0] == '$' || text[0] == '+';
+    if (!good || len != load.reply_len)
+        die("the first reply is not a good one");
     (void)close(c.fd);
 }
 

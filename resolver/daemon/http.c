@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define HTTP_MEMORY_BYTES \
-    ((size_t)64 << 10) /* a connection's pool; MHD zeroes all of it before each request */
+    ((size_t)32 << 10) /* a connection's pool; MHD zeroes all of it before each request */
 #define HTTP_TIMEOUT_S 60u
 #define HTTP_REPLY_MAX_BYTES ((size_t)8 << 20)
 #define HTTP_NO_LIMIT 100000000u /* connections of one socket */
@@ -445,6 +445,7 @@ static void *on_target(void *cls, const char *uri, struct MHD_Connection *connec
     struct http_listener *listener = cls;
     struct http_request *r = calloc(1, sizeof(*r));
 
+    http_worker_serves_unix(listener->is_unix);
     if (r == NULL)
         return NULL;
     r->http = listener->http;
@@ -613,7 +614,8 @@ enum ms_err http_listen(struct http *http, int fd, enum accept_kind kind, unsign
     if (http->n_listeners == HTTP_DAEMONS_MAX)
         return MS_ERR_LIMIT;
     struct http_listener *l = &http->listeners[http->n_listeners];
-    *l = (struct http_listener){.http = http, .fd = fd, .admin = kind == ACCEPT_ADMIN};
+    *l = (struct http_listener){
+        .http = http, .fd = fd, .admin = kind == ACCEPT_ADMIN, .is_unix = kind != ACCEPT_TCP};
     /* how many there may be is the acceptor's business: no limit of MHD's must be met first, for
      * each thread has its own share of that */
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |

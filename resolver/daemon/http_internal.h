@@ -17,7 +17,7 @@ struct http_listener {
     struct http *http;
     struct MHD_Daemon *daemon;
     int fd;
-    bool admin;
+    bool admin, is_unix;
 };
 
 struct http {
@@ -123,6 +123,9 @@ enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_
  * id, max_age_s, seq and profile are set, spec is not. Remember only what had no warnings. */
 bool http_known_target(struct http_request *r);
 void http_remember_target(const struct http_request *r);
+
+/* http_sockopt.c: of the calling thread. */
+void http_worker_serves_unix(bool is_unix);
 
 /* http_watch.c */
 enum MHD_Result http_watch(struct http_request *r);
