@@ -102,7 +102,7 @@ struct feed_header {
     uint64_t size;         /* of the whole file */
     uint64_t generation;
     uint64_t sequence;
-    int64_t built_boot_ms;
+    int64_t built_boot_ms; /* when the core published it */
     int64_t fresh_until_ms, hard_until_ms;
     uint32_t state; /* enum feed_state */
     uint32_t flags;

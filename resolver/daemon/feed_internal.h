@@ -29,7 +29,7 @@ struct feed_publication {
     struct snapshot_window *windows;
     enum entry_state state;
     uint64_t sequence;
-    int64_t fresh_until_ms, serve_until_ms, checked_boot_ms;
+    int64_t fresh_until_ms, serve_until_ms, checked_boot_ms, published_ms;
     enum ms_err err; /* the entry could not be followed; nothing else is set then */
     struct ms_diag diag;
 };

@@ -75,6 +75,7 @@ static void on_published(struct core_watcher *watcher, const struct answer *answ
 
     if (p == NULL)
         return; /* what readers have still ends at its deadline */
+    p->published_ms = loop_now(topic->feed->env.loop).boot_ms;
     p->state = answer == NULL || answer->state == ENTRY_EMPTY ? ENTRY_NEGATIVE : answer->state;
     if (answer != NULL && answer->serve) {
         bool meeting = meets(topic, answer);
@@ -404,7 +405,7 @@ int feed_topic_snapshot(struct feed_topic *topic)
                                 .generation = feed->generation + 1,
                                 .sequence = p->sequence,
                                 .seed = feed_hash_mix(feed->seed, feed->generation | 1),
-                                .built_boot_ms = feed->now_ms,
+                                .built_boot_ms = p->published_ms,
                                 .fresh_until_ms = p->fresh_until_ms,
                                 .hard_until_ms = p->serve_until_ms,
                                 .state = p->state};
