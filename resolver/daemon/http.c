@@ -45,8 +45,8 @@ static const char *allowed_methods(const struct http_route *route)
     return strcmp(route->method, MHD_HTTP_METHOD_GET) == 0 ? "GET, HEAD" : "POST";
 }
 
-enum MHD_Result http_send(struct http_request *r, unsigned status, struct ms_span text,
-                          const char *type)
+struct MHD_Response *http_response(const struct http_request *r, struct ms_span text,
+                                   const char *type)
 {
     union {
         const void *in;
@@ -56,20 +56,36 @@ enum MHD_Result http_send(struct http_request *r, unsigned status, struct ms_spa
         MHD_create_response_from_buffer(text.len, bytes.out, MHD_RESPMEM_MUST_COPY);
 
     if (response == NULL)
-        return MHD_NO;
+        return NULL;
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    if (status == MHD_HTTP_METHOD_NOT_ALLOWED && r->route != NULL)
-        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allowed_methods(r->route));
     if (r->come_again)
         (void)MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+    return response;
+}
+
+enum MHD_Result http_queue(struct http_request *r, unsigned status, struct MHD_Response *response)
+{
     enum MHD_Result result = MHD_queue_response(r->connection, status, response);
+
     MHD_destroy_response(response);
     r->stage = HTTP_ANSWERED;
+    return result;
+}
+
+enum MHD_Result http_send(struct http_request *r, unsigned status, struct ms_span text,
+                          const char *type)
+{
+    struct MHD_Response *response = http_response(r, text, type);
+
+    if (response == NULL)
+        return MHD_NO;
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED && r->route != NULL)
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allowed_methods(r->route));
     if (status >= 400)
         METRIC_INC(http_errors);
-    return result;
+    return http_queue(r, status, response);
 }
 
 /* No consumer of the list can take this for JSON: it starts with a letter. */
@@ -513,7 +529,8 @@ static enum MHD_Result take_body(struct http_request *r, const char *data, size_
     r->body_seen += *size;
     if (r->body_seen > HTTP_BODY_DROP_MAX_BYTES)
         return MHD_NO;
-    if (!r->body_too_large && ms_buf_add(&r->body, ms_span_of(data, *size)) != MS_OK)
+    if (r->route->method != NULL && !r->body_too_large &&
+        ms_buf_add(&r->body, ms_span_of(data, *size)) != MS_OK)
         r->body_too_large = true; /* read on and drop, so that the answer arrives */
     *size = 0;
     return MHD_YES;

@@ -222,15 +222,9 @@ static enum ms_err read_workload(struct http_request *r, json_t *measurements, s
     return workload_from_registers(measurements, &r->has_workload, &r->workload, diag);
 }
 
-static enum ms_err check_registers(struct http_request *r, const json_t *root, struct ms_diag *diag)
+enum ms_err http_take_registers(struct http_request *r, struct ms_span type, json_t *measurements,
+                                struct ms_diag *diag)
 {
-    struct ms_span type = ms_json_member_str(root, "attestation_type");
-    json_t *measurements = json_object_get(root, "measurements");
-
-    if (type.ptr == NULL)
-        return ms_diag_set(diag, MS_ERR_ARGUMENT, "attestation_type is missing");
-    if (!json_is_object(measurements))
-        return ms_diag_set(diag, MS_ERR_ARGUMENT, "measurements is missing or no object");
     r->type = rec_type_parse(type);
     if (r->type == REC_TYPE_UNKNOWN)
         return MS_OK; /* a type nobody approves is refused, not malformed */
@@ -243,6 +237,18 @@ static enum ms_err check_registers(struct http_request *r, const json_t *root, s
         want_workload(r);
     return rec_presented_parse(measurements, r->type, &r->arena, r->presented, &r->n_presented,
                                diag);
+}
+
+static enum ms_err check_registers(struct http_request *r, const json_t *root, struct ms_diag *diag)
+{
+    struct ms_span type = ms_json_member_str(root, "attestation_type");
+    json_t *measurements = json_object_get(root, "measurements");
+
+    if (type.ptr == NULL)
+        return ms_diag_set(diag, MS_ERR_ARGUMENT, "attestation_type is missing");
+    if (!json_is_object(measurements))
+        return ms_diag_set(diag, MS_ERR_ARGUMENT, "measurements is missing or no object");
+    return http_take_registers(r, type, measurements, diag);
 }
 
 static enum ms_err check_body(struct http_request *r, const json_t *root, struct ms_diag *diag)
@@ -480,34 +486,55 @@ static enum MHD_Result send_check(struct http_request *r, unsigned status, const
     return result;
 }
 
+void http_judge(const struct http_request *r, const struct answer *a,
+                struct http_judgement *ret_judgement)
+{
+    struct http_judgement judgement = {.verdict = HTTP_UNKNOWN, .measurement_id = ""};
+    struct check_outcome outcome = check_sets(r, a);
+
+    for (size_t i = 0; !outcome.approved && i < r->core.n_candidates; i++) {
+        if (source_result_knows(a->shared->result, &r->core.candidates[i]))
+            continue;
+        (void)ms_diag_set(&judgement.reason, MS_OK,
+                          "the contract could not be asked about this value");
+        *ret_judgement = judgement;
+        return;
+    }
+    if (outcome.approved) {
+        METRIC_INC(checks_approved);
+        judgement.verdict = HTTP_APPROVED;
+        judgement.measurement_id = outcome.measurement_id;
+        judgement.release = &a->shared->result->releases[a->set_release[outcome.set]];
+        (void)ms_diag_set(&judgement.reason, MS_OK, "%s", outcome.why);
+    } else {
+        METRIC_INC(checks_refused);
+        judgement.verdict = HTTP_REFUSED;
+        why_refused(r, a, &judgement.reason);
+    }
+    *ret_judgement = judgement;
+}
+
 static enum MHD_Result answer_check(struct http_request *r, struct answer *a)
 {
-    static const struct ms_diag not_asked = {
-        .text = "the contract could not be asked about this value"};
-    struct ms_diag reason = {0};
+    struct http_judgement judgement;
     struct ms_buf release = MS_BUF_INIT(1024);
 
     if (!a->serve)
         return http_fail(r, a->err, a->diag);
-    struct check_outcome outcome = check_sets(r, a);
-    for (size_t i = 0; !outcome.approved && i < r->core.n_candidates; i++)
-        if (!source_result_knows(a->shared->result, &r->core.candidates[i]))
-            return http_fail(r, MS_ERR_UNAVAILABLE, &not_asked);
-    if (!outcome.approved) {
-        METRIC_INC(checks_refused);
-        why_refused(r, a, &reason);
+    http_judge(r, a, &judgement);
+    if (judgement.verdict == HTTP_UNKNOWN)
+        return http_fail(r, MS_ERR_UNAVAILABLE, &judgement.reason);
+    if (judgement.verdict == HTTP_REFUSED)
         return send_check(r, MHD_HTTP_OK, "refused", "", "null", entry_state_name(a->state),
-                          reason.text);
-    }
-    METRIC_INC(checks_approved);
-    const struct source_release *rel = &a->shared->result->releases[a->set_release[outcome.set]];
-    (void)ms_buf_addf(&release, "{\"id\":%llu,\"version\":", (unsigned long long)rel->id);
-    (void)ms_json_add_string(&release, ms_span_str(rel->version));
+                          judgement.reason.text);
+    (void)ms_buf_addf(&release,
+                      "{\"id\":%llu,\"version\":", (unsigned long long)judgement.release->id);
+    (void)ms_json_add_string(&release, ms_span_str(judgement.release->version));
     (void)ms_buf_add_str(&release, "}");
     const char *text = ms_buf_str(&release);
     enum MHD_Result result =
-        send_check(r, MHD_HTTP_OK, "approved", outcome.measurement_id, text == NULL ? "null" : text,
-                   entry_state_name(a->state), outcome.why);
+        send_check(r, MHD_HTTP_OK, "approved", judgement.measurement_id,
+                   text == NULL ? "null" : text, entry_state_name(a->state), judgement.reason.text);
     ms_buf_done(&release);
     return result;
 }
@@ -615,6 +642,8 @@ static const struct http_route routes[] = {
      http_error_text},
     {"/v1/resolve", "GET", false, prepare_resolve, answer_resolve, NULL, http_error_problem},
     {"/v1/check", "POST", false, prepare_check, answer_check, NULL, error_check},
+    {"/v1/authorize", NULL, false, http_authorize_prepare, http_authorize_answer, NULL,
+     http_authorize_error},
     {"/v1/watch", "GET", false, http_parse_spec, NULL, http_watch, http_error_problem},
     {"/v1/refresh", "POST", true, prepare_refresh, answer_refresh, NULL, http_error_problem},
     {"/v1/status", "GET", false, NULL, NULL, direct_reply, http_error_problem},
@@ -623,6 +652,14 @@ static const struct http_route routes[] = {
     {"/readyz", "GET", false, NULL, NULL, direct_health, http_error_problem},
 };
 
+static bool is_path(const struct http_route *route, struct ms_span path)
+{
+    size_t len = strlen(route->path);
+
+    return ms_span_eq_str(path, route->path) ||
+           (route->method == NULL && ms_span_starts(path, route->path) && path.ptr[len] == '/');
+}
+
 const struct http_route *http_route_find(struct ms_span path, const char *method,
                                          const struct http_route **ret_other)
 {
@@ -630,9 +667,9 @@ const struct http_route *http_route_find(struct ms_span path, const char *method
     if (strcmp(method, MHD_HTTP_METHOD_HEAD) == 0)
         method = MHD_HTTP_METHOD_GET;
     for (size_t i = 0; i < MS_ARRAY_LEN(routes); i++) {
-        if (!ms_span_eq_str(path, routes[i].path))
+        if (!is_path(&routes[i], path))
             continue;
-        if (strcmp(method, routes[i].method) == 0)
+        if (routes[i].method == NULL || strcmp(method, routes[i].method) == 0)
             return &routes[i];
         *ret_other = &routes[i];
     }

@@ -84,7 +84,10 @@ struct http_request {
 typedef enum MHD_Result http_answer_fn(struct http_request *r, struct answer *answer);
 
 struct http_route {
-    const char *path, *method;
+    const char *path;
+    /* NULL: any, of a proxy that asks about a request and comes with its method; some send its
+     * body, which is dropped, or its path behind ours and a '/'. */
+    const char *method;
     bool admin_only;
     /* Prepare the request; MS_OK: continue with `answer` (or `direct`), else the error is sent. */
     enum ms_err (*prepare)(struct http_request *r, struct ms_diag *diag);
@@ -102,6 +105,11 @@ unsigned http_status_of(enum ms_err err);
 
 enum MHD_Result http_send(struct http_request *r, unsigned status, struct ms_span text,
                           const char *type);
+/* The same in two steps, for who has headers to add: a response with those that all have (NULL: out
+ * of memory), and sending it, which takes it. */
+struct MHD_Response *http_response(const struct http_request *r, struct ms_span text,
+                                   const char *type);
+enum MHD_Result http_queue(struct http_request *r, unsigned status, struct MHD_Response *response);
 enum MHD_Result http_error_text(struct http_request *r, unsigned status, enum ms_err err,
                                 const struct ms_diag *diag);
 enum MHD_Result http_error_problem(struct http_request *r, unsigned status, enum ms_err err,
@@ -126,6 +134,28 @@ void http_remember_target(const struct http_request *r);
 
 /* http_sockopt.c: of the calling thread. */
 void http_worker_serves_unix(bool is_unix);
+/* Registers that a peer presented, in either shape of X-Flashbots-Measurement, to r. An unknown
+ * type is MS_OK: nothing will match it. */
+enum ms_err http_take_registers(struct http_request *r, struct ms_span type, json_t *measurements,
+                                struct ms_diag *diag);
+
+enum http_verdict { HTTP_UNKNOWN = 0, HTTP_APPROVED, HTTP_REFUSED };
+struct http_judgement {
+    enum http_verdict verdict;
+    const char *measurement_id;           /* "" for a predicate; the answer's */
+    const struct source_release *release; /* that approves; NULL: none does; the answer's */
+    struct ms_diag reason;
+};
+/* What the answer (that serves) says of what r presents; counts the verdict unless it is unknown:
+ * then the contract has to be asked about this very value and was not. */
+void http_judge(const struct http_request *r, const struct answer *a,
+                struct http_judgement *ret_judgement);
+
+/* http_authorize.c */
+enum ms_err http_authorize_prepare(struct http_request *r, struct ms_diag *diag);
+enum MHD_Result http_authorize_answer(struct http_request *r, struct answer *a);
+enum MHD_Result http_authorize_error(struct http_request *r, unsigned status, enum ms_err err,
+                                     const struct ms_diag *diag);
 
 /* http_watch.c */
 enum MHD_Result http_watch(struct http_request *r);
