@@ -15,7 +15,8 @@ fail() {
 DESTDIR=$work cmake --install "$build" --prefix /opt/m >"$work/log" || { cat "$work/log"; exit 1; }
 top=$work/opt/m
 for file in bin/measured bin/measuredctl share/man/man1/measuredctl.1 share/man/man5/measured.conf.5 \
-    share/man/man8/measured.8 lib/systemd/system/measured.service; do
+    share/man/man8/measured.8 lib/systemd/system/measured.service share/measured/measured.lua \
+    share/doc/measured/examples/nginx/nginx.conf share/doc/measured/examples/haproxy/haproxy.cfg; do
     [ -f "$top/$file" ] || fail "$file is not installed"
 done
 grep -qx 'ExecStart=/opt/m/bin/measured -c /etc/measured/measured.conf' \
