@@ -124,6 +124,10 @@ url = $ANVIL_URL/
 CONF
 }
 
+authorize() { # SPECIFIER REGISTERS
+    get /v1/authorize -H "X-Measured-Specifier: $1" -H 'X-Flashbots-Attestation-Type: dcap-tdx' -H "X-Flashbots-Measurement: $2"
+}
+
 for level in l3 l2; do
     configure $level
     daemon_start "$work"
@@ -176,6 +180,18 @@ for level in l3 l2; do
     body_has '"verdict":"approved"'
     get /v1/check --data-binary "{\"specifier\":\"$policy\",\"quote\":\"$(tr -d ' \n' <"$work/quote.hex")\"}"
     want 400 'hex'
+
+    # forward-auth: what belongs to an id may stand among the registers, and who is approved by an id has no record
+    authorize "$policy" "$(cat "$work/all.json")"
+    want 200 'authorize by a workload id'
+    head_has '^X-Measured-Id: -.?$'
+    authorize "$policy_v1" "$(cat "$work/all.json")"
+    want 200 'authorize by an id of the first formula'
+    authorize "$policy" "$(members "$other")"
+    want 403 'authorize another guest'
+    body_has 'workload id 0x[0-9a-f]{64} \(formula 2\) is not approved'
+    authorize "$policy" "$(members "$quote" xfam)"
+    want 403 'authorize without xfam'
     daemon_stop || fail "exit $?"
     check_log "$work"
     rm -rf "$work/state"
@@ -187,7 +203,12 @@ daemon_start "$work"
 run 0 check "$policy" --quote "$quote"
 anvil_stop
 run 3 check "$policy" --quote "$other"
+authorize "$policy" "$(members "$other")"
+want 503 'authorize what the contract cannot be asked about'
+body_has '^unknown: '
 run 0 check "$policy" --quote "$quote"
+authorize "$policy" "$(cat "$work/all.json")"
+want 200 'authorize what is known'
 daemon_stop || fail "exit $?"
 check_log "$work"
 [ "$CHECK_BAD" = 0 ] && echo 'checks: ok'
