@@ -35,8 +35,12 @@ static const struct command {
      "SPEC|URL --quote FILE|- | --type TYPE --registers FILE|- | --compose-hash HASH | --os-image "
      "HASH | --workload-id HASH",
      "whether a measurement is approved", cli_check},
-    {"watch", "SPEC|URL [--profile PROFILE] [--write FILE] [--exec COMMAND]",
-     "follow the approved measurements", cli_watch},
+    {"watch",
+     "SPEC|URL [--profile PROFILE] [--write FILE [--mode MODE] [--group GROUP]] [--exec COMMAND "
+     "[--exec-timeout SECONDS]] [--signal NAME --pid-file FILE] [--on-exit deny|keep|remove] "
+     "[--on-unknown deny|wait] [--on-write-error stop|keep] [--grace SECONDS -- PROXY "
+     "[ARGUMENT ...]]",
+     "follow the approved measurements, keep a file of them, and run who reads it", cli_watch},
     {"refresh", "SPEC|URL", "fetch now and wait for the result", cli_refresh},
     {"status", "", "what the daemon holds and how it is doing", cli_status},
 };
