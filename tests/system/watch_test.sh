@@ -366,6 +366,24 @@ approve seven
 wait_for 'the list' reads seven
 stop_watch
 
+# ---- the units ----
+if command -v systemd-analyze >/dev/null; then
+    DESTDIR=$work/root cmake --install "$build" --prefix /usr >/dev/null 2>&1 || fail 'install'
+    units=$work/root/usr/lib/systemd/system
+    [ -f "$units/measured-watch@.service" ] || fail 'no unit'
+    # the programs are not where the units will find them
+    mkdir -p "$work/units"
+    for unit in measured.service measured-watch@.service; do
+        sed "s|/usr/bin/measured|$work/root/usr/bin/measured|" "$units/$unit" >"$work/units/$unit"
+    done
+    sed 's|%i|x|g; s|EnvironmentFile=|EnvironmentFile=-|' "$work/units/measured-watch@.service" >"$work/units/measured-watch@x.service"
+    systemd-analyze verify --man=no "$work/units/measured-watch@x.service" 2>"$work/verify" || fail 'systemd-analyze verify'
+    if grep "measured-watch" "$work/verify"; then fail 'systemd-analyze verify complains'; fi
+    echo 'units: ok'
+else
+    echo 'note: no systemd-analyze: the unit was not looked at'
+fi
+
 daemon_stop || fail 'the daemon did not end well'
 check_log "$work"
 check_end
