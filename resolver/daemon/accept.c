@@ -27,7 +27,7 @@
 struct seat { /* of a descriptor */
     uint64_t client;
     enum accept_kind kind;
-    bool taken;
+    atomic_bool taken; /* false: whoever had it does not look at it any more */
 };
 
 struct listener {
@@ -111,9 +111,12 @@ uint64_t acceptor_client(const struct acceptor *a, int fd)
 
 static void give_back(struct acceptor *a, struct seat *seat)
 {
-    seat->taken = false;
-    clients_give(a->clients, seat->client, CLIENT_CONNECTIONS);
-    (void)atomic_fetch_sub(seat->kind == ACCEPT_ADMIN ? &a->open_admin : &a->open, 1);
+    uint64_t client = seat->client;
+    atomic_uint *open = seat->kind == ACCEPT_ADMIN ? &a->open_admin : &a->open;
+
+    atomic_store_explicit(&seat->taken, false, memory_order_release);
+    clients_give(a->clients, client, CLIENT_CONNECTIONS);
+    (void)atomic_fetch_sub(open, 1);
 }
 
 void acceptor_closed(struct acceptor *a, int fd)
@@ -196,16 +199,20 @@ static void seat_one(struct acceptor *a, const struct listener *l, int fd)
         return;
     }
     struct seat *seat = &a->seats[fd];
-    if (seat->taken) /* closed without a word: its descriptor is here again */
+    if (atomic_load_explicit(
+            &seat->taken,
+            memory_order_acquire)) /* closed without a word: its descriptor is here again */
         give_back(a, seat);
     uint64_t client = client_of(fd, l->kind);
     if (clients_take(a->clients, client, CLIENT_CONNECTIONS, &diag) != MS_OK) {
         turn_away(a, l->kind, fd, &diag);
         return;
     }
-    *seat = (struct seat){.client = client, .kind = l->kind, .taken = true};
+    seat->client = client;
+    seat->kind = l->kind;
+    atomic_store_explicit(&seat->taken, true, memory_order_release);
     (void)atomic_fetch_add(l->kind == ACCEPT_ADMIN ? &a->open_admin : &a->open, 1);
-    if (!l->take(l->arg, fd) && seat->taken)
+    if (!l->take(l->arg, fd) && atomic_load(&seat->taken))
         give_back(a, seat);
 }
 
