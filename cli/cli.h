@@ -74,7 +74,4 @@ int cli_watch(struct cli *cli, int argc, char **argv);
 int cli_status(struct cli *cli, int argc, char **argv);
 int cli_refresh(struct cli *cli, int argc, char **argv);
 
-/* NULL or the name of a profile; false when it has said that it is not. */
-bool cli_profile_ok(const struct cli *cli, const char *profile);
-
 #endif

@@ -49,7 +49,7 @@ static bool is_unreserved(char c)
 }
 
 enum ms_err client_target(const char *path, const struct client_subject *subject,
-                          const char *profile, struct ms_buf *out)
+                          struct ms_buf *out)
 {
     (void)ms_buf_addf(out, "%s?%s=", path, subject->is_url ? "url" : "specifier");
     for (const char *c = subject->text; *c != '\0'; c++) {
@@ -58,8 +58,6 @@ enum ms_err client_target(const char *path, const struct client_subject *subject
         else
             (void)ms_buf_addf(out, "%%%02X", (unsigned char)*c);
     }
-    if (profile != NULL)
-        (void)ms_buf_addf(out, "&profile=%s", profile);
     return ms_buf_str(out) == NULL ? MS_ERR_MEMORY : ms_buf_err(out);
 }
 
@@ -139,7 +137,9 @@ static size_t on_header(char *bytes, size_t one, size_t n, void *arg)
     } else if (ms_span_eq_str_nocase(name, "X-Measured-Sequence")) {
         reply->has_sequence = ms_span_u64(value, &reply->sequence);
     } else if (ms_span_eq_str_nocase(name, "Content-Type")) {
-        reply->is_json = ms_span_starts_nocase(value, "application/json");
+        for (size_t i = 0; value.len < sizeof(reply->type) && i < value.len; i++)
+            reply->type[i] = (char)(value.ptr[i] >= 'A' && value.ptr[i] <= 'Z' ? value.ptr[i] | 0x20
+                                                                               : value.ptr[i]);
     }
     return one * n;
 }

@@ -20,9 +20,9 @@ struct client_subject {
  * said. A bare word that could be an alias is taken for one: the daemon knows its configuration. */
 int client_subject(const struct cli *cli, const char *arg, struct client_subject *ret_subject);
 
-/* PATH?specifier=... or PATH?url=..., and &profile= unless NULL, appended. */
+/* PATH?specifier=... or PATH?url=..., appended. */
 MS_MUST_USE enum ms_err client_target(const char *path, const struct client_subject *subject,
-                                      const char *profile, struct ms_buf *out);
+                                      struct ms_buf *out);
 
 struct client_ask {
     const char *socket; /* "api.sock", "admin.sock" */
@@ -36,7 +36,7 @@ struct client_reply {
     long status;
     char state[32];    /* X-Measured-State, "" when there is none */
     char warning[256]; /* X-Measured-Warning, cut to fit */
-    bool is_json;      /* Content-Type: application/json */
+    char type[64];     /* Content-Type, lower case; "" when there is none or it is longer */
     bool has_sequence;
     uint64_t sequence; /* X-Measured-Sequence */
     struct ms_buf body;

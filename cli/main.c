@@ -29,14 +29,15 @@ static const struct command {
      "calls for the registry contract: deploy-data, approve, revoke, show, ...", cli_registry},
     {"workload-id", "--quote FILE|- | --registers FILE|-",
      "the workload ids of a TDX guest, by both formulas", cli_workload_id},
-    {"resolve", "SPEC|URL [--profile PROFILE]", "the approved measurements, in a profile",
-     cli_resolve},
+    {"resolve", "SPEC|URL [--profile PROFILE] [--app ID] [--skip-unsupported]",
+     "the approved measurements, in a profile", cli_resolve},
     {"check",
      "SPEC|URL --quote FILE|- | --type TYPE --registers FILE|- | --compose-hash HASH | --os-image "
      "HASH | --workload-id HASH",
      "whether a measurement is approved", cli_check},
     {"watch",
-     "SPEC|URL [--profile PROFILE] [--write FILE [--mode MODE] [--group GROUP]] [--exec COMMAND "
+     "SPEC|URL [--profile PROFILE] [--app ID] [--skip-unsupported] [--write FILE [--mode MODE] "
+     "[--group GROUP]] [--exec COMMAND "
      "[--exec-timeout SECONDS]] [--signal NAME --pid-file FILE] [--on-exit deny|keep|remove] "
      "[--on-unknown deny|wait] [--on-write-error stop|keep] [--grace SECONDS -- PROXY "
      "[ARGUMENT ...]]",

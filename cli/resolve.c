@@ -1,7 +1,7 @@
 /* cli/resolve.c - resolve and refresh: what is approved, according to the daemon. */
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 
-#include "cli/client.h"
+#include "cli/list.h"
 #include "cli/view.h"
 
 #include <errno.h>
@@ -35,7 +35,7 @@ static int ask_envelope(const struct cli *cli, const struct client_subject *subj
     struct ms_diag diag = {0};
     int code = CLI_YES;
 
-    enum ms_err err = client_target(path, subject, NULL, &target);
+    enum ms_err err = client_target(path, subject, &target);
     if (accept)
         (void)ms_buf_add_str(&target, "&accept=1");
     struct client_ask ask = {.socket = refresh ? "admin.sock" : "api.sock",
@@ -87,22 +87,21 @@ static void say_state(struct cli *cli, const struct client_subject *subject, con
 }
 
 static int resolve_records(struct cli *cli, const struct client_subject *subject,
-                           const char *profile)
+                           const struct list *list)
 {
     struct ms_buf target = MS_BUF_INIT(4 * SPEC_URL_MAX);
     struct client_reply reply;
     struct ms_diag diag = {0};
-    json_t *root = NULL;
     int code;
 
     client_reply_init(&reply);
-    enum ms_err err = client_target("/v1/measurements", subject, profile, &target);
+    enum ms_err err = list_target(list, subject, &target);
     struct client_ask ask = {
         .socket = "api.sock", .target = ms_buf_str(&target), .timeout_ms = CLIENT_TIMEOUT_MS};
     if (err == MS_OK)
         err = client_ask(cli, &ask, &reply, &diag);
     if (err == MS_OK && reply.status == 200)
-        err = client_json(ms_buf_span(&reply.body), &root, &diag);
+        err = list_judge(list, &reply, &diag);
     if (err != MS_OK) {
         code = client_fail_err(cli, err, &diag);
     } else if (reply.status != 200) {
@@ -113,7 +112,6 @@ static int resolve_records(struct cli *cli, const struct client_subject *subject
             cli_say(cli, "warning: %s", reply.warning);
         code = print_body(cli, ms_buf_span(&reply.body));
     }
-    json_decref(root);
     client_reply_done(&reply);
     ms_buf_done(&target);
     return code;
@@ -151,28 +149,21 @@ static int show_envelope(struct cli *cli, const struct client_subject *subject, 
     return code;
 }
 
-bool cli_profile_ok(const struct cli *cli, const char *profile)
-{
-    if (profile == NULL || rec_profile_parse(ms_span_str(profile)) != REC_PROFILE_NONE)
-        return true;
-    cli_say(cli, "--profile %.40s: there are seed, atls-1, atls-2 and cvm", profile);
-    return false;
-}
-
 int cli_resolve(struct cli *cli, int argc, char **argv)
 {
-    const char *arg, *profile = NULL;
-    const struct cli_option options[] = {{"profile", &profile, NULL}};
+    struct list list = {0};
+    const struct cli_option options[] = {LIST_OPTIONS(&list)};
     struct client_subject subject;
+    const char *arg;
 
     if (!cli_args(cli, argc, argv, options, MS_ARRAY_LEN(options), "SPEC|URL", &arg, 1, 1) ||
-        !cli_profile_ok(cli, profile))
+        !list_ok(cli, &list))
         return CLI_USAGE;
     int code = client_subject(cli, arg, &subject);
     if (code != CLI_YES)
         return code;
     return cli->json ? show_envelope(cli, &subject, "/v1/resolve", false)
-                     : resolve_records(cli, &subject, profile);
+                     : resolve_records(cli, &subject, &list);
 }
 
 int cli_refresh(struct cli *cli, int argc, char **argv)

@@ -67,6 +67,7 @@ struct ms_span supervise_text(const struct supervise *s)
 static void want(struct supervise *s, enum supervise_content content)
 {
     s->want = content;
+    s->quiet = s->quiet && content == SUPERVISE_LIST;
     s->dirty = true;
     s->again_ms = 0;
 }
@@ -103,10 +104,13 @@ static void in_place(struct supervise *s, int64_t now_ms, bool changed)
     if (s->want == SUPERVISE_LIST)
         s->approved = true;
     /* once even if the file was so before: what its readers hold is not known */
-    if (changed || !s->begun) {
+    s->untold = s->untold || changed;
+    if ((s->untold && !s->quiet) || !s->begun) {
         s->disk_words = s->words;
+        s->untold = false;
         tell(s, now_ms);
     }
+    s->quiet = false;
 }
 
 void supervise_found(struct supervise *s, struct ms_span text)
@@ -174,6 +178,7 @@ static void fetch(struct supervise *s, int64_t now_ms, int64_t deadline_ms,
                   const struct supervise_words *words)
 {
     s->fetching = true;
+    s->quiet = false;
     s->fetch_until_ms = now_ms + SUPERVISE_FETCH_MS;
     s->next_deadline_ms = deadline_ms;
     s->next_words = *words;
@@ -213,8 +218,15 @@ void supervise_confirmed(struct supervise *s, int64_t now_ms, int64_t deadline_m
         return;
     }
     s->ask_fails = 0;
-    if (!s->fetching)
-        s->deadline_ms = deadline_ms;
+    if (s->fetching)
+        return;
+    if (s->policy.list_ends && !s->dirty && deadline_ms > s->deadline_ms) {
+        fetch(s, now_ms, deadline_ms, words);
+        s->quiet = true;
+        s->fetch_until_ms = s->deadline_ms;
+        return;
+    }
+    s->deadline_ms = deadline_ms;
 }
 
 void supervise_asked(struct supervise *s, int64_t now_ms)

@@ -36,11 +36,13 @@ enum supervise_exit { /* what the file holds when we are gone */
 };
 
 struct supervise_policy {
-    bool file;    /* there is one; otherwise only changes of meaning are told */
-    bool command; /* is run after a change */
-    bool signal;  /* is sent after a change, to the proxy when there is one */
-    bool proxy;   /* is ours; needs `file` */
-    bool wait;    /* for a daemon that is not there at the start */
+    bool file;      /* there is one; otherwise only changes of meaning are told */
+    bool command;   /* is run after a change */
+    bool signal;    /* is sent after a change, to the proxy when there is one */
+    bool proxy;     /* is ours; needs `file` */
+    bool list_ends; /* the list holds its own end, which moves when the set is confirmed; nobody
+                       need be told of that */
+    bool wait;      /* for a daemon that is not there at the start */
     bool keep_on_write_error;
     enum supervise_exit on_exit;
     int64_t run_ms;   /* a command has */
@@ -100,9 +102,10 @@ struct supervise {
     struct supervise_words words, disk_words; /* of `want`; of what was told last */
 
     /* the daemon */
-    bool connected;         /* its stream is there */
-    bool lapsed;            /* denied by us and not by it: it may tell no more, so we ask */
-    bool fetching;          /* an event came whose list we do not have */
+    bool connected;     /* its stream is there */
+    bool lapsed;        /* denied by us and not by it: it may tell no more, so we ask */
+    bool fetching;      /* an event came whose list we do not have */
+    bool quiet, untold; /* it is the same but for its end; nobody was told of what is in place */
     int64_t fetch_until_ms; /* then the old list goes */
     int64_t next_deadline_ms;
     struct supervise_words next_words;

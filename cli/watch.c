@@ -17,7 +17,7 @@
 #define SECONDS_MAX 3600
 
 struct arguments {
-    const char *spec, *profile, *write, *command, *signal, *pid_file;
+    const char *spec, *write, *command, *signal, *pid_file;
     const char *mode, *group, *exec_timeout, *grace, *on_exit, *on_unknown, *on_write_error;
 };
 
@@ -132,7 +132,7 @@ static bool cut_proxy(struct watch *w, int *argc, char **argv)
 
 static bool take_arguments(struct watch *w, int argc, char **argv, struct arguments *args)
 {
-    const struct cli_option options[] = {{"profile", &args->profile, NULL},
+    const struct cli_option options[] = {LIST_OPTIONS(&w->list),
                                          {"write", &args->write, NULL},
                                          {"mode", &args->mode, NULL},
                                          {"group", &args->group, NULL},
@@ -148,20 +148,21 @@ static bool take_arguments(struct watch *w, int argc, char **argv, struct argume
     return cut_proxy(w, &argc, argv) &&
            cli_args(w->cli, argc, argv, options, MS_ARRAY_LEN(options), "SPEC|URL", &args->spec, 1,
                     1) &&
-           cli_profile_ok(w->cli, args->profile) && take_policies(w, args) && take_file(w, args) &&
+           list_ok(w->cli, &w->list) && take_policies(w, args) && take_file(w, args) &&
            take_consumers(w, args);
 }
 
 static enum ms_err prepare(struct watch *w, struct ms_diag *diag)
 {
+    struct rec_options options = {.profile = w->list.profile};
     struct ms_buf deny = MS_BUF_INIT(65536);
 
-    enum ms_err err = rec_render(NULL, 0, w->profile, &deny, NULL);
+    enum ms_err err = rec_render(NULL, 0, &options, &deny, NULL);
     if (err == MS_OK)
         err = supervise_init(&w->super, &w->policy, ms_buf_span(&deny), watch_now_ms());
     ms_buf_done(&deny);
     if (err == MS_OK)
-        err = client_target("/v1/watch", &w->subject, NULL, &w->feed.target);
+        err = client_target("/v1/watch", &w->subject, &w->feed.target);
     return err == MS_OK ? MS_OK : ms_diag_set(diag, err, "%s", ms_err_text(err));
 }
 
@@ -189,7 +190,7 @@ int cli_watch(struct cli *cli, int argc, char **argv)
     view_init(&w.last);
     int code = CLI_USAGE;
     if (take_arguments(&w, argc, argv, &args)) {
-        w.profile = rec_profile_parse(ms_span_str(args.profile == NULL ? "atls-1" : args.profile));
+        w.policy.list_ends = w.list.profile == REC_PROFILE_RVPS_LOCALJSON;
         code = client_subject(cli, args.spec, &w.subject);
         if (code == CLI_YES)
             code = follow(&w);

@@ -4,7 +4,7 @@
 #ifndef MS_CLI_WATCH_H
 #define MS_CLI_WATCH_H
 
-#include "cli/client.h"
+#include "cli/list.h"
 #include "cli/notify.h"
 #include "cli/output.h"
 #include "cli/sse.h"
@@ -19,6 +19,7 @@ struct watch_feed {
     bool connected;        /* the stream has begun */
     bool ever, broken;     /* connected once; the stream makes no sense */
     bool said;             /* that the list cannot be had */
+    char warning[256];     /* of the last list, said already */
     int64_t heard_ms, retry_ms;
     unsigned fails;
 };
@@ -26,7 +27,7 @@ struct watch_feed {
 struct watch {
     struct cli *cli;
     struct client_subject subject;
-    enum rec_profile profile;
+    struct list list;
     struct supervise_policy policy;
     struct supervise super;
     struct view last; /* what the daemon told last */

@@ -48,12 +48,14 @@ static struct supervise_words words_of(const struct view *view)
 
 /* ---- asking beside the stream ---- */
 
-static enum ms_err ask(const struct watch *w, const char *path, const char *profile,
-                       struct client_reply *reply, struct ms_diag *diag)
+/* The list, or the envelope. */
+static enum ms_err ask(const struct watch *w, bool list, struct client_reply *reply,
+                       struct ms_diag *diag)
 {
     struct ms_buf target = MS_BUF_INIT(4 * SPEC_URL_MAX);
 
-    enum ms_err err = client_target(path, &w->subject, profile, &target);
+    enum ms_err err = list ? list_target(&w->list, &w->subject, &target)
+                           : client_target("/v1/resolve", &w->subject, &target);
     struct client_ask question = {
         .socket = "api.sock",
         .target = ms_buf_str(&target),
@@ -61,30 +63,6 @@ static enum ms_err ask(const struct watch *w, const char *path, const char *prof
     if (err == MS_OK)
         err = client_ask(w->cli, &question, reply, diag);
     ms_buf_done(&target);
-    return err;
-}
-
-/* A list of the same make as the one that denies, and never an empty one where that is not what
- * denies: an empty list approves everything in cvm. */
-static enum ms_err judge_form(const struct watch *w, const struct client_reply *reply,
-                              struct ms_diag *diag)
-{
-    json_t *deny = NULL, *list = NULL;
-    enum ms_err err = MS_OK;
-
-    if (reply->body.len == 0)
-        return ms_diag_set(diag, MS_ERR_RECORDS, "the daemon's list is no list");
-    if (client_json(ms_buf_span(&w->super.deny), &deny, NULL) != MS_OK)
-        return MS_OK; /* a profile for people */
-    err = client_json(ms_buf_span(&reply->body), &list, diag);
-    if (err == MS_OK && (json_typeof(list) != json_typeof(deny) || !reply->is_json))
-        err = ms_diag_set(diag, MS_ERR_RECORDS, "the daemon's list is no list");
-    if (err == MS_OK && json_is_array(deny) && json_array_size(deny) > 0 &&
-        json_array_size(list) == 0)
-        err = ms_diag_set(diag, MS_ERR_RECORDS, "an empty list would approve everything in %s",
-                          rec_profile_name(w->profile));
-    json_decref(deny);
-    json_decref(list);
     return err;
 }
 
@@ -99,7 +77,7 @@ static enum ms_err judge_rendering(const struct watch *w, const struct client_re
         client_error_of(reply->status, ms_buf_span(&reply->body), &error);
         return ms_diag_set(diag, MS_ERR_UNAVAILABLE, "%s (%s)", error.text, error.code);
     }
-    enum ms_err err = judge_form(w, reply, diag);
+    enum ms_err err = list_judge(&w->list, reply, diag);
     if (err == MS_OK && event->has_sequence &&
         (!reply->has_sequence || reply->sequence < event->sequence))
         err = ms_diag_set(diag, MS_ERR_ROLLBACK, "the daemon's list is older than its event");
@@ -112,12 +90,17 @@ void watch_feed_ask_list(struct watch *w)
     struct ms_diag diag = {0};
 
     client_reply_init(&reply);
-    enum ms_err err = ask(w, "/v1/measurements", rec_profile_name(w->profile), &reply, &diag);
+    enum ms_err err = ask(w, true, &reply, &diag);
     bool answered = err == MS_OK;
     if (err == MS_OK)
         err = judge_rendering(w, &reply, &diag);
     if (err == MS_OK) {
         w->feed.said = false;
+        if (strcmp(reply.warning, w->feed.warning) != 0) {
+            (void)snprintf(w->feed.warning, sizeof(w->feed.warning), "%s", reply.warning);
+            if (reply.warning[0] != '\0')
+                cli_say(w->cli, "--write: warning: %s", reply.warning);
+        }
         supervise_list(&w->super, watch_now_ms(), ms_buf_span(&reply.body));
     } else {
         const char *why = ms_diag_text(&diag, err);
@@ -139,7 +122,7 @@ void watch_feed_ask_state(struct watch *w)
 
     client_reply_init(&reply);
     view_init(&view);
-    bool served = ask(w, "/v1/resolve", NULL, &reply, &diag) == MS_OK && reply.status == 200 &&
+    bool served = ask(w, false, &reply, &diag) == MS_OK && reply.status == 200 &&
                   view_parse(ms_buf_span(&reply.body), &view, &diag) == MS_OK && view_served(&view);
     int64_t now_ms = watch_now_ms(), deadline_ms = served ? deadline_of(&view) : 0;
     struct supervise_words words = {.state = ""};

@@ -43,7 +43,7 @@ static bool set_env(const struct watch *w)
     return setenv("MEASURED_STATE", words->state, 1) == 0 &&
            setenv("MEASURED_REASON", words->reason, 1) == 0 &&
            setenv("MEASURED_SEQUENCE", words->sequence, 1) == 0 &&
-           setenv("MEASURED_PROFILE", rec_profile_name(w->profile), 1) == 0 &&
+           setenv("MEASURED_PROFILE", rec_profile_name(w->list.profile), 1) == 0 &&
            setenv("MEASURED_FILE", w->file.path == NULL ? "" : w->file.path, 1) == 0;
 }
 

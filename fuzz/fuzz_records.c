@@ -7,6 +7,7 @@
 #include "resolver/records/records.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -44,12 +45,9 @@ static void check_canonical(const struct rec_set *set)
     ms_buf_done(&text);
 }
 
-static void check_rendered(struct ms_span text, enum rec_profile profile)
+static void check_list(const json_t *root, enum rec_profile profile)
 {
-    static const struct ms_json_limits limits = {(size_t)32 << 20, 16, (size_t)1 << 22, 0};
-    json_t *root = NULL;
-
-    require(ms_json_parse(text, &limits, &root, NULL) == MS_OK && json_is_array(root));
+    require(json_is_array(root));
     require(profile != REC_PROFILE_CVM || json_array_size(root) > 0);
     for (size_t i = 0; i < json_array_size(root); i++) {
         const json_t *record = json_array_get(root, i);
@@ -57,22 +55,72 @@ static void check_rendered(struct ms_span text, enum rec_profile profile)
         require(json_object_size(json_object_get(record, "measurements")) > 0 ||
                 (profile == REC_PROFILE_ATLS_2 &&
                  json_object_size(json_object_get(record, "dcap_image_hashes")) >= 5));
+        require(profile != REC_PROFILE_BUILDERHUB ||
+                ms_json_member_str(record, "measurement_id").len > 0);
     }
+}
+
+/* No list that a back-end could read as "any". */
+static void check_dstack(const json_t *root)
+{
+    const json_t *kms = json_object_get(root, "kms");
+    const char *name;
+    json_t *app;
+
+    require(json_array_size(json_object_get(root, "osImages")) > 0);
+    require(json_array_size(json_object_get(kms, "devices")) > 0);
+    require(json_is_false(json_object_get(kms, "allowAnyDevice")));
+    require(json_is_object(json_object_get(root, "apps")));
+    json_object_foreach(json_object_get(root, "apps"), name, app)
+    {
+        require(strlen(name) == 42 && json_array_size(json_object_get(app, "composeHashes")) > 0);
+        require(json_is_true(json_object_get(app, "allowAnyDevice")));
+    }
+}
+
+static void check_rendered(struct ms_span text, enum rec_profile profile)
+{
+    static const struct ms_json_limits limits = {(size_t)32 << 20, 16, (size_t)1 << 22, 0};
+    json_t *root = NULL;
+
+    require(text.len > 0 && text.ptr[text.len - 1] == '\n');
+    if (strcmp(rec_profile_media_type(profile), "application/json") != 0)
+        return;
+    require(ms_json_parse(text, &limits, &root, NULL) == MS_OK);
+    if (rec_profile_of_dstack(profile))
+        check_dstack(root);
+    else if (profile == REC_PROFILE_RVPS_LOCALJSON || profile == REC_PROFILE_RVPS_SAMPLE)
+        require(json_object_size(root) > 0);
+    else
+        check_list(root, profile);
     json_decref(root);
+}
+
+/* Those of the others can write whatever was read. */
+static bool may_refuse(enum rec_profile p)
+{
+    return p == REC_PROFILE_CVM || p == REC_PROFILE_BUILDERHUB || rec_profile_of_dstack(p) ||
+           p == REC_PROFILE_RVPS_LOCALJSON || p == REC_PROFILE_RVPS_SAMPLE;
 }
 
 static void check_profiles(const struct rec_set *set)
 {
-    const struct rec_set *sets[] = {set};
+    static const struct rec_dstack about = {.has_app = true, .any_device = true};
+    const struct rec_set *sets[] = {set, set};
 
-    for (enum rec_profile p = REC_PROFILE_SEED; p <= REC_PROFILE_CVM; p++) {
-        struct ms_buf out = MS_BUF_INIT((size_t)32 << 20);
-        enum ms_err err = rec_render(sets, 1, p, &out, NULL);
-        if (err == MS_OK)
-            check_rendered(ms_buf_span(&out), p);
-        else
-            require(p == REC_PROFILE_CVM && out.len == 0);
-        ms_buf_done(&out);
+    for (enum rec_profile p = REC_PROFILE_SEED; p < REC_PROFILES; p++) {
+        for (unsigned skip = 0; skip < 2; skip++) {
+            struct ms_buf out = MS_BUF_INIT((size_t)32 << 20);
+            struct ms_diag diag = {0};
+            struct rec_options options = {
+                .profile = p, .skip_unsupported = skip == 1, .dstack = &about};
+            enum ms_err err = rec_render(sets, 1 + skip, &options, &out, &diag);
+            if (err == MS_OK)
+                check_rendered(ms_buf_span(&out), p);
+            else
+                require(may_refuse(p) && out.len == 0 && diag.text[0] != '\0');
+            ms_buf_done(&out);
+        }
     }
     json_decref(rec_records_json(set));
     json_decref(rec_predicates_json(set));

@@ -22,7 +22,7 @@
 
 struct MHD_Response;
 
-#define ANSWER_PROFILES 5 /* indexed by enum rec_profile */
+#define ANSWER_PROFILES REC_PROFILES /* indexed by enum rec_profile */
 
 struct answer_id {
     struct ms_sha256 key;
@@ -65,13 +65,15 @@ struct answer {
     char *envelope; /* JSON text, always there */
     size_t envelope_len;
     char trust[32];
-    char etag[2 * MS_SHA256_BYTES + 3]; /* quoted, of the set in force */
+    char etag[2 * MS_SHA256_BYTES + 3]; /* quoted; of the set in force, and of a dstack app's own
+                                         * demands */
     char evidence_hex[2 * MS_SHA256_BYTES + 1];
     uint64_t sequence;
     int64_t expires_s;
+    int64_t valid_until_s; /* as in the envelope; 0: no end */
 
     /* 200, when serve: made with the answer where the one before it was asked for them, else by the
-     * first who asks (publish.h). NULL: not yet. */
+     * first who asks (publish.h). NULL: not yet. Only of profiles without options of a request. */
     _Atomic(struct MHD_Response *) envelope_response;
     _Atomic(struct MHD_Response *) records_response[ANSWER_PROFILES];
 };

@@ -335,7 +335,7 @@ struct known_target {
     struct answer_id id;
     int64_t max_age_s;
     uint64_t seq;
-    enum rec_profile profile;
+    struct publish_ask list;
     size_t len;
     char text[KNOWN_TARGET_MAX];
 };
@@ -380,7 +380,7 @@ bool http_known_target(struct http_request *r)
     r->id = k->id;
     r->max_age_s = k->max_age_s;
     r->seq = k->seq;
-    r->profile = k->profile;
+    r->list = k->list;
     return true;
 }
 
@@ -395,7 +395,7 @@ void http_remember_target(const struct http_request *r)
     k->id = r->id;
     k->max_age_s = r->max_age_s;
     k->seq = r->seq;
-    k->profile = r->profile;
+    k->list = r->list;
     k->len = len;
     memcpy(k->text, r->target, len);
 }

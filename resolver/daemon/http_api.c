@@ -50,24 +50,65 @@ static enum MHD_Result not_modified(struct http_request *r, struct MHD_Response 
 
 /* ---- measurements ---- */
 
-static enum ms_err prepare_measurements(struct http_request *r, struct ms_diag *diag)
+/* A member of the query, which is short; MS_OK with an empty text when it is not there. */
+static enum ms_err option(const struct http_request *r, const char *name, struct ms_buf *out,
+                          bool *ret_found, struct ms_diag *diag)
 {
-    struct ms_buf name = MS_BUF_INIT(64);
+    ms_buf_reset(out);
+    return query_member(ms_span_str(r->target), name, out, ret_found, diag);
+}
+
+static enum ms_err read_profile(struct http_request *r, struct ms_buf *text, struct ms_diag *diag)
+{
     bool found = false;
 
-    if (http_known_target(r))
-        return MS_OK;
-    r->profile = REC_PROFILE_ATLS_1;
-    enum ms_err err = query_member(ms_span_str(r->target), "profile", &name, &found, diag);
+    r->list = (struct publish_ask){.profile = REC_PROFILE_ATLS_1};
+    enum ms_err err = option(r, "profile", text, &found, diag);
     if (err == MS_OK && found) {
-        r->profile = rec_profile_parse(ms_buf_span(&name));
-        if (r->profile == REC_PROFILE_NONE)
-            err = ms_diag_set(diag, MS_ERR_PROFILE,
-                              "no such profile; there are seed, atls-1, atls-2 and cvm");
+        r->list.profile = rec_profile_parse(ms_buf_span(text));
+        if (r->list.profile == REC_PROFILE_NONE)
+            err = ms_diag_set(diag, MS_ERR_PROFILE, "no such profile; there are %s",
+                              rec_profile_names());
     } else if (err == MS_ERR_LIMIT) {
         err = ms_diag_set(diag, MS_ERR_PROFILE, "no such profile");
     }
-    ms_buf_done(&name);
+    return err;
+}
+
+/* An option that would change nothing is a mistake, and told. */
+static enum ms_err read_options(struct http_request *r, struct ms_buf *text, struct ms_diag *diag)
+{
+    bool found = false;
+
+    enum ms_err err = option(r, "skip-unsupported", text, &found, diag);
+    if (err == MS_ERR_LIMIT || (found && !ms_span_eq_str(ms_buf_span(text), "1")))
+        return ms_diag_set(diag, MS_ERR_ARGUMENT, "skip-unsupported may only be 1");
+    if (err == MS_OK && found && r->list.profile != REC_PROFILE_CVM)
+        return ms_diag_set(diag, MS_ERR_ARGUMENT, "skip-unsupported is an option of profile cvm");
+    r->list.skip_unsupported = found;
+    if (err == MS_OK)
+        err = option(r, "app", text, &found, diag);
+    if (err == MS_ERR_LIMIT)
+        return ms_diag_set(diag, MS_ERR_ARGUMENT, "app is not 40 hex digits");
+    if (err != MS_OK || !found)
+        return err;
+    if (!rec_profile_of_dstack(r->list.profile))
+        return ms_diag_set(diag, MS_ERR_ARGUMENT,
+                           "app is an option of the profiles dstack-auth and auth-simple");
+    r->list.has_app = rec_dstack_app_parse(ms_buf_span(text), r->list.app);
+    return r->list.has_app ? MS_OK : ms_diag_set(diag, MS_ERR_ARGUMENT, "app is not 40 hex digits");
+}
+
+static enum ms_err prepare_measurements(struct http_request *r, struct ms_diag *diag)
+{
+    struct ms_buf text = MS_BUF_INIT(64);
+
+    if (http_known_target(r))
+        return MS_OK;
+    enum ms_err err = read_profile(r, &text, diag);
+    if (err == MS_OK)
+        err = read_options(r, &text, diag);
+    ms_buf_done(&text);
     if (err == MS_OK)
         err = http_parse_spec(r, diag);
     if (err == MS_OK)
@@ -79,15 +120,22 @@ static enum MHD_Result answer_measurements(struct http_request *r, struct answer
 {
     struct MHD_Response *response = NULL;
     struct ms_diag diag = {0};
+    bool once = false;
 
     if (!a->serve)
         return http_fail(r, a->err, a->diag);
-    enum ms_err err = publish_records(a, r->profile, &response, &diag);
+    enum ms_err err = publish_records(a, &r->list, &response, &once, &diag);
+    if (err == MS_ERR_ARGUMENT) /* the request lacks what only the answer told is needed */
+        return r->route->error(r, MHD_HTTP_BAD_REQUEST, err, &diag);
     if (err != MS_OK)
         return http_fail(r, err, &diag);
-    if (none_match(r, a->etag))
-        return not_modified(r, response);
-    return queue_shared(r, MHD_HTTP_OK, response);
+    const char *etag = MHD_get_response_header(response, MHD_HTTP_HEADER_ETAG);
+    enum MHD_Result result = etag != NULL && none_match(r, etag)
+                                 ? not_modified(r, response)
+                                 : queue_shared(r, MHD_HTTP_OK, response);
+    if (once)
+        MHD_destroy_response(response);
+    return result;
 }
 
 /* ---- resolve ---- */

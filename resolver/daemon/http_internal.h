@@ -3,6 +3,7 @@
 #define MS_DAEMON_HTTP_INTERNAL_H
 
 #include "resolver/daemon/http.h"
+#include "resolver/daemon/publish.h"
 #include "resolver/source/workload.h"
 
 #include <microhttpd.h>
@@ -60,7 +61,7 @@ struct http_request {
     struct answer_id id;
     int64_t max_age_s;
     uint64_t seq;
-    enum rec_profile profile;
+    struct publish_ask list;
     struct ms_buf
         spelling; /* warnings about the spelling of this request, elements of a JSON array */
     bool has_spelling;
@@ -128,7 +129,7 @@ enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_
                            struct ms_diag *diag);
 
 /* Whether this worker has understood this very target before, by the configuration in force: then
- * id, max_age_s, seq and profile are set, spec is not. Remember only what had no warnings. */
+ * id, max_age_s, seq and list are set, spec is not. Remember only what had no warnings. */
 bool http_known_target(struct http_request *r);
 void http_remember_target(const struct http_request *r);
 

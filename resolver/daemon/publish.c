@@ -3,6 +3,7 @@
 #include "resolver/daemon/publish.h"
 
 #include "base/hex.h"
+#include "resolver/source/dstack.h"
 
 #include <microhttpd.h>
 #include <stdio.h>
@@ -76,34 +77,101 @@ static struct MHD_Response *keep(_Atomic(struct MHD_Response *) *slot, struct MH
     return there;
 }
 
-enum ms_err publish_records(struct answer *answer, enum rec_profile profile,
-                            struct MHD_Response **ret_response, struct ms_diag *diag)
+/* ---- a list ---- */
+
+/* Which app it is for, and what its contract demands beside. */
+static enum ms_err about_app(const struct answer *answer, const struct publish_ask *ask,
+                             struct rec_dstack *about, struct ms_diag *diag)
+{
+    bool is_app = false;
+
+    enum ms_err err = source_dstack(answer->shared->result, about, &is_app);
+    if (err != MS_OK || !ask->has_app)
+        return err;
+    if (is_app && memcmp(about->app, ask->app, sizeof(ask->app)) != 0)
+        return ms_diag_set(diag, MS_ERR_ARGUMENT,
+                           "app= is another app than the contract of the specifier, whose address "
+                           "is its app's id");
+    about->has_app = true;
+    memcpy(about->app, ask->app, sizeof(about->app));
+    return MS_OK;
+}
+
+static enum ms_err render_list(const struct answer *answer, const struct publish_ask *ask,
+                               struct ms_buf *out, struct ms_diag *said)
+{
+    struct rec_dstack about = {0};
+    struct rec_options options = {.profile = ask->profile,
+                                  .skip_unsupported = ask->skip_unsupported,
+                                  .valid_until_s = answer->valid_until_s,
+                                  .dstack = &about};
+
+    if (rec_profile_of_dstack(ask->profile)) {
+        enum ms_err err = about_app(answer, ask, &about, said);
+        if (err != MS_OK)
+            return err;
+    }
+    return rec_render(answer->sets, answer->n_sets, &options, out, said);
+}
+
+/* What the answer's own tag does not tell of: this form changes while the set stands. */
+static void retag(struct MHD_Response *response, struct ms_span text)
+{
+    struct ms_sha256 hash = ms_sha256(text);
+    char tag[2 * MS_SHA256_BYTES + 3], hex[2 * MS_SHA256_BYTES + 1];
+    const char *old = MHD_get_response_header(response, MHD_HTTP_HEADER_ETAG);
+
+    ms_sha256_hex(&hash, hex);
+    (void)snprintf(tag, sizeof(tag), "\"%s\"", hex);
+    if (old != NULL)
+        (void)MHD_del_response_header(response, MHD_HTTP_HEADER_ETAG, old);
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, tag);
+}
+
+static enum ms_err make_list(const struct answer *answer, const struct publish_ask *ask,
+                             struct MHD_Response **ret_response, struct ms_diag *diag)
 {
     struct ms_buf text = MS_BUF_INIT(ENVELOPE_MAX_BYTES);
     struct ms_diag said = {0};
-    struct MHD_Response *response =
-        atomic_load_explicit(&answer->records_response[profile], memory_order_acquire);
-    enum ms_err err = MS_OK;
+    struct MHD_Response *response = NULL;
 
-    if (response != NULL) {
-        *ret_response = response;
-        return MS_OK;
-    }
-    err = rec_render(answer->sets, answer->n_sets, profile, &text, &said);
+    enum ms_err err = render_list(answer, ask, &text, &said);
     if (err == MS_OK) {
-        response = response_of(ms_buf_span(&text), "application/json");
+        response = response_of(ms_buf_span(&text), rec_profile_media_type(ask->profile));
         err = response == NULL ? MS_ERR_MEMORY : MS_OK;
     } else if (diag != NULL) {
         *diag = said;
     }
+    if (err == MS_OK) {
+        add_headers(response, answer);
+        if (ask->profile == REC_PROFILE_RVPS_LOCALJSON)
+            retag(response, ms_buf_span(&text));
+        /* what the profile cannot express and leaves out is said (docs/profiles.md) */
+        if (said.text[0] != '\0')
+            (void)MHD_add_response_header(response, "X-Measured-Warning", said.text);
+        *ret_response = response;
+    }
     ms_buf_done(&text);
-    if (err != MS_OK)
-        return err;
-    add_headers(response, answer);
-    /* what the profile cannot express and leaves out is said (docs/measurements.md) */
-    if (said.text[0] != '\0')
-        (void)MHD_add_response_header(response, "X-Measured-Warning", said.text);
-    *ret_response = keep(&answer->records_response[profile], response);
+    return err;
+}
+
+enum ms_err publish_records(struct answer *answer, const struct publish_ask *ask,
+                            struct MHD_Response **ret_response, bool *ret_once,
+                            struct ms_diag *diag)
+{
+    _Atomic(struct MHD_Response *) *slot = &answer->records_response[ask->profile];
+    bool once = ask->skip_unsupported || ask->has_app;
+    struct MHD_Response *response = once ? NULL : atomic_load_explicit(slot, memory_order_acquire);
+
+    if (response == NULL) {
+        enum ms_err err = make_list(answer, ask, &response, diag);
+        if (err != MS_OK)
+            return err;
+        if (!once)
+            response = keep(slot, response);
+    }
+    *ret_response = response;
+    *ret_once = once;
     return MS_OK;
 }
 
@@ -129,21 +197,38 @@ static bool render_asked(struct answer *answer, struct answer *before)
 {
     struct MHD_Response *response;
     struct ms_diag diag;
+    bool once;
 
     if (atomic_load_explicit(&before->envelope_response, memory_order_acquire) != NULL &&
         publish_envelope(answer, &response) != MS_OK)
         return false;
     for (size_t p = REC_PROFILE_SEED; p < ANSWER_PROFILES; p++)
         if (atomic_load_explicit(&before->records_response[p], memory_order_acquire) != NULL &&
-            publish_records(answer, (enum rec_profile)p, &response, &diag) == MS_ERR_MEMORY)
+            publish_records(answer, &(struct publish_ask){.profile = (enum rec_profile)p},
+                            &response, &once, &diag) == MS_ERR_MEMORY)
             return false;
     return true;
 }
 
-/* The ETag names what is in force, so that it changes exactly when the list changes. */
+/* What an app of dstack demands of machines is in no set, but in what its back-ends are given. */
+static void add_demands(const struct answer *answer, struct ms_buf *all)
+{
+    struct rec_dstack about;
+    bool is_app;
+
+    if (source_dstack(answer->shared->result, &about, &is_app) != MS_OK || !is_app)
+        return;
+    (void)ms_buf_add_byte(all, (uint8_t)(about.any_device | about.tcb_up_to_date << 1));
+    for (size_t i = 0; i < about.n_devices; i++)
+        (void)ms_buf_add(all, ms_span_of(about.devices[i], sizeof(about.devices[i])));
+}
+
+/* The ETag names what is in force, so that it changes exactly when the list changes; watchers are
+ * told when it does. */
 static void make_etag(struct answer *answer)
 {
-    struct ms_buf all = MS_BUF_INIT(64 * MS_SHA256_BYTES + 64);
+    struct ms_buf all =
+        MS_BUF_INIT((SOURCE_RELEASES_MAX + REC_DSTACK_DEVICES_MAX) * MS_SHA256_BYTES + 64);
     char hex[2 * MS_SHA256_BYTES + 1];
 
     for (size_t i = 0; i < answer->n_sets; i++) {
@@ -151,6 +236,7 @@ static void make_etag(struct answer *answer)
         if (rec_set_hash(answer->sets[i], &one) == MS_OK)
             (void)ms_buf_add(&all, ms_span_of(one.b, sizeof(one.b)));
     }
+    add_demands(answer, &all);
     struct ms_sha256 hash = ms_sha256(ms_buf_span(&all));
     ms_buf_done(&all);
     ms_sha256_hex(&hash, hex);
@@ -180,6 +266,7 @@ static bool render_good(struct answer *answer, const struct publish_input *in)
     make_etag(answer);
     answer->sequence = envelope_sequence(e->result, e->entry);
     int64_t until_s = entry_wall_s(e->view.soft_until_ms, e->now);
+    answer->valid_until_s = entry_wall_s(e->view.serve_until_ms, e->now);
     answer->expires_s = until_s != 0 ? until_s : e->now.wall_s + PUBLISH_FOR_EVER_S;
     return true;
 }

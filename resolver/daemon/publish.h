@@ -19,11 +19,22 @@ struct publish_input {
 /* A new answer (answer_free, or hand it to table_publish). NULL when out of memory. Core thread. */
 struct answer *publish_render(const struct publish_input *in);
 
-/* The list in a profile, and the envelope; of an answer that serves. Borrowed from answer. Any
- * thread, while it may use the answer. MS_ERR_MEMORY; and for the list what rec_render says: the
- * set cannot be expressed in that profile. */
-MS_MUST_USE enum ms_err publish_records(struct answer *answer, enum rec_profile profile,
-                                        struct MHD_Response **ret_response, struct ms_diag *diag);
+/* What a request says of the list it wants. */
+struct publish_ask {
+    enum rec_profile profile;
+    bool skip_unsupported;
+    bool has_app; /* with the profiles of dstack: the app, where the specifier tells of none */
+    uint8_t app[REC_DSTACK_APP_BYTES];
+};
+
+/* The list in a profile, and the envelope; of an answer that serves. Any thread, while it may use
+ * the answer. Borrowed from answer, but *ret_once says that a list was made for this request, with
+ * options, and is the caller's to destroy. MS_ERR_MEMORY; and for the list what rec_render says:
+ * the set cannot be expressed in that profile. MS_ERR_ARGUMENT also where the specifier tells of
+ * another app than the request. */
+MS_MUST_USE enum ms_err publish_records(struct answer *answer, const struct publish_ask *ask,
+                                        struct MHD_Response **ret_response, bool *ret_once,
+                                        struct ms_diag *diag);
 MS_MUST_USE enum ms_err publish_envelope(struct answer *answer, struct MHD_Response **ret_response);
 
 #endif

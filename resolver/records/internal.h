@@ -72,5 +72,62 @@ MS_MUST_USE enum ms_err rec_check_unknown(struct rec_ctx *ctx, json_t *measureme
 MS_MUST_USE enum ms_err rec_read_image(struct rec_ctx *ctx, json_t *hashes, json_t **ret_hashes);
 
 int rec_predicate_cmp(const void *a, const void *b);
+/* Values in order, each once; returns how many are left. */
+size_t rec_sort_values(struct rec_value *values, size_t n);
+int rec_value_cmp(const void *a, const void *b);
+
+/* The next code point of valid UTF-8, and whether it reorders or hides what stands beside it. */
+uint32_t rec_next_char(struct ms_span text, size_t *at);
+bool rec_char_misleads(uint32_t c);
+
+/* ---- renderings ---- */
+
+/* One rendering; `records` and `predicates` count what was left out, for rec_tell_omitted. */
+struct rec_rendering {
+    const struct rec_set *const *sets;
+    size_t n_sets;
+    const struct rec_options *options;
+    struct ms_buf *out;
+    struct ms_diag *diag;
+    size_t records, predicates; /* left out */
+    size_t written;             /* records of a list so far */
+    enum ms_err err;            /* beside that of out */
+};
+
+/* One record of a list under a name of its own; choice[i] is the alternative to write for register
+ * i, NULL writes all of them. */
+void rec_put_record(struct rec_rendering *w, const struct rec_record *record, const char *id,
+                    const char *type, const size_t *choice);
+void rec_put_value(struct ms_buf *out, const struct rec_value *value);
+/* Left out and said so: an approval that is missing lets fewer machines pass, never more. */
+void rec_tell_omitted(const struct rec_rendering *w);
+
+MS_MUST_USE enum ms_err rec_render_builderhub(struct rec_rendering *w);
+MS_MUST_USE enum ms_err rec_render_dstack(struct rec_rendering *w);
+MS_MUST_USE enum ms_err rec_render_rvps(struct rec_rendering *w);
+MS_MUST_USE enum ms_err rec_render_table(struct rec_rendering *w);
+
+/* What one release approves, by name of the value: every combination of its values. */
+struct rec_box {
+    size_t n_registers;
+    const struct rec_register *registers; /* sorted by index; their values sorted, each once */
+};
+
+enum rec_mixing {
+    REC_MIXING_UNSURE = 0,
+    REC_MIXING_NONE,      /* the lists approve what the boxes approve */
+    REC_MIXING_REGISTERS, /* the boxes have different registers */
+    REC_MIXING_VALUES,    /* the lists approve a combination that no box approves */
+};
+
+/* All values of several boxes, register by register, and whether that approves more: who looks at
+ * each register by itself takes the value of one box beside that of another.
+ *   boxes     at least one
+ *   arena     holds the values
+ *   ret_axes  room for REC_REGISTERS_MAX
+ * MS_ERR_EXPANSION, MS_ERR_MEMORY */
+MS_MUST_USE enum ms_err rec_flatten(const struct rec_box *boxes, size_t n, struct ms_arena *arena,
+                                    struct rec_register *ret_axes, size_t *ret_n_axes,
+                                    enum rec_mixing *ret_mixing);
 
 #endif

@@ -156,22 +156,65 @@ enum rec_profile {
     REC_PROFILE_ATLS_1,
     REC_PROFILE_ATLS_2,
     REC_PROFILE_CVM,
+    REC_PROFILE_BUILDERHUB,
+    REC_PROFILE_DSTACK_AUTH, /* the back-end in Rust */
+    REC_PROFILE_AUTH_SIMPLE, /* the one in TypeScript: the same file, other rules */
+    REC_PROFILE_RVPS_LOCALJSON,
+    REC_PROFILE_RVPS_SAMPLE,
+    REC_PROFILE_CSV,
+    REC_PROFILE_MD,
 };
+#define REC_PROFILES (REC_PROFILE_MD + 1) /* for arrays by profile */
 #define REC_CVM_EXPANSION_MAX 4096u
+/* Of profiles that are lists of values: how many values a set may have, and how many combinations
+ * of them are looked at to know that none is approved which the set does not approve. */
+#define REC_FLAT_VALUES_MAX 65536u
+#define REC_FLAT_COMBINATIONS_MAX 65536u
 
-/* REC_PROFILE_NONE when there is no such profile. */
+/* REC_PROFILE_NONE when there is no such profile. "rvps" is another name of rvps-localjson. */
 enum rec_profile rec_profile_parse(struct ms_span name);
 const char *rec_profile_name(enum rec_profile profile);
+/* "seed, atls-1, ... and md", for sentences. Static storage. */
+const char *rec_profile_names(void);
+/* "application/json" and the like. Static storage. */
+const char *rec_profile_media_type(enum rec_profile profile);
+/* Whether a profile is about one app of dstack, so that rec_options.dstack counts. */
+bool rec_profile_of_dstack(enum rec_profile profile);
 /* Whether a record can be written in a profile: never one of unknown type or without registers,
- * except portable policies in atls-2. */
+ * except portable policies in atls-2, and anything in the tables for people. */
 bool rec_expressible(const struct rec_record *record, enum rec_profile profile);
-/* Render the union of several sets (the releases in force) as one array, newline at its end. An
- * empty union is `[]`, in cvm the deny-all form. What seed and atls cannot express (unknown types,
- * predicates, portable policies before atls-2) is left out, and then diag says so although the
- * result is MS_OK. MS_ERR_ARGUMENT   REC_PROFILE_NONE MS_ERR_PROFILE    a record cannot be
- * expressed, diag names it MS_ERR_EXPANSION  cvm: more than REC_CVM_EXPANSION_MAX records */
+
+/* What is known of the app that compose hashes are for, beside them. Zero: nothing, which lets no
+ * app and no device pass. */
+#define REC_DSTACK_APP_BYTES 20u
+#define REC_DSTACK_DEVICES_MAX 128u
+struct rec_dstack {
+    bool has_app;
+    uint8_t app[REC_DSTACK_APP_BYTES]; /* its id: the address of its contract */
+    bool any_device;
+    size_t n_devices; /* unless any_device; none then lets no device pass */
+    uint8_t devices[REC_DSTACK_DEVICES_MAX][32];
+    bool tcb_up_to_date; /* governance demands it */
+};
+/* An app id: 40 hex digits in any case, or 0x and them. */
+bool rec_dstack_app_parse(struct ms_span text, uint8_t ret_app[REC_DSTACK_APP_BYTES]);
+
+struct rec_options {
+    enum rec_profile profile;
+    bool skip_unsupported;           /* cvm: leave out what cannot be expressed, and say so */
+    int64_t valid_until_s;           /* Unix time, 0: no end. rvps-localjson */
+    const struct rec_dstack *dstack; /* NULL: nothing is known */
+};
+/* Render the union of several sets (the releases in force), newline at its end. Nothing approved is
+ * written as the consumer of the profile reads "refuse everybody" (docs/profiles.md). What a
+ * profile cannot express is left out where that approves less, and then diag says so although the
+ * result is MS_OK; where the consumer would approve more, there is no rendering. out is as it was
+ * on an error other than MS_ERR_MEMORY and MS_ERR_LIMIT. MS_ERR_ARGUMENT   REC_PROFILE_NONE; a
+ * profile of dstack and no app MS_ERR_PROFILE    the set cannot be expressed, diag says why
+ * MS_ERR_EXPANSION  cvm: more than REC_CVM_EXPANSION_MAX records; rvps, dstack: beyond
+ *                   REC_FLAT_VALUES_MAX or REC_FLAT_COMBINATIONS_MAX */
 MS_MUST_USE enum ms_err rec_render(const struct rec_set *const *sets, size_t n_sets,
-                                   enum rec_profile profile, struct ms_buf *out,
+                                   const struct rec_options *options, struct ms_buf *out,
                                    struct ms_diag *diag);
 /* One set as a JSON array of records in the atls-1 shape, and its predicates: the members `records`
  * and `predicates` of the envelope. New references. NULL when out of memory. */

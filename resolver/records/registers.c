@@ -5,22 +5,23 @@
 
 #include <stdlib.h>
 
-static int value_cmp(const void *a, const void *b)
+int rec_value_cmp(const void *a, const void *b)
 {
     const struct rec_value *x = a, *y = b;
 
     return ms_span_cmp(ms_span_of(x->b, x->len), ms_span_of(y->b, y->len));
 }
 
-static void sort_values(struct rec_register *reg)
+size_t rec_sort_values(struct rec_value *values, size_t n)
 {
-    size_t n = 0;
+    size_t kept = 0;
 
-    qsort(reg->values, reg->n_values, sizeof(reg->values[0]), value_cmp);
-    for (size_t i = 0; i < reg->n_values; i++)
-        if (n == 0 || value_cmp(&reg->values[n - 1], &reg->values[i]) != 0)
-            reg->values[n++] = reg->values[i];
-    reg->n_values = n;
+    if (n > 0)
+        qsort(values, n, sizeof(values[0]), rec_value_cmp);
+    for (size_t i = 0; i < n; i++)
+        if (kept == 0 || rec_value_cmp(&values[kept - 1], &values[i]) != 0)
+            values[kept++] = values[i];
+    return kept;
 }
 
 static enum ms_err read_value(struct rec_ctx *ctx, const char *name, enum rec_type type,
@@ -65,8 +66,7 @@ static enum ms_err read_values(struct rec_ctx *ctx, const char *name, enum rec_t
         if (err != MS_OK)
             return err;
     }
-    reg->n_values = n;
-    sort_values(reg);
+    reg->n_values = rec_sort_values(reg->values, n);
     return MS_OK;
 }
 

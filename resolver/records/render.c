@@ -5,83 +5,116 @@
 
 #include <stdio.h>
 
-static const char *const profile_names[] = {
-    [REC_PROFILE_NONE] = "none",     [REC_PROFILE_SEED] = "seed", [REC_PROFILE_ATLS_1] = "atls-1",
-    [REC_PROFILE_ATLS_2] = "atls-2", [REC_PROFILE_CVM] = "cvm",
+static const struct {
+    const char *name, *media_type;
+} profiles[REC_PROFILES] = {
+    [REC_PROFILE_NONE] = {"none", "text/plain"},
+    [REC_PROFILE_SEED] = {"seed", "application/json"},
+    [REC_PROFILE_ATLS_1] = {"atls-1", "application/json"},
+    [REC_PROFILE_ATLS_2] = {"atls-2", "application/json"},
+    [REC_PROFILE_CVM] = {"cvm", "application/json"},
+    [REC_PROFILE_BUILDERHUB] = {"builderhub", "application/json"},
+    [REC_PROFILE_DSTACK_AUTH] = {"dstack-auth", "application/json"},
+    [REC_PROFILE_AUTH_SIMPLE] = {"auth-simple", "application/json"},
+    [REC_PROFILE_RVPS_LOCALJSON] = {"rvps-localjson", "application/json"},
+    [REC_PROFILE_RVPS_SAMPLE] = {"rvps-sample", "application/json"},
+    [REC_PROFILE_CSV] = {"csv", "text/csv; charset=utf-8"},
+    [REC_PROFILE_MD] = {"md", "text/markdown; charset=utf-8"},
 };
 
 enum rec_profile rec_profile_parse(struct ms_span name)
 {
-    for (size_t i = REC_PROFILE_NONE + 1; i < MS_ARRAY_LEN(profile_names); i++)
-        if (ms_span_eq_str(name, profile_names[i]))
+    for (size_t i = REC_PROFILE_NONE + 1; i < REC_PROFILES; i++)
+        if (ms_span_eq_str(name, profiles[i].name))
             return (enum rec_profile)i;
-    return REC_PROFILE_NONE;
+    /* of trustee's two forms the one that needs nobody to push it */
+    return ms_span_eq_str(name, "rvps") ? REC_PROFILE_RVPS_LOCALJSON : REC_PROFILE_NONE;
 }
 
 const char *rec_profile_name(enum rec_profile profile)
 {
-    return profile_names[profile];
+    return profiles[profile].name;
 }
 
-/* attested-tls-proxy 1.x takes a record without `measurements` for "any machine of the type", so a
- * portable policy must not reach it; an unknown type makes every consumer refuse the whole
- * document. */
+const char *rec_profile_names(void)
+{
+    return "seed, atls-1, atls-2, cvm, builderhub, dstack-auth, auth-simple, rvps-localjson (or "
+           "rvps), rvps-sample, csv and md";
+}
+
+const char *rec_profile_media_type(enum rec_profile profile)
+{
+    return profiles[profile].media_type;
+}
+
+bool rec_profile_of_dstack(enum rec_profile profile)
+{
+    return profile == REC_PROFILE_DSTACK_AUTH || profile == REC_PROFILE_AUTH_SIMPLE;
+}
+
+/* attested-tls-proxy 1.x takes a record without `measurements` for "any machine of the type", and
+ * so does BuilderHub, so a portable policy must not reach them; an unknown type makes every
+ * consumer refuse the whole document. */
 bool rec_expressible(const struct rec_record *record, enum rec_profile profile)
 {
+    bool known = record->type != REC_TYPE_UNKNOWN;
+
     switch (profile) {
     case REC_PROFILE_NONE:
+    case REC_PROFILE_DSTACK_AUTH: /* hashes of files, no registers */
+    case REC_PROFILE_AUTH_SIMPLE:
         return false;
     case REC_PROFILE_SEED:
     case REC_PROFILE_ATLS_1:
     case REC_PROFILE_CVM:
-        return record->type != REC_TYPE_UNKNOWN && record->n_registers > 0;
+    case REC_PROFILE_BUILDERHUB:
+        return known && record->n_registers > 0;
     case REC_PROFILE_ATLS_2:
-        return record->type != REC_TYPE_UNKNOWN &&
-               (record->n_registers > 0 || record->image.hashes != NULL);
+        return known && (record->n_registers > 0 || record->image.hashes != NULL);
+    case REC_PROFILE_RVPS_LOCALJSON: /* trustee has names for the registers of DCAP only */
+    case REC_PROFILE_RVPS_SAMPLE:
+        return rec_type_comparable(record->type, REC_TYPE_DCAP_TDX) && record->n_registers > 0;
+    case REC_PROFILE_CSV:
+    case REC_PROFILE_MD:
+        return true;
     }
     return false;
 }
 
 /* ---- writing ---- */
 
-struct writer {
-    struct ms_buf *out;
-    enum rec_profile profile;
-    size_t n_records; /* written so far */
-    enum ms_err err;  /* beside that of out */
-};
-
 /* The seed document's examples are indented by four; programs get one line. */
-static void line(struct writer *w, unsigned depth)
+static void line(struct rec_rendering *w, unsigned depth)
 {
-    if (w->profile == REC_PROFILE_SEED)
+    if (w->options->profile == REC_PROFILE_SEED)
         (void)ms_buf_addf(w->out, "\n%*s", (int)(4 * depth), "");
 }
 
-static void member(struct writer *w, unsigned depth, const char *name)
+static void member(struct rec_rendering *w, unsigned depth, const char *name)
 {
     line(w, depth);
-    (void)ms_buf_addf(w->out, w->profile == REC_PROFILE_SEED ? "\"%s\": " : "\"%s\":", name);
+    (void)ms_buf_addf(w->out,
+                      w->options->profile == REC_PROFILE_SEED ? "\"%s\": " : "\"%s\":", name);
 }
 
-static void put_value(struct writer *w, const struct rec_value *value)
+void rec_put_value(struct ms_buf *out, const struct rec_value *value)
 {
-    (void)ms_buf_add_byte(w->out, '"');
-    (void)ms_buf_add_hex(w->out, ms_span_of(value->b, value->len));
-    (void)ms_buf_add_byte(w->out, '"');
+    (void)ms_buf_add_byte(out, '"');
+    (void)ms_buf_add_hex(out, ms_span_of(value->b, value->len));
+    (void)ms_buf_add_byte(out, '"');
 }
 
-static void put_constraint(struct writer *w, const struct rec_value *values, size_t n)
+static void put_constraint(struct rec_rendering *w, const struct rec_value *values, size_t n)
 {
     (void)ms_buf_add_byte(w->out, '{');
     member(w, 4, n == 1 ? "expected" : "expected_any");
     if (n == 1) {
-        put_value(w, values);
+        rec_put_value(w->out, values);
     } else {
         for (size_t i = 0; i < n; i++) {
             (void)ms_buf_add_byte(w->out, i == 0 ? '[' : ',');
             line(w, 5);
-            put_value(w, &values[i]);
+            rec_put_value(w->out, &values[i]);
         }
         line(w, 4);
         (void)ms_buf_add_byte(w->out, ']');
@@ -90,9 +123,9 @@ static void put_constraint(struct writer *w, const struct rec_value *values, siz
     (void)ms_buf_add_byte(w->out, '}');
 }
 
-static void open_record(struct writer *w, const char *id, const char *type)
+static void open_record(struct rec_rendering *w, const char *id, const char *type)
 {
-    (void)ms_buf_add_byte(w->out, w->n_records++ == 0 ? '[' : ',');
+    (void)ms_buf_add_byte(w->out, w->written++ == 0 ? '[' : ',');
     line(w, 1);
     (void)ms_buf_add_byte(w->out, '{');
     member(w, 2, "measurement_id");
@@ -103,22 +136,22 @@ static void open_record(struct writer *w, const char *id, const char *type)
     (void)ms_buf_add_byte(w->out, ',');
 }
 
-static void close_record(struct writer *w)
+static void close_record(struct rec_rendering *w)
 {
     line(w, 1);
     (void)ms_buf_add_byte(w->out, '}');
 }
 
-static void close_list(struct writer *w)
+static void close_list(struct rec_rendering *w)
 {
-    if (w->n_records == 0)
+    if (w->written == 0)
         (void)ms_buf_add_byte(w->out, '[');
     else
         line(w, 0);
     (void)ms_buf_add_str(w->out, "]\n");
 }
 
-static void put_register(struct writer *w, const struct rec_record *record, size_t i,
+static void put_register(struct rec_rendering *w, const struct rec_record *record, size_t i,
                          const struct rec_value *values, size_t n)
 {
     char number[16];
@@ -127,15 +160,15 @@ static void put_register(struct writer *w, const struct rec_record *record, size
     (void)snprintf(number, sizeof(number), "%u", index);
     (void)ms_buf_add_str(w->out, i == 0 ? "" : ",");
     member(w, 3,
-           w->profile == REC_PROFILE_ATLS_2 ? rec_register_name(record->type, index) : number);
+           w->options->profile == REC_PROFILE_ATLS_2 ? rec_register_name(record->type, index)
+                                                     : number);
     put_constraint(w, values, n);
 }
 
-/* choice[i] is the alternative to write for register i; NULL writes all of them. */
-static void put_record(struct writer *w, const struct rec_record *record, const char *type,
-                       const size_t *choice)
+void rec_put_record(struct rec_rendering *w, const struct rec_record *record, const char *id,
+                    const char *type, const size_t *choice)
 {
-    open_record(w, record->id, type);
+    open_record(w, id, type);
     if (record->image.hashes != NULL) {
         member(w, 2, "dcap_image_hashes");
         enum ms_err err = ms_json_print(record->image.hashes, false, w->out);
@@ -157,35 +190,29 @@ static void put_record(struct writer *w, const struct rec_record *record, const 
     close_record(w);
 }
 
-/* ---- seed, atls-1, atls-2 ---- */
-
-/* Left out and said so: an approval that is missing lets fewer machines pass, never more. */
-static void tell_omitted(size_t records, size_t predicates, enum rec_profile profile,
-                         struct ms_diag *diag)
+void rec_tell_omitted(const struct rec_rendering *w)
 {
-    if (records + predicates > 0)
-        (void)ms_diag_set(diag, MS_OK,
+    if (w->records + w->predicates > 0)
+        (void)ms_diag_set(w->diag, MS_OK,
                           "%zu records and %zu predicates cannot be written in profile %s and were "
                           "left out",
-                          records, predicates, rec_profile_name(profile));
+                          w->records, w->predicates, rec_profile_name(w->options->profile));
 }
 
-static void render_lists(struct writer *w, const struct rec_set *const *sets, size_t n_sets,
-                         struct ms_diag *diag)
-{
-    size_t records = 0, predicates = 0;
+/* ---- seed, atls-1, atls-2 ---- */
 
-    for (size_t s = 0; s < n_sets; s++) {
-        predicates += sets[s]->n_predicates;
-        for (size_t i = 0; i < sets[s]->n_records; i++) {
-            const struct rec_record *record = &sets[s]->records[i];
-            if (rec_expressible(record, w->profile))
-                put_record(w, record, record->type_text, NULL);
+static void render_lists(struct rec_rendering *w)
+{
+    for (size_t s = 0; s < w->n_sets; s++) {
+        w->predicates += w->sets[s]->n_predicates;
+        for (size_t i = 0; i < w->sets[s]->n_records; i++) {
+            const struct rec_record *record = &w->sets[s]->records[i];
+            if (rec_expressible(record, w->options->profile))
+                rec_put_record(w, record, record->id, record->type_text, NULL);
             else
-                records++;
+                w->records++;
         }
     }
-    tell_omitted(records, predicates, w->profile, diag);
 }
 
 /* ---- cvm ---- */
@@ -203,25 +230,32 @@ static size_t expansion(const struct rec_record *record)
     return product;
 }
 
-static enum ms_err check_cvm(const struct rec_set *const *sets, size_t n_sets, struct ms_diag *diag)
+/* What cannot be expressed fails the rendering or, where the caller said so, is counted as left
+ * out. */
+static enum ms_err check_cvm(struct rec_rendering *w)
 {
     size_t total = 0;
 
-    for (size_t s = 0; s < n_sets; s++) {
-        if (sets[s]->n_predicates > 0)
-            return ms_diag_set(diag, MS_ERR_PROFILE, "profile cvm cannot express the predicate %s",
-                               rec_predicate_kind_name(sets[s]->predicates[0].kind));
-        for (size_t i = 0; i < sets[s]->n_records; i++) {
-            const struct rec_record *record = &sets[s]->records[i];
-            if (!rec_expressible(record, REC_PROFILE_CVM))
-                return ms_diag_set(diag, MS_ERR_PROFILE,
+    for (size_t s = 0; s < w->n_sets; s++) {
+        const struct rec_set *set = w->sets[s];
+        w->predicates += set->n_predicates;
+        if (set->n_predicates > 0 && !w->options->skip_unsupported)
+            return ms_diag_set(w->diag, MS_ERR_PROFILE,
+                               "profile cvm cannot express the predicate %s",
+                               rec_predicate_kind_name(set->predicates[0].kind));
+        for (size_t i = 0; i < set->n_records; i++) {
+            const struct rec_record *record = &set->records[i];
+            bool expressible = rec_expressible(record, REC_PROFILE_CVM);
+            if (!expressible && !w->options->skip_unsupported)
+                return ms_diag_set(w->diag, MS_ERR_PROFILE,
                                    "profile cvm cannot express record %zu (id \"%.40s\", type "
                                    "%.40s%s)",
                                    i + 1, record->id, record->type_text,
                                    record->image.hashes != NULL ? ", portable policy" : "");
-            total += expansion(record);
+            w->records += !expressible;
+            total += expressible ? expansion(record) : 0;
             if (total > REC_CVM_EXPANSION_MAX)
-                return ms_diag_set(diag, MS_ERR_EXPANSION,
+                return ms_diag_set(w->diag, MS_ERR_EXPANSION,
                                    "profile cvm: more than %u records at record %zu (id \"%.40s\")",
                                    REC_CVM_EXPANSION_MAX, i + 1, record->id);
         }
@@ -240,19 +274,19 @@ static bool next_choice(const struct rec_record *record, size_t *choice)
     return false;
 }
 
-static void expand(struct writer *w, const struct rec_record *record)
+static void expand(struct rec_rendering *w, const struct rec_record *record)
 {
     size_t choice[REC_REGISTERS_MAX] = {0};
     const char *type = record->type == REC_TYPE_AZURE_TDX ? rec_type_name(REC_TYPE_AZURE_TDX)
                                                           : rec_type_name(REC_TYPE_DCAP_TDX);
     do
-        put_record(w, record, type, choice);
+        rec_put_record(w, record, record->id, type, choice);
     while (next_choice(record, choice));
 }
 
 /* cvm-reverse-proxy takes an empty list for "no attestation needed", so "nothing is approved" is
  * written as values no machine has: MRTD and PCR 4 of all ones (consumers.md 2.2, C3). */
-static void deny_all(struct writer *w)
+static void deny_all(struct rec_rendering *w)
 {
     static const struct {
         enum rec_type type;
@@ -262,53 +296,74 @@ static void deny_all(struct writer *w)
     for (size_t i = 0; i < MS_ARRAY_LEN(walls); i++) {
         struct rec_value ones = {.len = (uint8_t)rec_type_value_bytes(walls[i].type)};
         struct rec_register reg = {.index = walls[i].index, .n_values = 1, .values = &ones};
-        struct rec_record record = {.id = "deny-all",
-                                    .type = walls[i].type,
-                                    .type_text = rec_type_name(walls[i].type),
-                                    .n_registers = 1,
-                                    .registers = &reg};
+        struct rec_record record = {.type = walls[i].type, .n_registers = 1, .registers = &reg};
         memset(ones.b, 0xff, ones.len);
-        put_record(w, &record, record.type_text, NULL);
+        rec_put_record(w, &record, "deny-all", rec_type_name(record.type), NULL);
     }
 }
 
-static enum ms_err render_cvm(struct writer *w, const struct rec_set *const *sets, size_t n_sets,
-                              struct ms_diag *diag)
+static enum ms_err render_cvm(struct rec_rendering *w)
 {
-    enum ms_err err = check_cvm(sets, n_sets, diag);
+    enum ms_err err = check_cvm(w);
 
     if (err != MS_OK)
         return err;
-    for (size_t s = 0; s < n_sets; s++)
-        for (size_t i = 0; i < sets[s]->n_records; i++)
-            expand(w, &sets[s]->records[i]);
-    if (w->n_records == 0)
+    for (size_t s = 0; s < w->n_sets; s++)
+        for (size_t i = 0; i < w->sets[s]->n_records; i++)
+            if (rec_expressible(&w->sets[s]->records[i], REC_PROFILE_CVM))
+                expand(w, &w->sets[s]->records[i]);
+    if (w->written == 0)
         deny_all(w);
     return MS_OK;
 }
 
-enum ms_err rec_render(const struct rec_set *const *sets, size_t n_sets, enum rec_profile profile,
-                       struct ms_buf *out, struct ms_diag *diag)
+/* ---- all ---- */
+
+static enum ms_err render(struct rec_rendering *w)
 {
-    struct writer w = {.out = out, .profile = profile};
     enum ms_err err = MS_OK;
 
-    switch (profile) {
+    switch (w->options->profile) {
     case REC_PROFILE_NONE:
-        return ms_diag_set(diag, MS_ERR_ARGUMENT, "no such profile");
+        return ms_diag_set(w->diag, MS_ERR_ARGUMENT, "no such profile");
     case REC_PROFILE_SEED:
     case REC_PROFILE_ATLS_1:
     case REC_PROFILE_ATLS_2:
-        render_lists(&w, sets, n_sets, diag);
+        render_lists(w);
         break;
     case REC_PROFILE_CVM:
-        err = render_cvm(&w, sets, n_sets, diag);
+        err = render_cvm(w);
         break;
+    case REC_PROFILE_BUILDERHUB:
+        err = rec_render_builderhub(w);
+        break;
+    case REC_PROFILE_DSTACK_AUTH:
+    case REC_PROFILE_AUTH_SIMPLE:
+        return rec_render_dstack(w);
+    case REC_PROFILE_RVPS_LOCALJSON:
+    case REC_PROFILE_RVPS_SAMPLE:
+        return rec_render_rvps(w);
+    case REC_PROFILE_CSV:
+    case REC_PROFILE_MD:
+        return rec_render_table(w);
     }
-    if (err != MS_OK)
-        return err;
-    close_list(&w);
-    return w.err != MS_OK ? w.err : ms_buf_err(out);
+    if (err == MS_OK)
+        close_list(w);
+    return err;
+}
+
+enum ms_err rec_render(const struct rec_set *const *sets, size_t n_sets,
+                       const struct rec_options *options, struct ms_buf *out, struct ms_diag *diag)
+{
+    struct rec_rendering w = {
+        .sets = sets, .n_sets = n_sets, .options = options, .out = out, .diag = diag};
+
+    enum ms_err err = render(&w);
+    if (err == MS_OK)
+        err = w.err != MS_OK ? w.err : ms_buf_err(out);
+    if (err == MS_OK)
+        rec_tell_omitted(&w);
+    return err;
 }
 
 /* ---- members of the envelope ---- */

@@ -221,8 +221,7 @@ int rec_predicate_cmp(const void *a, const void *b)
 
 /* ---- text for people ---- */
 
-/* The next code point of valid UTF-8. */
-static uint32_t next_char(struct ms_span text, size_t *at)
+uint32_t rec_next_char(struct ms_span text, size_t *at)
 {
     uint8_t lead = text.ptr[(*at)++];
     uint32_t c = lead;
@@ -248,7 +247,7 @@ const char *rec_text_fault(struct ms_span text)
     if (text.len > REC_ID_MAX_BYTES)
         return "is longer than 256 bytes";
     for (size_t i = 0; i < text.len;) {
-        uint32_t c = next_char(text, &i);
+        uint32_t c = rec_next_char(text, &i);
         if (c < 0x20 || (c >= 0x7f && c <= 0x9f))
             return "holds a control character";
         if (c == 0x2028 || c == 0x2029)
@@ -259,13 +258,16 @@ const char *rec_text_fault(struct ms_span text)
 
 /* Unicode 15, UAX #9: the explicit directional formatting characters, the marks, and the zero-width
  * kin. */
+bool rec_char_misleads(uint32_t c)
+{
+    return (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
+           (c >= 0x200b && c <= 0x200f) || c == 0x061c || c == 0xfeff;
+}
+
 bool rec_text_misleads(struct ms_span text)
 {
-    for (size_t i = 0; i < text.len;) {
-        uint32_t c = next_char(text, &i);
-        if ((c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
-            (c >= 0x200b && c <= 0x200f) || c == 0x061c || c == 0xfeff)
+    for (size_t i = 0; i < text.len;)
+        if (rec_char_misleads(rec_next_char(text, &i)))
             return true;
-    }
     return false;
 }

@@ -469,9 +469,13 @@ static void test_contract(void **state)
     struct answer *a = table_find(w.table, &id);
     struct MHD_Response *response = NULL;
     struct ms_diag diag = {0};
+    bool once = true;
     assert_int_equal(a->n_sets, 0);
     for (size_t p = REC_PROFILE_SEED; p < ANSWER_PROFILES; p++)
-        assert_int_equal(publish_records(a, (enum rec_profile)p, &response, &diag), MS_OK);
+        assert_int_equal(publish_records(a, &(struct publish_ask){.profile = (enum rec_profile)p},
+                                         &response, &once, &diag),
+                         MS_OK);
+    assert_false(once);
     answer_read_unlock();
     world_stop();
     chain_done(&chain);

@@ -315,6 +315,32 @@ static void test_gives_up(void **state)
     supervise_done(&w.s);
 }
 
+/* A list that holds its own end is written anew when the set is confirmed, and nobody is told; a
+ * change that came that way is told with its event, and a denial always. */
+static void test_list_with_an_end(void **state)
+{
+    struct supervise_policy policy = with_command;
+    struct world w;
+    (void)state;
+
+    policy.list_ends = true;
+    begin(&w, &policy);
+    w.until_ms = MINUTE;
+    event(&w, true);
+    PLAY(&w, 1000, "0:fetch 0:write=one 0:ready 0:run=fresh");
+    w.list = "one, later";
+    w.until_ms = 3 * MINUTE;
+    PLAY(&w, MINUTE, "58000:ask 58000:fetch 58000:write=one, later");
+    event(&w, true); /* the same bytes, which nobody was told of */
+    PLAY(&w, MINUTE + 1000, "60000:fetch 60000:run=fresh");
+    w.list = "one, at last";
+    w.until_ms = 5 * MINUTE;
+    PLAY(&w, 3 * MINUTE, "178000:ask 178000:fetch 178000:write=one, at last");
+    event(&w, false);
+    PLAY(&w, 4 * MINUTE, "180000:write=DENY 180000:run=revoked");
+    supervise_done(&w.s);
+}
+
 /* ---- what may not be served ---- */
 
 static void test_revoked(void **state)
@@ -785,6 +811,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_list),
         cmocka_unit_test(test_no_answer_at_first),
+        cmocka_unit_test(test_list_with_an_end),
         cmocka_unit_test(test_slow_first_list),
         cmocka_unit_test(test_no_daemon_at_first),
         cmocka_unit_test(test_found),

@@ -385,7 +385,8 @@ static void test_profiles(void **state)
         struct ms_diag diag = {0};
         load(rows[i].text, &set);
         const struct rec_set *sets[] = {&set};
-        enum ms_err err = rec_render(sets, 1, rows[i].profile, &out, &diag);
+        enum ms_err err =
+            rec_render(sets, 1, &(struct rec_options){.profile = rows[i].profile}, &out, &diag);
         if (err != rows[i].want)
             fail_msg("%s: got %s", rows[i].name, ms_err_name(err));
         if (err == MS_OK && strcmp(ms_buf_str(&out), rows[i].out) != 0)
@@ -424,7 +425,8 @@ static void test_seed_text(void **state)
     struct ms_buf out = MS_BUF_INIT(1 << 20);
     load(text, &set);
     const struct rec_set *sets[] = {&set};
-    assert_int_equal(rec_render(sets, 1, REC_PROFILE_SEED, &out, NULL), MS_OK);
+    assert_int_equal(
+        rec_render(sets, 1, &(struct rec_options){.profile = REC_PROFILE_SEED}, &out, NULL), MS_OK);
     assert_string_equal(ms_buf_str(&out), text);
     ms_buf_done(&out);
     rec_set_done(&set);
@@ -449,13 +451,16 @@ static void test_expansion_cap(void **state)
     load(ms_buf_str(&text), &wide);
     load("[" GCP "]", &one);
     const struct rec_set *sets[] = {&wide, &one};
-    assert_int_equal(rec_render(sets, 1, REC_PROFILE_CVM, &out, NULL), MS_OK);
+    assert_int_equal(
+        rec_render(sets, 1, &(struct rec_options){.profile = REC_PROFILE_CVM}, &out, NULL), MS_OK);
     size_t records = 0;
     for (const char *at = ms_buf_str(&out); (at = strstr(at, "measurement_id")) != NULL; at++)
         records++;
     assert_int_equal(records, REC_CVM_EXPANSION_MAX);
     ms_buf_reset(&out);
-    assert_int_equal(rec_render(sets, 2, REC_PROFILE_CVM, &out, NULL), MS_ERR_EXPANSION);
+    assert_int_equal(
+        rec_render(sets, 2, &(struct rec_options){.profile = REC_PROFILE_CVM}, &out, NULL),
+        MS_ERR_EXPANSION);
     assert_int_equal(out.len, 0);
     rec_set_done(&wide);
     rec_set_done(&one);
@@ -475,7 +480,8 @@ static void test_render_reads_back(void **state)
                                            : "[" AZURE "," GCP "]",
              &set);
         const struct rec_set *sets[] = {&set};
-        assert_int_equal(rec_render(sets, 1, profile, &out, NULL), MS_OK);
+        assert_int_equal(rec_render(sets, 1, &(struct rec_options){.profile = profile}, &out, NULL),
+                         MS_OK);
         load(ms_buf_str(&out), &again);
         assert_int_equal(rec_set_hash(&set, &a), MS_OK);
         assert_int_equal(rec_set_hash(&again, &b), MS_OK);
@@ -509,10 +515,11 @@ static void test_envelope_members(void **state)
 static void test_names(void **state)
 {
     (void)state;
-    for (enum rec_profile p = REC_PROFILE_SEED; p <= REC_PROFILE_CVM; p++)
+    for (enum rec_profile p = REC_PROFILE_SEED; p < REC_PROFILES; p++)
         assert_int_equal(rec_profile_parse(ms_span_str(rec_profile_name(p))), p);
     for (enum rec_type t = REC_TYPE_AZURE_TDX; t <= REC_TYPE_QEMU_TDX; t++)
         assert_int_equal(rec_type_parse(ms_span_str(rec_type_name(t))), t);
+    assert_int_equal(rec_profile_parse(ms_span_str("rvps")), REC_PROFILE_RVPS_LOCALJSON);
     assert_int_equal(rec_profile_parse(ms_span_str("none")), REC_PROFILE_NONE);
     assert_int_equal(rec_profile_parse(ms_span_str("CVM")), REC_PROFILE_NONE);
     assert_int_equal(rec_type_parse(ms_span_str("unknown")), REC_TYPE_UNKNOWN);
