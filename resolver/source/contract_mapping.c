@@ -25,6 +25,8 @@ enum { AT_SELF = 0, AT_KMS };
 
 #define LISTS_MAX 3
 #define FLAGS_MAX 3
+#define FACTS_MAX 2
+#define FACT_TEXT_MAX ((size_t)2 * ETH_WORD_BYTES) /* a longer text is not told */
 #define CALL_BYTES (4 + ETH_WORD_BYTES)
 
 struct list { /* one mapping from bytes32 */
@@ -48,10 +50,22 @@ struct flag { /* a bool in a slot of its own or packed; false where the contract
                      nothing is approved while it is false */
 };
 
+/* What a KMS says beside its lists, for governance: a text, or an address where is_text is not set.
+ * Nothing is approved by it, but who boots is told of it, so it is read and proven with the rest.
+ */
+struct fact {
+    const char *name;
+    uint8_t getter[4];
+    uint8_t slot;
+    bool is_text;
+    size_t at; /* AT_SELF, AT_KMS */
+};
+
 struct shape {
-    size_t n_lists, n_flags;
+    size_t n_lists, n_flags, n_facts;
     struct list lists[LISTS_MAX];
     struct flag flags[FLAGS_MAX];
+    struct fact facts[FACTS_MAX];
 };
 
 static const struct shape dstack_app = {
@@ -78,6 +92,8 @@ static const struct shape dstack_app_of_kms = {
     .flags = {{"allow_any_device", DSTACK_CALL_ALLOW_ANY_DEVICE, 1, 1, true, false},
               {"require_tcb_up_to_date", DSTACK_CALL_REQUIRE_TCB_UP_TO_DATE, 3, 0, false, false},
               {"registered", DSTACK_CALL_REGISTERED_APPS, 5, 0, true, true}},
+    .n_facts = 1,
+    .facts = {{"gateway_app_id", DSTACK_CALL_GATEWAY_APP_ID, 4, true, AT_KMS}},
 };
 
 static const struct shape dstack_kms = {
@@ -89,6 +105,9 @@ static const struct shape dstack_kms = {
                DSTACK_EVENT_KMS_AGGREGATED_MR_ADDED, AT_SELF},
               {SOURCE_CANDIDATE_DEVICE, "devices", DSTACK_CALL_KMS_ALLOWED_DEVICE_IDS, 7, false,
                DSTACK_EVENT_KMS_DEVICE_ADDED, AT_SELF}},
+    .n_facts = 2,
+    .facts = {{"gateway_app_id", DSTACK_CALL_GATEWAY_APP_ID, 4, true, AT_SELF},
+              {"app_implementation", DSTACK_CALL_APP_IMPLEMENTATION, 9, false, AT_SELF}},
 };
 
 static const struct shape flashtestations = {
@@ -97,8 +116,14 @@ static const struct shape flashtestations = {
                true, FLASHTESTATIONS_EVENT_WORKLOAD_ADDED_TO_POLICY, AT_SELF}},
 };
 
+struct fact_value {
+    size_t len; /* 0: the contract says nothing, or nothing that can be told */
+    uint8_t bytes[FACT_TEXT_MAX];
+};
+
 struct state { /* at one block */
     bool flags[FLAGS_MAX];
+    struct fact_value facts[FACTS_MAX];
     bool member[SOURCE_CANDIDATES_MAX];
     struct ms_span commit[SOURCE_CANDIDATES_MAX]; /* flashtestations: what it was built from */
 };
@@ -111,6 +136,7 @@ struct own {
     struct source_candidate candidates[SOURCE_CANDIDATES_MAX];
     size_t lost;                                              /* candidates without room */
     size_t flag_call[FLAGS_MAX], call[SOURCE_CANDIDATES_MAX]; /* by flag, candidate: in the plan */
+    size_t fact_call[FACTS_MAX], fact_key[FACTS_MAX];
     struct state final, head;
 };
 
@@ -245,8 +271,20 @@ static void add_flag(const struct source *s, const struct flag *flag, struct wri
     *ret_call = add_ask(w, call_with(w, flag->getter, &app), eth_slot_mapping(&app, &slot));
 }
 
-/* Of each contract: keys of the owner, the flags, the candidates; calls of the flags, the
- * candidates. */
+/* A text that does not fit its slot lies in those that eth_slot_string_data names. */
+static void add_fact(struct own *own, size_t i, struct writing *w)
+{
+    const struct fact *fact = &own->shape->facts[i];
+    struct eth_word slot = eth_word_u64(fact->slot);
+
+    own->fact_key[i] = w->n_keys;
+    own->fact_call[i] = add_ask(w, ms_span_of(fact->getter, 4), slot);
+    for (size_t k = 0; fact->is_text && k < FACT_TEXT_MAX / ETH_WORD_BYTES; k++)
+        w->keys[w->n_keys++] = eth_slot_string_data(&slot, k);
+}
+
+/* Of each contract: keys of the owner, the flags, the candidates, the facts; calls of the flags,
+ * the candidates, the facts. A fact may have several keys, so none but facts come after it. */
 static void write_at(const struct source *s, struct own *own, size_t at, struct writing *w)
 {
     w->keys[w->n_keys++] = eth_slot_erc7201("openzeppelin.storage.Ownable");
@@ -262,15 +300,18 @@ static void write_at(const struct source *s, struct own *own, size_t at, struct 
         memcpy(value.b, candidate->value, ETH_WORD_BYTES);
         own->call[i] = add_ask(w, call_with(w, list->getter, &value), slot_of(own, candidate));
     }
+    for (size_t i = 0; i < own->shape->n_facts; i++)
+        if (own->shape->facts[i].at == at)
+            add_fact(own, i, w);
 }
 
 static bool plan(struct source *s, struct own *own)
 {
     struct reading_plan *out = &contract_of(s)->plan;
-    size_t n = own->shape->n_flags + own->n_candidates;
+    size_t n = own->shape->n_flags + own->n_candidates + own->shape->n_facts;
+    size_t n_keys = n + READING_CONTRACTS_MAX + FACTS_MAX * FACT_TEXT_MAX / ETH_WORD_BYTES;
     struct writing w = {.calls = ms_arena_alloc(&s->arena, n + 1, sizeof(*w.calls)),
-                        .keys =
-                            ms_arena_alloc(&s->arena, n + READING_CONTRACTS_MAX, sizeof(*w.keys)),
+                        .keys = ms_arena_alloc(&s->arena, n_keys, sizeof(*w.keys)),
                         .text = ms_arena_alloc(&s->arena, n + 1, CALL_BYTES)};
 
     if (w.calls == NULL || w.keys == NULL || w.text == NULL) {
@@ -392,6 +433,81 @@ static enum ms_err read_member(const struct reading_plan *plan, struct own *own,
     return proven && stored != out->member[i] ? differs(diag, "an approval") : MS_OK;
 }
 
+static bool read_text(struct ms_span answer, struct ms_arena *arena, struct ms_span *ret)
+{
+    const struct eth_abi_type *type = NULL;
+    struct eth_abi_value value;
+
+    if (eth_abi_params_parse(ms_span_str("string"), arena, &type) != MS_OK ||
+        eth_abi_decode(type, answer, arena, &value, NULL) != MS_OK)
+        return false;
+    *ret = value.items[0].bytes;
+    return true;
+}
+
+static bool read_address(struct ms_span answer, struct ms_span *ret)
+{
+    static const uint8_t zeros[ETH_WORD_BYTES];
+
+    if (answer.len != ETH_WORD_BYTES ||
+        memcmp(answer.ptr, zeros, ETH_WORD_BYTES - ETH_ADDR_BYTES) != 0)
+        return false;
+    bool none = memcmp(answer.ptr, zeros, ETH_WORD_BYTES) == 0;
+    *ret = ms_span_sub(answer, ETH_WORD_BYTES - ETH_ADDR_BYTES, none ? 0 : ETH_ADDR_BYTES);
+    return true;
+}
+
+/* Whether the slots, beginning with that of the fact, hold what the getter says. */
+static bool is_stored(const struct fact *fact, struct ms_span said, const struct eth_word *slots)
+{
+    uint64_t len = 0;
+    bool fits = false;
+    struct eth_word whole = {{0}};
+
+    if (!fact->is_text) {
+        if (said.len > 0)
+            memcpy(whole.b + ETH_WORD_BYTES - ETH_ADDR_BYTES, said.ptr, ETH_ADDR_BYTES);
+        return memcmp(whole.b, slots[0].b, ETH_WORD_BYTES) == 0;
+    }
+    if (eth_slot_string(&slots[0], &fits, &len) != MS_OK || len != said.len)
+        return false;
+    /* of one that is too long to be told only the length was looked at */
+    return len > FACT_TEXT_MAX || len == 0 ||
+           memcmp(fits ? &slots[0] : &slots[1], said.ptr, said.len) == 0;
+}
+
+/* It goes into answers and logs of others; ids are plain text. */
+static bool is_tellable(const struct fact *fact, struct ms_span said)
+{
+    for (size_t i = 0; fact->is_text && i < said.len; i++)
+        if (said.ptr[i] < 0x20 || said.ptr[i] > 0x7e)
+            return false;
+    return said.len > 0 && said.len <= FACT_TEXT_MAX;
+}
+
+/* One without a getter is one that this version of the contract does not have. */
+static enum ms_err read_fact(const struct own *own, size_t i, const struct reading_peer *peer,
+                             bool proven, struct ms_arena *arena, struct fact_value *out,
+                             struct ms_diag *diag)
+{
+    const struct fact *fact = &own->shape->facts[i];
+    struct ms_span answer = peer->calls[own->fact_call[i]], said = {NULL, 0};
+    bool missing = peer->reverted[own->fact_call[i]] || answer.len == 0;
+
+    out->len = 0;
+    if (!missing &&
+        !(fact->is_text ? read_text(answer, arena, &said) : read_address(answer, &said)))
+        return ms_diag_set(diag, MS_ERR_KIND, "%s is no %s", fact->name,
+                           fact->is_text ? "text" : "address");
+    if (proven && !is_stored(fact, said, &peer->values[own->fact_key[i]]))
+        return differs(diag, fact->name);
+    if (is_tellable(fact, said)) {
+        out->len = said.len;
+        memcpy(out->bytes, said.ptr, said.len);
+    }
+    return MS_OK;
+}
+
 static enum ms_err read_state(const struct reading_plan *plan, struct own *own,
                               const struct reading_peer *peer, bool proven, struct ms_arena *arena,
                               struct state *out, struct ms_diag *diag)
@@ -403,6 +519,8 @@ static enum ms_err read_state(const struct reading_plan *plan, struct own *own,
                         &out->flags[i], diag);
     for (size_t i = 0; err == MS_OK && i < own->n_candidates; i++)
         err = read_member(plan, own, i, peer, proven, arena, out, diag);
+    for (size_t i = 0; err == MS_OK && i < own->shape->n_facts; i++)
+        err = read_fact(own, i, peer, proven, arena, &out->facts[i], diag);
     return err;
 }
 
@@ -446,6 +564,22 @@ static bool flag_of(const struct source *s, size_t i)
     return own->shape->flags[i].loosens ? final && head : final || head;
 }
 
+static bool same_fact(const struct fact_value *a, const struct fact_value *b)
+{
+    return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+/* What both blocks say; NULL while they differ: the old one is taken back, the new one not final.
+ */
+static const struct fact_value *fact_of(const struct source *s, size_t i)
+{
+    const struct own *own = own_of(s);
+
+    if (contract_of(s)->has_head && !same_fact(&own->final.facts[i], &own->head.facts[i]))
+        return NULL;
+    return &own->final.facts[i];
+}
+
 /* Whether there is no KMS that has to know the app, or it does. */
 static bool is_open(const struct source *s)
 {
@@ -468,13 +602,22 @@ static void hash_candidate(struct ms_buf *text, const struct source_candidate *c
 static enum ms_err hash_state(struct source *s, struct source_result *r)
 {
     const struct own *own = own_of(s);
-    struct ms_buf all = MS_BUF_INIT(64 + SOURCE_CANDIDATES_MAX * 33), gone = all;
+    struct ms_buf all = MS_BUF_INIT(64 + SOURCE_CANDIDATES_MAX * 33 +
+                                    FACTS_MAX * (FACT_TEXT_MAX + 1)),
+                  gone = all;
 
     (void)ms_buf_add_str(&all, "measured/mapping/1\n");
     for (size_t i = 0; i < own->shape->n_flags; i++) {
         (void)ms_buf_add_byte(&all, own->final.flags[i]);
         if (flag_of(s, i) != own->final.flags[i])
             (void)ms_buf_add_byte(&gone, (uint8_t)(0x80 + i));
+    }
+    for (size_t i = 0; i < own->shape->n_facts; i++) {
+        const struct fact_value *fact = &own->final.facts[i];
+        (void)ms_buf_add_byte(&all, (uint8_t)fact->len);
+        (void)ms_buf_add(&all, ms_span_of(fact->bytes, fact->len));
+        if (fact_of(s, i) == NULL)
+            (void)ms_buf_add_byte(&gone, (uint8_t)(0xc0 + i));
     }
     for (size_t i = 0; i < own->n_candidates; i++) {
         if (own->final.member[i])
@@ -563,6 +706,28 @@ static struct eth_addr owner(const struct source *s)
     return owner_at(s, AT_SELF);
 }
 
+static json_t *fact_json(const struct source *s, size_t i)
+{
+    const struct fact_value *fact = fact_of(s, i);
+    struct eth_addr addr = {{0}};
+
+    if (own_of(s)->shape->facts[i].is_text)
+        return fact == NULL || fact->len == 0 ? json_null()
+                                              : json_stringn((const char *)fact->bytes, fact->len);
+    if (fact != NULL && fact->len > 0)
+        memcpy(addr.b, fact->bytes, ETH_ADDR_BYTES);
+    return contract_address_json(&addr);
+}
+
+static void add_facts(const struct source *s, size_t at, json_t *out)
+{
+    const struct shape *shape = own_of(s)->shape;
+
+    for (size_t i = 0; i < shape->n_facts; i++)
+        if (shape->facts[i].at == at)
+            (void)json_object_set_new(out, shape->facts[i].name, fact_json(s, i));
+}
+
 static json_t *kms_json(const struct source *s)
 {
     json_t *out = json_pack("{s:o, s:b}", "address", contract_address_json(&s->spec->kms),
@@ -572,6 +737,7 @@ static json_t *kms_json(const struct source *s)
     if (out == NULL)
         return NULL;
     contract_add_code(s, AT_KMS, out);
+    add_facts(s, AT_KMS, out);
     if (contract_of(s)->final.proven)
         (void)json_object_set_new(out, "owner", contract_address_json(&addr));
     return out;
@@ -592,6 +758,7 @@ static json_t *governance_json(const struct source *s, uint32_t version)
     for (size_t i = 0; i < own->shape->n_flags; i++)
         if (!own->shape->flags[i].gate)
             (void)json_object_set_new(out, own->shape->flags[i].name, json_boolean(flag_of(s, i)));
+    add_facts(s, AT_SELF, out);
     if (s->spec->has_kms)
         (void)json_object_set_new(out, "kms", kms_json(s));
     for (size_t i = 0; i < own->shape->n_lists; i++)
@@ -641,6 +808,12 @@ static void add_warnings(struct source *s, uint32_t version)
                 s->result, "revoked-at-head",
                 "an approved value was removed in block %llu, which is not final yet",
                 (unsigned long long)contract_of(s)->trusted.head.header.number);
+    for (size_t i = 0; i < own->shape->n_facts; i++)
+        if (fact_of(s, i) == NULL)
+            source_result_warn(s->result, "revoked-at-head",
+                               "%s was changed in block %llu, which is not final yet: none is told",
+                               own->shape->facts[i].name,
+                               (unsigned long long)contract_of(s)->trusted.head.header.number);
     if (own->scan.why != NULL)
         source_result_warn(s->result, "incomplete", "%s: there may be approved values not listed",
                            own->scan.why);

@@ -16,7 +16,7 @@
 #define SOURCE_RPC_BODY_MAX_BYTES 1048576u /* a JSON-RPC answer (2.1) */
 /* Of one attempt, all rounds. A registry needs the fewest: 64 documents, and 16 providers asked 8
  * times (a refused batch of three, a height, a refused batch of two). A contract with mappings is
- * asked about 128 values at two blocks: 134 messages each to an endpoint that takes no batches, of
+ * asked about 128 values at two blocks: 135 messages each to an endpoint that takes no batches, of
  * which three may have to answer. Fits 12 bits: the core's tags. */
 #define SOURCE_REQUESTS_MAX 1024u
 /* Waits have ids of their own, above those of requests. Fit 12 bits too. */

@@ -75,17 +75,52 @@ void mapping_app(struct chain_contract *c)
     add_getter(c, (struct chain_getter){CHAIN_FLAG, DSTACK_CALL_REQUIRE_TCB_UP_TO_DATE, 3, 0});
 }
 
+/* As Solidity keeps a string, and as its getter answers; `text` has at most 64 bytes. */
+static struct ms_span store_text(struct chain_contract *c, uint64_t slot, const char *text,
+                                 uint8_t answer[4 * ETH_WORD_BYTES])
+{
+    struct eth_word at = eth_word_u64(slot), head = {{0}}, data[2] = {{{0}}};
+    size_t len = strlen(text), n_words = (len + ETH_WORD_BYTES - 1) / ETH_WORD_BYTES;
+    bool fits = len < ETH_WORD_BYTES;
+
+    if (len > sizeof(data))
+        abort();
+    memcpy(data, text, len);
+    head = fits ? data[0] : head;
+    head.b[ETH_WORD_BYTES - 1] = (uint8_t)(fits ? 2 * len : 2 * len + 1);
+    chain_store(c, &at, &head);
+    for (size_t i = 0; i < 2; i++) {
+        struct eth_word part = eth_slot_string_data(&at, i);
+        chain_store(c, &part, fits || i >= n_words ? &no : &data[i]);
+    }
+    memset(answer, 0, 4 * ETH_WORD_BYTES);
+    answer[ETH_WORD_BYTES - 1] = ETH_WORD_BYTES;
+    answer[2 * ETH_WORD_BYTES - 1] = (uint8_t)len;
+    memcpy(answer + 2 * ETH_WORD_BYTES, text, len);
+    return ms_span_of(answer, (2 + n_words) * ETH_WORD_BYTES);
+}
+
+void mapping_gateway(struct chain_contract *kms, const char *id)
+{
+    static const uint8_t gateway[4] = DSTACK_CALL_GATEWAY_APP_ID;
+    static uint8_t answers[32][4 * ETH_WORD_BYTES]; /* what a contract answers has to stay */
+    static size_t n;
+
+    uint8_t *place = answers[n++ % MS_ARRAY_LEN(answers)];
+    answer(kms, ms_span_of(gateway, 4), store_text(kms, 4, id, place), false);
+}
+
 void mapping_kms(struct chain_contract *c)
 {
     static const uint8_t ids[][4] = {COMMON_INTERFACE_ERC165, DSTACK_INTERFACE_APP_AUTH};
-    static const uint8_t gateway[4] = DSTACK_CALL_GATEWAY_APP_ID,
-                         implementation[4] = DSTACK_CALL_APP_IMPLEMENTATION;
-    static const uint8_t text[96] = {[31] = 32, [63] = 2, [64] = 'i', [65] = 'd'};
+    static const uint8_t implementation[4] = DSTACK_CALL_APP_IMPLEMENTATION;
+    static const struct eth_word slot = {{[31] = 9}};
 
     begin(c, "a KMS");
     add_interfaces(c, ids, MS_ARRAY_LEN(ids));
-    answer(c, ms_span_of(gateway, 4), ms_span_of(text, sizeof(text)), false);
+    mapping_gateway(c, "id");
     mapping_answer(c, implementation, &somebody);
+    chain_store(c, &slot, &somebody);
     add_getter(c, (struct chain_getter){CHAIN_MAP_BOOL, DSTACK_CALL_ALLOWED_OS_IMAGES, 8, 0});
     add_getter(c,
                (struct chain_getter){CHAIN_MAP_BOOL, DSTACK_CALL_KMS_ALLOWED_AGGREGATED_MRS, 6, 0});

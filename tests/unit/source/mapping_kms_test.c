@@ -325,6 +325,86 @@ static void test_image_removed_at_head(void **state)
     }
 }
 
+/* ---- the gateway ---- */
+
+#define LONG_ID "0x2f83172a49584c017f2b256f0fb2dca14126ba9c" /* more than a slot holds */
+
+static void gateway(const char *finally, const char *at_head)
+{
+    mapping_gateway(&s.kms.old, finally);
+    mapping_gateway(&s.kms.newest, at_head);
+}
+
+/* What both blocks say is told; what only one of them says is not. */
+static void test_gateway(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *finally, *at_head, *told;
+    } cases[] = {
+        {"short", "short", "short"},
+        {LONG_ID, LONG_ID, LONG_ID},
+        {LONG_ID, "0x2f83172a49584c017f2b256f0fb2dca14126ba9d", NULL},
+        {"short", "", NULL},
+        {"", "short", NULL},
+        {"", "", NULL},
+        {"bell\a", "bell\a", NULL},
+    };
+    EACH_LEVEL(level)
+    {
+        for (size_t i = 0; i < MS_ARRAY_LEN(cases); i++) {
+            bool same = strcmp(cases[i].finally, cases[i].at_head) == 0;
+            begin(level, 2);
+            gateway(cases[i].finally, cases[i].at_head);
+            run_ok("a gateway");
+            assert_true(both_listed());
+            assert_non_null(governs_kms("gateway_app_id"));
+            const char *told = json_string_value(governs_kms("gateway_app_id"));
+            if (cases[i].told == NULL ? told != NULL
+                                      : told == NULL || strcmp(told, cases[i].told) != 0)
+                fail_msg("%s, then %s: told %s", cases[i].finally, cases[i].at_head, told);
+            assert_int_equal(warned("revoked-at-head"), !same);
+            assert_int_equal(nothing_taken(), same);
+            end();
+        }
+    }
+}
+
+/* Every byte of the id is proven, wherever it lies; another id is another state. */
+static void test_gateway_lies(void **state)
+{
+    (void)state;
+    static const char *const truth[] = {LONG_ID, LONG_ID, "short", "", LONG_ID};
+    static const char *const lies[] = {"0x2f83172a49584c017f2b256f0fb2dca14126ba9d", "", "shore",
+                                       "short", "0x3f83172a49584c017f2b256f0fb2dca14126ba9c"};
+    static const uint8_t getter[4] = DSTACK_CALL_GATEWAY_APP_ID;
+
+    for (size_t i = 0; i < MS_ARRAY_LEN(lies); i++) {
+        begin(SPEC_LEVEL_L3, 2);
+        gateway(lies[i], lies[i]);
+        struct chain_call says = s.kms.old.calls[0];
+        gateway(truth[i], truth[i]);
+        s.kms.old.calls[0] = s.kms.newest.calls[0] = says;
+        run_fails(lies[i], MS_ERR_COMMITMENT);
+        end();
+    }
+    begin(SPEC_LEVEL_L3, 2); /* the getter is left out, the id is there */
+    mapping_answer(&s.kms.old, getter, NULL);
+    mapping_answer(&s.kms.newest, getter, NULL);
+    play_run(&s.p);
+    assert_int_not_equal(s.p.err, MS_OK);
+    end();
+
+    begin(SPEC_LEVEL_L2, 2);
+    run_ok("one gateway");
+    struct ms_sha256 first = s.p.result->commitment;
+    again();
+    gateway(LONG_ID, LONG_ID);
+    run_ok("another gateway");
+    assert_false(ms_sha256_eq(&first, &s.p.result->commitment));
+    end();
+}
+
 /* ---- lies ---- */
 
 static void test_lies(void **state)
@@ -585,13 +665,13 @@ static void test_many(void **state)
     assert_true(listed(COMPOSE, 10) && listed(COMPOSE, 79) && listed(IMAGE, 155));
     const struct source_probe *probe = &s.p.result->probe;
     size_t of_app = 0, of_kms = 0, slots = 0;
-    assert_int_equal(probe->n_calls, SOURCE_CANDIDATES_MAX + 3);
+    assert_int_equal(probe->n_calls, SOURCE_CANDIDATES_MAX + 4);
     for (size_t i = 0; i < probe->n_calls; i++) {
         of_app += same_address(&probe->calls[i].to, &s.app.chain);
         of_kms += same_address(&probe->calls[i].to, &s.kms.chain);
     }
     assert_int_equal(of_app, 71 + 2);
-    assert_int_equal(of_kms, 57 + 1);
+    assert_int_equal(of_kms, 57 + 2);
     of_app = of_kms = 0;
     for (size_t i = 0; i < probe->n_accounts; i++) {
         of_app += same_address(&probe->accounts[i].address, &s.app.chain);
@@ -600,7 +680,8 @@ static void test_many(void **state)
     }
     assert_int_equal(of_app, 2);
     assert_int_equal(of_kms, 1);
-    assert_int_equal(slots, SOURCE_CANDIDATES_MAX + 3 + 2 + 2); /* owners, implementations */
+    /* flags, owners, implementations, the gateway */
+    assert_int_equal(slots, SOURCE_CANDIDATES_MAX + 3 + 2 + 2 + 3);
     end();
 }
 
@@ -728,6 +809,8 @@ int main(void)
         cmocka_unit_test(test_registration),
         cmocka_unit_test(test_registration_comes_and_goes),
         cmocka_unit_test(test_image_removed_at_head),
+        cmocka_unit_test(test_gateway),
+        cmocka_unit_test(test_gateway_lies),
         cmocka_unit_test(test_lies),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_no_registration_getter),
