@@ -75,11 +75,13 @@ void mapping_app(struct chain_contract *c)
     add_getter(c, (struct chain_getter){CHAIN_FLAG, DSTACK_CALL_REQUIRE_TCB_UP_TO_DATE, 3, 0});
 }
 
-/* As Solidity keeps a string, and as its getter answers; `text` has at most 64 bytes. */
+#define TEXT_WORDS 3
+
+/* As Solidity keeps a string, and as its getter answers; `text` has at most 96 bytes. */
 static struct ms_span store_text(struct chain_contract *c, uint64_t slot, const char *text,
-                                 uint8_t answer[4 * ETH_WORD_BYTES])
+                                 uint8_t answer[(2 + TEXT_WORDS) * ETH_WORD_BYTES])
 {
-    struct eth_word at = eth_word_u64(slot), head = {{0}}, data[2] = {{{0}}};
+    struct eth_word at = eth_word_u64(slot), head = {{0}}, data[TEXT_WORDS] = {{{0}}};
     size_t len = strlen(text), n_words = (len + ETH_WORD_BYTES - 1) / ETH_WORD_BYTES;
     bool fits = len < ETH_WORD_BYTES;
 
@@ -89,11 +91,11 @@ static struct ms_span store_text(struct chain_contract *c, uint64_t slot, const 
     head = fits ? data[0] : head;
     head.b[ETH_WORD_BYTES - 1] = (uint8_t)(fits ? 2 * len : 2 * len + 1);
     chain_store(c, &at, &head);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < TEXT_WORDS; i++) {
         struct eth_word part = eth_slot_string_data(&at, i);
         chain_store(c, &part, fits || i >= n_words ? &no : &data[i]);
     }
-    memset(answer, 0, 4 * ETH_WORD_BYTES);
+    memset(answer, 0, (2 + TEXT_WORDS) * ETH_WORD_BYTES);
     answer[ETH_WORD_BYTES - 1] = ETH_WORD_BYTES;
     answer[2 * ETH_WORD_BYTES - 1] = (uint8_t)len;
     memcpy(answer + 2 * ETH_WORD_BYTES, text, len);
@@ -103,7 +105,8 @@ static struct ms_span store_text(struct chain_contract *c, uint64_t slot, const 
 void mapping_gateway(struct chain_contract *kms, const char *id)
 {
     static const uint8_t gateway[4] = DSTACK_CALL_GATEWAY_APP_ID;
-    static uint8_t answers[32][4 * ETH_WORD_BYTES]; /* what a contract answers has to stay */
+    static uint8_t
+        answers[32][(2 + TEXT_WORDS) * ETH_WORD_BYTES]; /* what a contract answers has to stay */
     static size_t n;
 
     uint8_t *place = answers[n++ % MS_ARRAY_LEN(answers)];

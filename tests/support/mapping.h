@@ -22,7 +22,7 @@ void mapping_set(struct chain_contract *contract, const struct source_candidate 
 void mapping_any_device(struct chain_contract *app, bool on);
 void mapping_require_tcb(struct chain_contract *app, bool on);
 
-/* The gateway that a KMS names; `id` has at most 64 bytes. */
+/* The gateway that a KMS names; `id` has at most 96 bytes. */
 void mapping_gateway(struct chain_contract *kms, const char *id);
 /* Whether a KMS knows an app. */
 void mapping_register(struct chain_contract *kms, const struct eth_addr *app, bool registered);

@@ -349,6 +349,9 @@ static void test_gateway(void **state)
         {"", "short", NULL},
         {"", "", NULL},
         {"bell\a", "bell\a", NULL},
+        {LONG_ID "0123456789abcdef012345", LONG_ID "0123456789abcdef012345",
+         LONG_ID "0123456789abcdef012345"}, /* 64 bytes, and one more */
+        {LONG_ID "0123456789abcdef0123456", LONG_ID "0123456789abcdef0123456", NULL},
     };
     EACH_LEVEL(level)
     {
@@ -396,10 +399,11 @@ static void test_gateway_lies(void **state)
     end();
 
     begin(SPEC_LEVEL_L2, 2);
+    gateway("one", "one");
     run_ok("one gateway");
     struct ms_sha256 first = s.p.result->commitment;
     again();
-    gateway(LONG_ID, LONG_ID);
+    gateway("two", "two");
     run_ok("another gateway");
     assert_false(ms_sha256_eq(&first, &s.p.result->commitment));
     end();
