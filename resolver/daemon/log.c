@@ -244,14 +244,12 @@ void log_init(const struct log_config *config)
     (void)pthread_mutex_unlock(&state.lock);
 }
 
-void log_event(enum log_level level, const char *area, const char *event,
-               const struct log_field *fields, size_t n_fields)
+/* Under the lock. */
+static void write_event(enum log_level level, const char *area, const char *event,
+                        const struct log_field *fields, size_t n_fields)
 {
     struct line line;
 
-    (void)pthread_mutex_lock(&state.lock);
-    if (level > state.config.threshold || !allowed(level, area, event))
-        goto out;
     begin(&line, level, area, event);
     for (size_t i = 0; i < n_fields; i++) {
         putf(&line, " %s=", fields[i].key);
@@ -270,7 +268,23 @@ void log_event(enum log_level level, const char *area, const char *event,
         }
     }
     write_line(&line);
-out:
+}
+
+void log_event(enum log_level level, const char *area, const char *event,
+               const struct log_field *fields, size_t n_fields)
+{
+    (void)pthread_mutex_lock(&state.lock);
+    if (level <= state.config.threshold && allowed(level, area, event))
+        write_event(level, area, event, fields, n_fields);
+    (void)pthread_mutex_unlock(&state.lock);
+}
+
+void log_decision(enum log_level level, const char *area, const char *event,
+                  const struct log_field *fields, size_t n_fields)
+{
+    (void)pthread_mutex_lock(&state.lock);
+    if (level <= state.config.threshold)
+        write_event(level, area, event, fields, n_fields);
     (void)pthread_mutex_unlock(&state.lock);
 }
 

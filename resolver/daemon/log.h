@@ -51,6 +51,10 @@ void log_init(const struct log_config *config);
 
 void log_event(enum log_level level, const char *area, const char *event,
                const struct log_field *fields, size_t n_fields);
+/* The same without a limit on how many a minute: for decisions that have to be accounted for, each
+ * of which somebody asked for with a request of their own. */
+void log_decision(enum log_level level, const char *area, const char *event,
+                  const struct log_field *fields, size_t n_fields);
 /* Write the summaries of minutes that are over; the core calls it now and then. */
 void log_flush(void);
 

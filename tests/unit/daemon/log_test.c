@@ -106,6 +106,27 @@ static void test_form(void **state)
     teardown();
 }
 
+/* Decisions are all told, and do not use up what others may say. */
+static void test_decisions(void **state)
+{
+    (void)state;
+    struct log_config config = setup();
+    const struct log_field field = log_str("why", "a\nb");
+    log_init(&config);
+    for (size_t i = 0; i < 5 * LOG_PER_MINUTE; i++)
+        log_decision(LOG_LEVEL_NOTICE, "dstack", "boot", &field, 1);
+    const char *at = output();
+    size_t n = 0;
+    for (; (at = strstr(at, "notice dstack: boot why=\"a\\x0ab\"\n")) != NULL; at++)
+        n++;
+    assert_int_equal(n, 5 * LOG_PER_MINUTE);
+    log_event(LOG_LEVEL_NOTICE, "dstack", "boot", &field, 1);
+    assert_string_equal(output(), "notice dstack: boot why=\"a\\x0ab\"\n");
+    log_decision(LOG_LEVEL_DEBUG, "dstack", "below the threshold", NULL, 0);
+    assert_string_equal(output(), "");
+    teardown();
+}
+
 static void test_long(void **state)
 {
     (void)state;
@@ -201,9 +222,10 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),      cmocka_unit_test(test_form),
-        cmocka_unit_test(test_long),        cmocka_unit_test(test_repeats),
-        cmocka_unit_test(test_many_events), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_values),    cmocka_unit_test(test_form),
+        cmocka_unit_test(test_decisions), cmocka_unit_test(test_long),
+        cmocka_unit_test(test_repeats),   cmocka_unit_test(test_many_events),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
