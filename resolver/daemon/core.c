@@ -1793,6 +1793,8 @@ static void enqueue(struct core *core, struct core_entry *e, struct core_request
         return;
     }
     share_flight(core, e, r->client);
+    if (r->wait_ms > 0 && r->wait_ms < wait_ms)
+        wait_ms = r->wait_ms;
     r->deadline_ms = now_of(core).boot_ms + wait_ms;
     r->flight = anew ? e->n_flights + 1 : 0;
     r->next = e->waiters;
@@ -1805,20 +1807,27 @@ static bool too_old(const struct core_entry *e, const struct core_request *r, st
     return r->max_age_s > 0 && (now.boot_ms - e->facts.checked_boot_ms - 1) / 1000 >= r->max_age_s;
 }
 
-/* Whether somebody asks about a value that no answer knows of; it will be part of the next attempt.
- */
+static bool is_asked(const struct core_entry *e, const struct source_candidate *candidate)
+{
+    for (size_t i = 0; i < e->n_asked; i++)
+        if (source_candidate_cmp(&e->asked[i], candidate) == 0)
+            return true;
+    return false;
+}
+
+/* Whether somebody asks about a value that no answer knows of; it will be part of the next attempt,
+ * and so will be the others of the same question: one that is known and not approved would be left
+ * out there, and then it is the unknown one. */
 static bool note_candidates(struct core_entry *e, const struct core_request *r)
 {
-    bool news = false;
+    bool news = !knows_all(e, r);
 
-    for (size_t i = 0; i < r->n_candidates; i++) {
-        bool noted = e->good != NULL && source_result_knows(e->good->result, &r->candidates[i]);
-        news = news || !noted;
-        for (size_t k = 0; !noted && k < e->n_asked; k++)
-            noted = source_candidate_cmp(&e->asked[k], &r->candidates[i]) == 0;
-        if (!noted && e->asked == NULL)
+    for (size_t i = 0; news && i < r->n_candidates; i++) {
+        if (is_asked(e, &r->candidates[i]))
+            continue;
+        if (e->asked == NULL)
             e->asked = calloc(CORE_ASKED_MAX, sizeof(*e->asked));
-        if (!noted && e->asked != NULL && e->n_asked < CORE_ASKED_MAX)
+        if (e->asked != NULL && e->n_asked < CORE_ASKED_MAX)
             e->asked[e->n_asked++] = r->candidates[i];
     }
     return news;

@@ -31,10 +31,11 @@ struct core_request {
     bool force;        /* `refresh`: fetch now, whatever age, negative state or backoff */
     bool accept; /* an operator accepts what is found: other code, another branch of governance */
     int64_t max_age_s; /* 0: any */
+    int64_t wait_ms;   /* wait no longer than this; 0: as long as it is worth */
     /* a contract with mappings is to be asked about these values, unless its answer at hand knows
      * of them */
     size_t n_candidates;
-    struct source_candidate candidates[2];
+    struct source_candidate candidates[3];
     void (*done)(struct core_request *request);
     /* set before done: */
     enum ms_err err; /* MS_OK: look in the table; else why there is nothing to look at */

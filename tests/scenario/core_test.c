@@ -1251,6 +1251,46 @@ static void test_asked_together(void **state)
     drop_app();
 }
 
+/* One of the values is known, and not approved: the attempt that the other one begins asks about
+ * both, or its answer would not know the first any more. */
+static void test_asked_both(void **state)
+{
+    (void)state;
+    have_app();
+    struct caller *a = ask_about(CHAIN_SPEC, 2);
+    use_chain(&app_chain);
+    chain_replies();
+    expect_served(a, ENTRY_FRESH);
+    assert_int_equal(known(2), 0);
+    tick_at(CORE_CANDIDATE_REST_MS);
+    a = ask_about_both(CHAIN_SPEC, 2, 3, 0);
+    assert_int_equal(w.n_attempts, 3);
+    use_chain(&app_chain);
+    chain_replies();
+    expect_served(a, ENTRY_FRESH);
+    assert_true(known(1) == 1 && known(2) == 0 && known(3) == 0);
+    expect_served(ask_about_both(CHAIN_SPEC, 3, 2, 0), ENTRY_FRESH); /* both known: at once */
+    assert_int_equal(w.n_attempts, 3);
+    drop_app();
+}
+
+/* Who says how long to wait waits no longer, and not longer than others either. */
+static void test_asked_for_a_while(void **state)
+{
+    (void)state;
+    have_app();
+    struct caller *a = ask_about_both(CHAIN_SPEC, 2, 3, 2000),
+                  *b = ask_about_both(CHAIN_SPEC, 4, 5, 10 * ENTRY_FIRST_WAIT_MS);
+    tick_at(1900);
+    assert_false(a->done || b->done);
+    tick_at(200);
+    expect_served(a, ENTRY_FRESH); /* the old answer, which knows nothing of them */
+    assert_true(known(2) == -1 && !b->done);
+    tick_at(ENTRY_FIRST_WAIT_MS - 2100);
+    expect_served(b, ENTRY_FRESH);
+    drop_app();
+}
+
 static void test_asked_unanswered(void **state)
 {
     (void)state;
@@ -2698,6 +2738,8 @@ int main(void)
         T(test_watch_no_store),
         T(test_asked_together),
         T(test_asked_unanswered),
+        T(test_asked_both),
+        T(test_asked_for_a_while),
         T(test_asked_once),
         T(test_asked_often),
         T(test_asked_of_a_registry),

@@ -258,6 +258,18 @@ struct caller *ask_about(const char *text, uint8_t byte)
     return c;
 }
 
+struct caller *ask_about_both(const char *text, uint8_t one, uint8_t other, int64_t wait_ms)
+{
+    struct caller *c = new_caller(text);
+    c->r.wait_ms = wait_ms;
+    c->r.n_candidates = 2;
+    c->r.candidates[0] = mapping_candidate(SOURCE_CANDIDATE_COMPOSE_HASH, one);
+    c->r.candidates[1] = mapping_candidate(SOURCE_CANDIDATE_COMPOSE_HASH, other);
+    core_ask(w.core, &c->r);
+    settle();
+    return c;
+}
+
 struct caller *ask(const char *text)
 {
     return ask_with(text, false, 0);

@@ -107,6 +107,8 @@ struct caller *ask_as(const char *text, uint64_t client);
 struct caller *ask_with(const char *text, bool force, int64_t max_age_s);
 /* As a check that a compose hash is approved. */
 struct caller *ask_about(const char *text, uint8_t byte);
+/* About two values in one question, by somebody who waits no longer than wait_ms (0: as ever). */
+struct caller *ask_about_both(const char *text, uint8_t one, uint8_t other, int64_t wait_ms);
 /* What it got; it must be done. Frees it. */
 struct outcome end(struct caller *c);
 /* What a worker finds without asking the core; false: it must ask. */
