@@ -23,7 +23,7 @@ static const struct {
 };
 
 struct wish {
-    const char *type, *registers, *quote, *predicates[PREDICATES];
+    const char *type, *registers, *quote, *boot_info, *predicates[PREDICATES];
 };
 
 static bool hash_ok(const struct cli *cli, const char *name, const char *text)
@@ -49,14 +49,14 @@ static bool predicates_ok(const struct cli *cli, const struct wish *w)
 
 static bool wish_ok(const struct cli *cli, const struct wish *w)
 {
-    size_t ways = (size_t)(w->registers != NULL) + (w->quote != NULL) +
+    size_t ways = (size_t)(w->registers != NULL) + (w->quote != NULL) + (w->boot_info != NULL) +
                   (w->predicates[COMPOSE_HASH] != NULL || w->predicates[OS_IMAGE] != NULL) +
                   (w->predicates[WORKLOAD_ID] != NULL);
 
     if (ways != 1)
         cli_say(cli,
-                "give exactly one of --registers, --quote, --compose-hash, --os-image and "
-                "--workload-id; of these, --compose-hash and --os-image may be given together");
+                "give exactly one of --registers, --quote, --boot-info, --compose-hash, --os-image "
+                "and --workload-id; of these, --compose-hash and --os-image may be given together");
     else if (w->registers != NULL && w->type == NULL)
         cli_say(cli, "--registers needs --type (azure-tdx, dcap-tdx, gcp-tdx, qemu-tdx)");
     else if (w->quote != NULL && w->type != NULL)
@@ -197,6 +197,47 @@ static enum ms_err read_quote(const struct wish *w, json_t **ret_quote, struct m
     return err;
 }
 
+/* ---- boot info ---- */
+
+enum ms_err check_boot_info(struct ms_span text, json_t **ret_info, struct ms_diag *diag)
+{
+    static const struct ms_json_limits limits = {BODY_MAX_BYTES, 16, 4096, 0};
+    struct ms_arena arena = MS_ARENA_INIT(BODY_MAX_BYTES);
+    struct boot_info ignored;
+    json_t *root = NULL;
+
+    enum ms_err err = ms_json_parse(text, &limits, &root, diag);
+    if (err != MS_OK)
+        return err;
+    json_t *details = json_object_get(root, "details"), *info = root;
+    if (details != NULL) { /* the whole answer of dstack's verifier */
+        info = json_object_get(details, "boot_info");
+        if (!json_is_true(json_object_get(root, "is_valid")))
+            err = ms_diag_set(diag, MS_ERR_SIGNATURE,
+                              "the verifier does not say that the guest's evidence is valid");
+        else if (info == NULL)
+            err = ms_diag_set(diag, MS_ERR_JSON, "details has no boot_info");
+    }
+    if (err == MS_OK)
+        err = boot_info_read(info, &arena, &ignored, diag);
+    if (err == MS_OK)
+        *ret_info = json_incref(info);
+    ms_arena_done(&arena);
+    json_decref(root);
+    return err;
+}
+
+static enum ms_err read_boot_info(const struct wish *w, json_t **ret_info, struct ms_diag *diag)
+{
+    struct ms_buf text = MS_BUF_INIT(BODY_MAX_BYTES);
+
+    enum ms_err err = check_read("boot-info", w->boot_info, &text, diag);
+    if (err == MS_OK)
+        err = check_boot_info(ms_buf_span(&text), ret_info, diag);
+    ms_buf_done(&text);
+    return err;
+}
+
 /* ---- asking ---- */
 
 /* One as `predicate`, which every daemon understands; several as `predicates`. */
@@ -237,6 +278,12 @@ static enum ms_err make_question(const struct wish *w, json_t *root, struct ms_d
         if (err != MS_OK)
             return err;
         return json_object_set_new(root, "quote", value) == 0 ? MS_OK : MS_ERR_MEMORY;
+    }
+    if (w->boot_info != NULL) {
+        enum ms_err err = read_boot_info(w, &value, diag);
+        if (err != MS_OK)
+            return err;
+        return json_object_set_new(root, "boot_info", value) == 0 ? MS_OK : MS_ERR_MEMORY;
     }
     return add_predicates(w, root);
 }
@@ -366,6 +413,7 @@ int cli_check(struct cli *cli, int argc, char **argv)
         {"type", &w.type, NULL},
         {"registers", &w.registers, NULL},
         {"quote", &w.quote, NULL},
+        {"boot-info", &w.boot_info, NULL},
         {predicates[0].option, &w.predicates[0], NULL},
         {predicates[1].option, &w.predicates[1], NULL},
         {predicates[2].option, &w.predicates[2], NULL},

@@ -32,8 +32,8 @@ static const struct command {
     {"resolve", "SPEC|URL [--profile PROFILE] [--app ID] [--skip-unsupported]",
      "the approved measurements, in a profile", cli_resolve},
     {"check",
-     "SPEC|URL --quote FILE|- | --type TYPE --registers FILE|- | --compose-hash HASH | --os-image "
-     "HASH | --workload-id HASH",
+     "SPEC|URL --quote FILE|- | --type TYPE --registers FILE|- | --boot-info FILE|- | "
+     "--compose-hash HASH | --os-image HASH | --workload-id HASH",
      "whether a measurement is approved", cli_check},
     {"watch",
      "SPEC|URL [--profile PROFILE] [--app ID] [--skip-unsupported] [--write FILE [--mode MODE] "

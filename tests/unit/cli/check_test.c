@@ -51,6 +51,45 @@ static void test_cases(void **state)
     }
 }
 
+/* ---- boot info ---- */
+
+#define H64 "0011223344556677001122334455667700112233445566770011223344556677"
+#define BOOT                                                               \
+    "{\"mrAggregated\":\"" H64 "\",\"osImageHash\":\"" H64 "\",\"appId\":" \
+    "\"0011223344556677001122334455667700112233\",\"composeHash\":\"" H64  \
+    "\",\"instanceId\":\"\",\"deviceId\":\"" H64 "\",\"tcbStatus\":\"UpToDate\"}"
+
+static void test_boot_info(void **state)
+{
+    static const struct {
+        const char *name, *text;
+        enum ms_err want;
+    } rows[] = {
+        {"the object", BOOT, MS_OK},
+        {"an answer", "{\"is_valid\":true,\"details\":{\"boot_info\":" BOOT "}}", MS_OK},
+        {"not valid", "{\"is_valid\":false,\"details\":{\"boot_info\":" BOOT "}}",
+         MS_ERR_SIGNATURE},
+        {"valid, perhaps", "{\"is_valid\":\"true\",\"details\":{\"boot_info\":" BOOT "}}",
+         MS_ERR_SIGNATURE},
+        {"not said", "{\"details\":{\"boot_info\":" BOOT "}}", MS_ERR_SIGNATURE},
+        {"no boot info", "{\"is_valid\":true,\"details\":{}}", MS_ERR_JSON},
+        {"details are a list", "{\"is_valid\":true,\"details\":[" BOOT "]}", MS_ERR_JSON},
+        {"nothing", "{}", MS_ERR_ARGUMENT},
+        {"a list", "[" BOOT "]", MS_ERR_ARGUMENT},
+        {"cut", "{\"appId\":", MS_ERR_JSON},
+    };
+    (void)state;
+    for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++) {
+        json_t *got = NULL;
+        enum ms_err err = check_boot_info(ms_span_str(rows[i].text), &got, NULL);
+        if (err != rows[i].want || (got != NULL) != (err == MS_OK))
+            fail_msg("%s: %s", rows[i].name, ms_err_name(err));
+        if (err == MS_OK)
+            assert_string_equal(json_string_value(json_object_get(got, "composeHash")), H64);
+        json_decref(got);
+    }
+}
+
 /* ---- what goes into a workload id, among registers ---- */
 
 #define HEX8 "0011223344556677"
@@ -212,7 +251,8 @@ static void test_quotes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases), cmocka_unit_test(test_guests),
-                                       cmocka_unit_test(test_quotes)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cases), cmocka_unit_test(test_boot_info),
+        cmocka_unit_test(test_guests), cmocka_unit_test(test_quotes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
