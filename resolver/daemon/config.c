@@ -38,6 +38,8 @@ enum type {
     TYPE_SPECIFIER,   /* const char * */
     TYPE_CHECKPOINT,  /* struct config_checkpoint */
     TYPE_CODE_CHANGE, /* int64_t seconds; CONFIG_CODE_HOLD */
+    TYPE_TEXTS,       /* struct boot_texts */
+    TYPE_HASHES,      /* struct boot_hashes */
 };
 
 static const char *const level_names[] = {[SPEC_LEVEL_L0] = "l0",
@@ -70,6 +72,8 @@ struct row {
     {{"times", k, shown, fallback, false, true, help}, t, offsetof(struct config, times.field), lo, hi, NULL}
 #define RPC(k, t, field, lo, hi, choices, fallback, required, shown, help) \
     {{"rpc", k, shown, fallback, required, true, help}, t, offsetof(struct config_rpc, field), lo, hi, choices}
+#define DSTACK(k, t, field, lo, hi, fallback, reload, shown, help) \
+    {{"dstack", k, shown, fallback, false, reload, help}, t, offsetof(struct config, dstack.field), lo, hi, NULL}
 
 static const struct row rows[] = {
     SERVER("socket-dir", TYPE_PATH, socket_dir, 1, CONFIG_SOCKET_DIR_MAX, "/run/measured", false, "path",
@@ -169,6 +173,28 @@ static const struct row rows[] = {
     RPC("trusted", TYPE_BOOL, trusted, 0, 0, NULL, "no", false, "yes | no",
         "one's own node, whose answers may be taken as they are"),
 
+    DSTACK("kms-specifier", TYPE_SPECIFIER, kms_specifier, 0, 0, "", true, "specifier",
+           "who says which KMS may run; a DstackKms also governs the apps that have no section"),
+    DSTACK("gateway-app-id", TYPE_NAME, gateway_app_id, 0, 0, "", true, "name",
+           "app id of the gateway that is told where governance names none"),
+    DSTACK("deadline", TYPE_DURATION, deadline_s, 1, CONFIG_DSTACK_DEADLINE_MAX_S, "5s", true, "duration 1s..5s",
+           "how long a boot waits for an answer before it is refused"),
+    DSTACK("sign", TYPE_BOOL, sign, 0, 0, "no", false, "yes | no",
+           "whether decisions are signed with the key in state-dir"),
+    DSTACK("allowed-tcb-statuses", TYPE_TEXTS, policy.tcb_statuses, 0, 0, "UpToDate", true, "list of words",
+           "TCB statuses that may boot, where governance is a list"),
+    DSTACK("allowed-advisories", TYPE_TEXTS, policy.advisories, 0, 0, "", true, "list of words",
+           "advisories that may apply to a platform that boots, where governance is a list"),
+    DSTACK("devices", TYPE_HASHES, policy.devices, 0, 0, "", true, "list of 64 hex digits",
+           "devices that may boot, where governance is a list"),
+    DSTACK("allow-any-device", TYPE_BOOL, policy.any_device, 0, 0, "no", true, "yes | no",
+           "whether every device may, where governance is a list"),
+    DSTACK("kms-mr-aggregated", TYPE_HASHES, policy.aggregated_mrs, 0, 0, "", true, "list of 64 hex digits",
+           "aggregated measurements that a KMS may have, where governance is a list"),
+
+    {{"dstack-app", "specifier", "specifier", "", true, true, "who governs this app"},
+     TYPE_SPECIFIER, offsetof(struct config_dstack_app, specifier), 0, 0, NULL},
+
     {{"alias", "specifier", "specifier", "", true, true, "what the name stands for"},
      TYPE_SPECIFIER, offsetof(struct config_alias, specifier), 0, 0, NULL},
 };
@@ -180,11 +206,13 @@ enum section {
     SECTION_POLICY,
     SECTION_FETCH,
     SECTION_TIMES,
+    SECTION_DSTACK,
     SECTION_RPC,
-    SECTION_ALIAS
+    SECTION_ALIAS,
+    SECTION_DSTACK_APP,
 };
-static const char *const section_names[] = {"",      "server", "policy", "fetch",
-                                            "times", "rpc",    "alias"};
+static const char *const section_names[] = {"",       "server", "policy", "fetch",     "times",
+                                            "dstack", "rpc",    "alias",  "dstack-app"};
 
 struct parser {
     struct config *config;
@@ -198,6 +226,7 @@ struct parser {
     struct config_rpc *rpcs;
     struct config_alias *aliases;
     size_t aliases_cap;
+    struct config_dstack_app *apps;
     size_t seen[MS_ARRAY_LEN(rows)]; /* line of each key, 0 when not yet given */
 };
 
@@ -427,20 +456,84 @@ static enum ms_err set_rpc_url(struct parser *p, const struct row *row, struct m
 
 static enum ms_err set_specifier(struct parser *p, const struct row *row, struct ms_span value)
 {
+    const char *key = row->key.key, *section = row->key.section;
+    const char *name = p->name == NULL ? "" : p->name, *space = p->name == NULL ? "" : " ";
     struct ms_diag cause = {0};
 
+    if (value.len == 0 && !row->key.required)
+        return set_text(p, row, value);
     if (value.len == 0)
-        return fail(p, p->line, "specifier of [alias %s] is empty", p->name);
+        return fail(p, p->line, "%s of [%s%s%s] is empty", key, section, space, name);
     if (value.len > SPEC_TEXT_MAX)
-        return fail(p, p->line, "specifier of [alias %s] is longer than %u characters", p->name,
-                    SPEC_TEXT_MAX);
+        return fail(p, p->line, "%s of [%s%s%s] is longer than %u characters", key, section, space,
+                    name, SPEC_TEXT_MAX);
     if (p->context->check_specifier != NULL) {
         enum ms_err err = p->context->check_specifier(p->context->check_arg, value, &cause);
         if (err != MS_OK)
-            return fail(p, p->line, "specifier of [alias %s]: %s", p->name,
+            return fail(p, p->line, "%s of [%s%s%s]: %s", key, section, space, name,
                         ms_diag_text(&cause, err));
     }
     return set_text(p, row, value);
+}
+
+/* The items of a comma list, trimmed; none is empty. */
+static enum ms_err take_item(struct parser *p, const struct row *row, struct ms_span *value,
+                             struct ms_span *ret_item)
+{
+    struct ms_span item = *value, rest = {0};
+
+    (void)ms_span_cut(*value, ',', &item, &rest);
+    *value = rest;
+    *ret_item = trim(item);
+    return ret_item->len > 0 ? MS_OK : fail(p, p->line, "%s has an empty item", row->key.key);
+}
+
+static enum ms_err set_texts(struct parser *p, const struct row *row, struct ms_span value)
+{
+    struct boot_texts list = {.n = count_items(value)};
+    const char **items = ms_arena_alloc(&p->config->arena, list.n + 1, sizeof(*items));
+
+    if (list.n > CONFIG_LIST_MAX)
+        return fail(p, p->line, "%s has more than %u items", row->key.key, CONFIG_LIST_MAX);
+    if (items == NULL)
+        return MS_ERR_MEMORY;
+    for (size_t i = 0; i < list.n; i++) {
+        struct ms_span item;
+        enum ms_err err = take_item(p, row, &value, &item);
+        if (err != MS_OK)
+            return err;
+        if (item.len > BOOT_TEXT_MAX)
+            return fail(p, p->line, "%s: '%.*s' is longer than %u bytes", row->key.key, SHOWN(item),
+                        BOOT_TEXT_MAX);
+        items[i] = ms_arena_strdup(&p->config->arena, item);
+        if (items[i] == NULL)
+            return MS_ERR_MEMORY;
+    }
+    list.items = items;
+    memcpy((char *)p->target + row->offset, &list, sizeof(list));
+    return MS_OK;
+}
+
+static enum ms_err set_hashes(struct parser *p, const struct row *row, struct ms_span value)
+{
+    struct boot_hashes list = {.n = count_items(value)};
+    struct eth_hash *items = ms_arena_alloc(&p->config->arena, list.n + 1, sizeof(*items));
+
+    if (list.n > CONFIG_LIST_MAX)
+        return fail(p, p->line, "%s has more than %u items", row->key.key, CONFIG_LIST_MAX);
+    if (items == NULL)
+        return MS_ERR_MEMORY;
+    for (size_t i = 0; i < list.n; i++) {
+        struct ms_span item;
+        enum ms_err err = take_item(p, row, &value, &item);
+        if (err != MS_OK)
+            return err;
+        if (boot_hex(item, items[i].b, sizeof(items[i].b)) != MS_OK)
+            return fail(p, p->line, "%s: '%.*s' is not 64 hex digits", row->key.key, SHOWN(item));
+    }
+    list.items = items;
+    memcpy((char *)p->target + row->offset, &list, sizeof(list));
+    return MS_OK;
 }
 
 static enum ms_err set_checkpoint(struct parser *p, const struct row *row, struct ms_span value)
@@ -517,6 +610,10 @@ static enum ms_err set_value(struct parser *p, const struct row *row, struct ms_
         return set_checkpoint(p, row, value);
     case TYPE_CODE_CHANGE:
         return set_code_change(p, row, value);
+    case TYPE_TEXTS:
+        return set_texts(p, row, value);
+    case TYPE_HASHES:
+        return set_hashes(p, row, value);
     case TYPE_NONE:
         break;
     }
@@ -540,7 +637,7 @@ static enum ms_err set_defaults(struct parser *p, enum section section)
 /* Check what must hold once a section's keys are read. */
 static enum ms_err close_section(struct parser *p)
 {
-    if (p->section != SECTION_RPC && p->section != SECTION_ALIAS)
+    if (p->section < SECTION_RPC)
         return MS_OK;
     for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++) {
         if (strcmp(rows[i].key.section, section_names[p->section]) != 0)
@@ -600,6 +697,28 @@ static enum ms_err open_alias(struct parser *p)
     return set_defaults(p, SECTION_ALIAS);
 }
 
+static enum ms_err open_dstack_app(struct parser *p)
+{
+    struct config_dstack *dstack = &p->config->dstack;
+    struct config_dstack_app app = {.name = p->name, .line = p->line};
+
+    if (boot_hex(ms_span_str(p->name), app.id, sizeof(app.id)) != MS_OK)
+        return fail(p, p->line, "[dstack-app %s] needs an app id, 0x and 40 hex digits", p->name);
+    const struct config_dstack_app *before = config_dstack_app(p->config, app.id);
+    if (before != NULL)
+        return fail(p, p->line, "[dstack-app %s] is already in line %zu", p->name, before->line);
+    if (dstack->n_apps == CONFIG_DSTACK_APPS_MAX)
+        return fail(p, p->line, "more than %u [dstack-app] sections", CONFIG_DSTACK_APPS_MAX);
+    if (p->apps == NULL)
+        p->apps = ms_arena_alloc(&p->config->arena, CONFIG_DSTACK_APPS_MAX, sizeof(*p->apps));
+    if (p->apps == NULL)
+        return MS_ERR_MEMORY;
+    dstack->apps = p->apps;
+    p->apps[dstack->n_apps] = app;
+    p->target = &p->apps[dstack->n_apps++];
+    return set_defaults(p, SECTION_DSTACK_APP);
+}
+
 static enum ms_err open_section(struct parser *p, struct ms_span head)
 {
     size_t end = 0;
@@ -618,17 +737,21 @@ static enum ms_err open_section(struct parser *p, struct ms_span head)
     switch (p->section) {
     case SECTION_NONE:
         return fail(p, p->line,
-                    "unknown section [%.*s]; there are server, policy, fetch, times, rpc and alias",
+                    "unknown section [%.*s]; there are server, policy, fetch, times, dstack, rpc, "
+                    "alias and dstack-app",
                     SHOWN(head));
     case SECTION_SERVER:
     case SECTION_POLICY:
     case SECTION_FETCH:
     case SECTION_TIMES:
+    case SECTION_DSTACK:
         if (name.len > 0)
             return fail(p, p->line, "section [%.*s] takes no name", SHOWN(kind));
+        p->config->dstack.enabled = p->config->dstack.enabled || p->section == SECTION_DSTACK;
         return MS_OK;
     case SECTION_RPC:
     case SECTION_ALIAS:
+    case SECTION_DSTACK_APP:
         break;
     }
     if (!is_name(name))
@@ -638,7 +761,9 @@ static enum ms_err open_section(struct parser *p, struct ms_span head)
     p->name = ms_arena_strdup(&p->config->arena, name);
     if (p->name == NULL)
         return MS_ERR_MEMORY;
-    return p->section == SECTION_RPC ? open_rpc(p) : open_alias(p);
+    return p->section == SECTION_RPC     ? open_rpc(p)
+           : p->section == SECTION_ALIAS ? open_alias(p)
+                                         : open_dstack_app(p);
 }
 
 /* ---- lines ---- */
@@ -701,6 +826,17 @@ static enum ms_err check_level(struct parser *p)
     return MS_ERR_INTERNAL;
 }
 
+/* Who names governance for an app believes that the webhook is on. */
+static enum ms_err check_dstack(struct parser *p)
+{
+    const struct config_dstack *dstack = &p->config->dstack;
+
+    if (dstack->n_apps == 0 || dstack->enabled)
+        return MS_OK;
+    return fail(p, dstack->apps[0].line, "[dstack-app %s] needs a section [dstack]",
+                dstack->apps[0].name);
+}
+
 static enum ms_err parse_lines(struct parser *p, struct ms_span text)
 {
     while (text.len > 0) {
@@ -713,9 +849,9 @@ static enum ms_err parse_lines(struct parser *p, struct ms_span text)
         text = rest;
     }
     enum ms_err err = close_section(p);
-    if (err != MS_OK)
-        return err;
-    return check_level(p);
+    if (err == MS_OK)
+        err = check_dstack(p);
+    return err == MS_OK ? check_level(p) : err;
 }
 
 /* ---- directories ---- */
@@ -794,7 +930,7 @@ enum ms_err config_parse(struct ms_span text, const struct config_context *conte
     if (p.rpcs == NULL)
         goto out;
     config->rpcs = p.rpcs;
-    for (enum section s = SECTION_SERVER; s <= SECTION_TIMES; s++) {
+    for (enum section s = SECTION_SERVER; s < SECTION_RPC; s++) {
         err = set_defaults(&p, s);
         if (err != MS_OK)
             goto out;
@@ -913,6 +1049,15 @@ const char *config_alias(void *config, struct ms_span name)
     return NULL;
 }
 
+const struct config_dstack_app *config_dstack_app(const struct config *config,
+                                                  const uint8_t id[BOOT_APP_ID_BYTES])
+{
+    for (size_t i = 0; i < config->dstack.n_apps; i++)
+        if (memcmp(config->dstack.apps[i].id, id, BOOT_APP_ID_BYTES) == 0)
+            return &config->dstack.apps[i];
+    return NULL;
+}
+
 /* Distinct groups among the endpoints of a chain. */
 static uint32_t count_groups(const struct config *config, uint64_t chain)
 {
@@ -926,6 +1071,20 @@ static uint32_t count_groups(const struct config *config, uint64_t chain)
         n += !known;
     }
     return n;
+}
+
+static void warn_dstack(const struct config *config, void (*fn)(void *arg, const char *text),
+                        void *arg)
+{
+    const struct config_dstack *dstack = &config->dstack;
+
+    if (!dstack->enabled)
+        return;
+    if (dstack->kms_specifier == NULL && dstack->n_apps == 0)
+        fn(arg,
+           "[dstack] has no kms-specifier and there is no [dstack-app]: every boot is refused");
+    if (dstack->policy.any_device && dstack->policy.devices.n > 0)
+        fn(arg, "[dstack] has allow-any-device = yes: its devices are of no use");
 }
 
 void config_each_warning(const struct config *config, void (*fn)(void *arg, const char *text),
@@ -946,6 +1105,7 @@ void config_each_warning(const struct config *config, void (*fn)(void *arg, cons
                        chain, groups, groups == 1 ? "" : "s", config->quorum);
         fn(arg, text);
     }
+    warn_dstack(config, fn, arg);
 }
 
 const char *config_fixed_difference(const struct config *a, const struct config *b)
@@ -960,6 +1120,8 @@ const char *config_fixed_difference(const struct config *a, const struct config 
         return "server.http-listen";
     if (a->http_threads != b->http_threads)
         return "server.http-threads";
+    if (a->dstack.sign != b->dstack.sign)
+        return "dstack.sign";
     return NULL;
 }
 

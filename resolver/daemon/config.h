@@ -10,13 +10,16 @@
 #define MS_CONFIG_H
 
 #include "resolver/daemon/fetch_net.h"
-#include "resolver/source/source.h"
+#include "resolver/source/boot_rules.h"
 
 #define CONFIG_FILE_MAX_BYTES 1048576u
 #define CONFIG_LINE_MAX 20000u /* bytes; an inline specifier of SPEC_TEXT_MAX fits */
 #define CONFIG_ALIASES_MAX 1024u
+#define CONFIG_DSTACK_APPS_MAX 1024u
+#define CONFIG_DSTACK_DEADLINE_MAX_S \
+    5                             /* as long as the core lets anybody wait for a first answer */
 #define CONFIG_LIST_MAX 256u      /* items of a comma list */
-#define CONFIG_NAME_MAX 64u       /* bytes of an [rpc] or [alias] name */
+#define CONFIG_NAME_MAX 64u       /* bytes of an [rpc], [alias] or [dstack-app] name */
 #define CONFIG_SOCKET_DIR_MAX 96u /* sockaddr_un holds 107 and "/admin.sock" takes 11 */
 
 enum config_eip55 { CONFIG_EIP55_WARN = 0, CONFIG_EIP55_STRICT };
@@ -45,6 +48,24 @@ struct config_alias {
     const char *name;
     const char *specifier; /* text as written */
     size_t line;
+};
+
+struct config_dstack_app { /* [dstack-app ID]: who governs this app */
+    const char *name;      /* ID as written */
+    uint8_t id[BOOT_APP_ID_BYTES];
+    const char *specifier;
+    size_t line;
+};
+
+struct config_dstack {          /* [dstack]: the webhook of dstack's KMS */
+    bool enabled;               /* the section is there */
+    const char *kms_specifier;  /* NULL: none */
+    const char *gateway_app_id; /* NULL: none; where governance names none */
+    int64_t deadline_s;
+    bool sign;
+    struct boot_policy policy; /* where governance is a list */
+    size_t n_apps;
+    const struct config_dstack_app *apps;
 };
 
 struct config { /* strings and arrays live as long as the config */
@@ -77,6 +98,8 @@ struct config { /* strings and arrays live as long as the config */
     const struct config_rpc *rpcs;
     size_t n_aliases;
     const struct config_alias *aliases;
+    /* [dstack], [dstack-app ID] */
+    struct config_dstack dstack;
 
     struct ms_arena arena;
 };
@@ -125,6 +148,10 @@ void config_policy(const struct config *config, struct source_policy *ret_policy
 /* The value of an alias, or NULL. Fits spec_context.alias with the config as its argument. */
 const char *config_alias(void *config, struct ms_span name);
 
+/* Who governs this app; NULL: nobody was named for it. */
+const struct config_dstack_app *config_dstack_app(const struct config *config,
+                                                  const uint8_t id[BOOT_APP_ID_BYTES]);
+
 /* What is legal but will not work, one sentence each: a chain with fewer RPC groups than the
  * quorum. */
 void config_each_warning(const struct config *config, void (*fn)(void *arg, const char *text),
@@ -136,7 +163,7 @@ const char *config_fixed_difference(const struct config *a, const struct config 
 
 /* One row of the table, for the manual and its test. */
 struct config_key {
-    const char *section; /* "server"; "rpc" and "alias" take a NAME */
+    const char *section; /* "server"; "rpc", "alias" and "dstack-app" take a NAME */
     const char *key;
     const char *type;     /* "path", "duration", "l1 | l2 | l3", ... */
     const char *fallback; /* the default as it would be written, "" when empty */

@@ -47,7 +47,8 @@ struct daemon {
     struct acceptor *acceptor;
     struct http *http;
     struct feed *feed;
-    uint32_t files; /* descriptors there may be */
+    struct identity *identity; /* NULL: nothing is signed */
+    uint32_t files;            /* descriptors there may be */
     uv_timer_t tick;
     uv_signal_t sighup, sigterm, sigint;
     struct ms_now started;
@@ -415,6 +416,17 @@ static void watch_signals(struct daemon *d)
 
 /* ---- start ---- */
 
+static enum ms_err open_identity(struct daemon *d, struct ms_diag *diag)
+{
+    if (!d->config->dstack.enabled || !d->config->dstack.sign)
+        return MS_OK;
+    enum ms_err err = identity_open(d->config->state_dir, &d->identity, diag);
+    if (err == MS_OK)
+        log_line(LOG_LEVEL_NOTICE, "daemon", "signing",
+                 log_str("key_id", identity_key_id(d->identity)));
+    return err;
+}
+
 static enum ms_err open_parts(struct daemon *d, struct ms_diag *diag)
 {
     struct cache *cache = NULL;
@@ -455,7 +467,7 @@ static enum ms_err open_parts(struct daemon *d, struct ms_diag *diag)
     err = upstream_new(d->loop, d->config, on_upstream, d, &d->upstream, diag);
     if (err == MS_OK)
         err = core_new(&env, &options, d->table, &d->core);
-    return err;
+    return err == MS_OK ? open_identity(d, diag) : err;
 }
 
 static enum ms_err listen_one(struct daemon *d, const char *name, mode_t mode,
@@ -499,6 +511,7 @@ static enum ms_err open_http(struct daemon *d, struct ms_diag *diag)
                            .table = d->table,
                            .clients = d->clients,
                            .acceptor = d->acceptor,
+                           .identity = d->identity,
                            .status = render_status,
                            .metrics = render_metrics,
                            .arg = d};
@@ -556,6 +569,7 @@ static void close_parts(struct daemon *d)
     upstream_free(d->upstream);
     table_free(d->table);
     http_free(d->http);
+    identity_free(d->identity);
     if (d->loop != NULL) {
         loop_run_posted(d->loop);
         loop_free(d->loop);

@@ -237,8 +237,7 @@ static void note_use(struct http_request *r, struct answer *answer, int64_t now_
     loop_post(r->http->env.loop, &note->job);
 }
 
-/* A contract with mappings says nothing of a value it was not asked about. */
-static bool knows_candidates(const struct http_request *r, const struct answer *a)
+bool http_knows_candidates(const struct http_request *r, const struct answer *a)
 {
     for (size_t i = 0; i < r->core.n_candidates; i++)
         if (!source_result_knows(a->shared->result, &r->core.candidates[i]))
@@ -251,7 +250,7 @@ static bool usable(const struct http_request *r, const struct answer *a, int64_t
 {
     if (r->asked)
         return r->core.generation != 0 && a->generation >= r->core.generation;
-    if (r->core.force || now_ms >= a->fast_until_ms || (a->serve && !knows_candidates(r, a)))
+    if (r->core.force || now_ms >= a->fast_until_ms || (a->serve && !http_knows_candidates(r, a)))
         return false;
     return !a->serve || r->max_age_s == 0 || now_ms - a->checked_boot_ms <= r->max_age_s * 1000;
 }
@@ -545,6 +544,11 @@ static enum MHD_Result begin(struct http_request *r, const char *method)
         return MHD_NO;
     r->stage = HTTP_BODY;
     r->route = http_route_find(query_path(ms_span_str(r->target)), method, &other);
+    const struct config *config = atomic_load(&r->http->config);
+    if (r->route != NULL && r->route->enabled != NULL && !r->route->enabled(config))
+        r->route = NULL;
+    if (other != NULL && other->enabled != NULL && !other->enabled(config))
+        other = NULL;
     if (strlen(r->target) > QUERY_TARGET_MAX) {
         r->route = r->route != NULL ? r->route : other;
         return (r->route != NULL ? r->route->error : http_error_problem)(r, MHD_HTTP_URI_TOO_LONG,

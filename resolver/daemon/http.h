@@ -9,6 +9,7 @@
 #include "resolver/daemon/accept.h"
 #include "resolver/daemon/clients.h"
 #include "resolver/daemon/config.h"
+#include "resolver/daemon/identity.h"
 #include "resolver/daemon/loop.h"
 
 #define HTTP_BODY_MAX_BYTES 65536u
@@ -22,6 +23,7 @@ struct http_env {
     struct table *table;
     struct clients *clients;
     struct acceptor *acceptor;
+    const struct identity *identity; /* signs decisions; NULL: they are not signed */
     /* Loop thread: status text (JSON) and metrics text, appended to out. */
     void (*status)(void *arg, struct ms_buf *out);
     void (*metrics)(void *arg, struct ms_buf *out);

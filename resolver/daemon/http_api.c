@@ -306,7 +306,8 @@ static enum ms_err check_body(struct http_request *r, const json_t *root, struct
     const json_t *predicate = json_object_get(root, "predicate");
     const json_t *predicates = json_object_get(root, "predicates");
     const json_t *quote = json_object_get(root, "quote");
-    int ways = (predicate != NULL) + (predicates != NULL) + (quote != NULL) +
+    const json_t *boot = json_object_get(root, "boot_info");
+    int ways = (boot != NULL) + (predicate != NULL) + (predicates != NULL) + (quote != NULL) +
                (json_object_get(root, "measurements") != NULL);
 
     if ((text.ptr != NULL) == (url.ptr != NULL))
@@ -314,8 +315,9 @@ static enum ms_err check_body(struct http_request *r, const json_t *root, struct
     if (ways != 1)
         return ms_diag_set(
             diag, MS_ERR_ARGUMENT,
-            "exactly one of measurements, quote, predicate and predicates is needed");
-    enum ms_err err = predicate != NULL    ? check_predicate(r, predicate, diag)
+            "exactly one of measurements, quote, predicate, predicates and boot_info is needed");
+    enum ms_err err = boot != NULL         ? http_check_boot(r, boot, diag)
+                      : predicate != NULL  ? check_predicate(r, predicate, diag)
                       : predicates != NULL ? check_predicates(r, predicates, diag)
                       : quote != NULL      ? check_quote(r, quote, diag)
                                            : check_registers(r, root, diag);
@@ -540,9 +542,11 @@ void http_judge(const struct http_request *r, const struct answer *a,
     struct http_judgement judgement = {.verdict = HTTP_UNKNOWN, .measurement_id = ""};
     struct check_outcome outcome = check_sets(r, a);
 
-    for (size_t i = 0; !outcome.approved && i < r->core.n_candidates; i++) {
-        if (source_result_knows(a->shared->result, &r->core.candidates[i]))
-            continue;
+    if (r->boot != NULL) {
+        outcome.approved = http_check_boot_allowed(r, a, &judgement.reason) && outcome.approved;
+        outcome.why = "by the rules for apps it may boot";
+    }
+    if (!outcome.approved && !http_knows_candidates(r, a)) {
         (void)ms_diag_set(&judgement.reason, MS_OK,
                           "the contract could not be asked about this value");
         *ret_judgement = judgement;
@@ -687,17 +691,23 @@ static enum MHD_Result direct_health(struct http_request *r)
 
 static const struct http_route routes[] = {
     {"/v1/measurements", "GET", false, prepare_measurements, answer_measurements, NULL,
-     http_error_text},
-    {"/v1/resolve", "GET", false, prepare_resolve, answer_resolve, NULL, http_error_problem},
-    {"/v1/check", "POST", false, prepare_check, answer_check, NULL, error_check},
+     http_error_text, NULL},
+    {"/v1/resolve", "GET", false, prepare_resolve, answer_resolve, NULL, http_error_problem, NULL},
+    {"/v1/check", "POST", false, prepare_check, answer_check, NULL, error_check, NULL},
     {"/v1/authorize", NULL, false, http_authorize_prepare, http_authorize_answer, NULL,
-     http_authorize_error},
-    {"/v1/watch", "GET", false, http_parse_spec, NULL, http_watch, http_error_problem},
-    {"/v1/refresh", "POST", true, prepare_refresh, answer_refresh, NULL, http_error_problem},
-    {"/v1/status", "GET", false, NULL, NULL, direct_reply, http_error_problem},
-    {"/metrics", "GET", false, NULL, NULL, direct_reply, http_error_problem},
-    {"/healthz", "GET", false, NULL, NULL, direct_health, http_error_problem},
-    {"/readyz", "GET", false, NULL, NULL, direct_health, http_error_problem},
+     http_authorize_error, NULL},
+    {"/v1/watch", "GET", false, http_parse_spec, NULL, http_watch, http_error_problem, NULL},
+    {"/v1/refresh", "POST", true, prepare_refresh, answer_refresh, NULL, http_error_problem, NULL},
+    {"/", "GET", false, http_dstack_prepare, http_dstack_answer, NULL, http_dstack_error,
+     http_dstack_enabled},
+    {"/bootAuth/app", "POST", false, http_boot_app_prepare, http_boot_answer, NULL, http_boot_error,
+     http_dstack_enabled},
+    {"/bootAuth/kms", "POST", false, http_boot_kms_prepare, http_boot_answer, NULL, http_boot_error,
+     http_dstack_enabled},
+    {"/v1/status", "GET", false, NULL, NULL, direct_reply, http_error_problem, NULL},
+    {"/metrics", "GET", false, NULL, NULL, direct_reply, http_error_problem, NULL},
+    {"/healthz", "GET", false, NULL, NULL, direct_health, http_error_problem, NULL},
+    {"/readyz", "GET", false, NULL, NULL, direct_health, http_error_problem, NULL},
 };
 
 static bool is_path(const struct http_route *route, struct ms_span path)

@@ -73,6 +73,7 @@ struct http_request {
     bool has_workload; /* a quote, or registers enough for one: ids of workloads can be computed */
     struct workload_input workload;
     const char *workload_lacks; /* what of the registers is missing for that, for words */
+    struct http_boot *boot;     /* http_dstack.c, in the arena; NULL: no such request */
     struct ms_arena arena;
     /* waiting for the core */
     struct loop_job job;
@@ -97,6 +98,8 @@ struct http_route {
     /* How errors are told here. */
     enum MHD_Result (*error)(struct http_request *r, unsigned status, enum ms_err err,
                              const struct ms_diag *diag);
+    /* NULL: always; false: by the configuration in force there is no such path. */
+    bool (*enabled)(const struct config *config);
 };
 
 /* NULL: none; then *ret_other is a route of this path for another method, if there is one. */
@@ -128,6 +131,9 @@ enum ms_err http_parse_spec(struct http_request *r, struct ms_diag *diag);
 enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_url,
                            struct ms_diag *diag);
 
+/* A contract with mappings says nothing of a value it was not asked about. */
+bool http_knows_candidates(const struct http_request *r, const struct answer *a);
+
 /* Whether this worker has understood this very target before, by the configuration in force: then
  * id, max_age_s, seq and list are set, spec is not. Remember only what had no warnings. */
 bool http_known_target(struct http_request *r);
@@ -157,6 +163,22 @@ enum ms_err http_authorize_prepare(struct http_request *r, struct ms_diag *diag)
 enum MHD_Result http_authorize_answer(struct http_request *r, struct answer *a);
 enum MHD_Result http_authorize_error(struct http_request *r, unsigned status, enum ms_err err,
                                      const struct ms_diag *diag);
+/* http_dstack.c */
+bool http_dstack_enabled(const struct config *config);
+enum ms_err http_boot_app_prepare(struct http_request *r, struct ms_diag *diag);
+enum ms_err http_boot_kms_prepare(struct http_request *r, struct ms_diag *diag);
+enum MHD_Result http_boot_answer(struct http_request *r, struct answer *a);
+enum MHD_Result http_boot_error(struct http_request *r, unsigned status, enum ms_err err,
+                                const struct ms_diag *diag);
+/* /v1/check with `boot_info`: r->boot, the predicates and candidates of it; then what the rules
+ * say. */
+enum ms_err http_check_boot(struct http_request *r, const json_t *boot_info, struct ms_diag *diag);
+bool http_check_boot_allowed(const struct http_request *r, const struct answer *a,
+                             struct ms_diag *reason);
+enum ms_err http_dstack_prepare(struct http_request *r, struct ms_diag *diag);
+enum MHD_Result http_dstack_answer(struct http_request *r, struct answer *a);
+enum MHD_Result http_dstack_error(struct http_request *r, unsigned status, enum ms_err err,
+                                  const struct ms_diag *diag);
 
 /* http_watch.c */
 enum MHD_Result http_watch(struct http_request *r);

@@ -17,6 +17,10 @@
     X(checks_approved, "measured_checks_total{verdict=\"approved\"}", "checks by verdict")        \
     X(checks_refused, "measured_checks_total{verdict=\"refused\"}", NULL)                         \
     X(checks_unknown, "measured_checks_total{verdict=\"unknown\"}", NULL)                         \
+    X(boots_approved, "measured_boot_decisions_total{verdict=\"approved\"}",                      \
+      "decisions of the dstack webhook")                                                          \
+    X(boots_refused, "measured_boot_decisions_total{verdict=\"refused\"}", NULL)                  \
+    X(boots_unknown, "measured_boot_decisions_total{verdict=\"unknown\"}", NULL)                  \
     X(flights, "measured_resolutions_total", "attempts to resolve a specifier")                   \
     X(flights_failed, "measured_resolution_failures_total", "attempts that failed")               \
     X(changes, "measured_changes_total", "accepted changes of a set")                             \

@@ -48,6 +48,11 @@ static const char example[] =
 
 static const struct config_context root = {.uid = 0};
 
+#define APP19 "00112233445566778899aabbccddeeff001122"
+#define HASH29 "00112233445566778899aabbccddeeff00112233445566778899aabbcc"
+#define HASH31 "00112233445566778899aabbccddeeff00112233445566778899aabbccddee"
+#define HASH31_SHOWN HASH29 "dd" /* of a long value 60 bytes are shown */
+
 /* Parse an exact-size heap copy, so that a read past the end shows under ASan. */
 static enum ms_err parse(const char *text, size_t len, const struct config_context *context,
                          struct config **ret, struct ms_diag *diag)
@@ -274,7 +279,8 @@ static const struct {
     const char *name, *text, *want; /* want: LINE: text */
 } bad[] = {
     {"unknown section", "\n[servers]\n",
-     "2: unknown section [servers]; there are server, policy, fetch, times, rpc and alias"},
+     "2: unknown section [servers]; there are server, policy, fetch, times, dstack, rpc, alias and "
+     "dstack-app"},
     {"unknown key", "[server]\nport = 1\n", "2: unknown key 'port' in section [server]"},
     {"key of another section", "[fetch]\nlevel = l2\n",
      "2: unknown key 'level' in section [fetch]"},
@@ -290,7 +296,8 @@ static const struct {
     {"text behind a section", "[server] x\n", "1: a section's line must end in ']'"},
     {"lone bracket", "[\n", "1: a section's line must end in ']'"},
     {"empty section", "[]\n",
-     "1: unknown section []; there are server, policy, fetch, times, rpc and alias"},
+     "1: unknown section []; there are server, policy, fetch, times, dstack, rpc, alias and "
+     "dstack-app"},
     {"name where none belongs", "[fetch x]\n", "1: section [fetch] takes no name"},
     {"rpc without name", "[rpc]\n",
      "1: [rpc NAME] needs a name of 1 to 64 letters, digits, '-', '_' and '.'"},
@@ -410,6 +417,38 @@ static const struct {
      "2: url of [rpc a]: the port of the URL must be a number from 1 to 65535"},
     {"url with an unclosed bracket", "[rpc a]\nurl = https://[::1/KEY\n",
      "2: url of [rpc a]: the URL has no valid [IPv6] address"},
+    {"dstack with a name", "[dstack x]\n", "1: section [dstack] takes no name"},
+    {"dstack-app without name", "[dstack]\n[dstack-app]\n",
+     "2: [dstack-app NAME] needs a name of 1 to 64 letters, digits, '-', '_' and '.'"},
+    {"no app id", "[dstack]\n[dstack-app shop]\n",
+     "2: [dstack-app shop] needs an app id, 0x and 40 hex digits"},
+    {"19 bytes", "[dstack]\n[dstack-app 0x" APP19 "]\n",
+     "2: [dstack-app 0x" APP19 "] needs an app id, 0x and 40 hex digits"},
+    {"an app twice",
+     "[dstack]\n[dstack-app 0x" APP19 "aa]\nspecifier=x\n[dstack-app " APP19 "AA]\n",
+     "4: [dstack-app " APP19 "AA] is already in line 2"},
+    {"an app without specifier", "[dstack]\n[dstack-app " APP19 "aa]\n",
+     "2: [dstack-app " APP19 "aa] has no specifier"},
+    {"an app with an empty one", "[dstack]\n[dstack-app " APP19 "aa]\nspecifier =\n",
+     "3: specifier of [dstack-app " APP19 "aa] is empty"},
+    {"an app without dstack", "\n[dstack-app " APP19 "aa]\nspecifier=x\n",
+     "2: [dstack-app " APP19 "aa] needs a section [dstack]"},
+    {"a device of 31 bytes", "[dstack]\ndevices = 0x" HASH31 "\n",
+     "2: devices: '0x" HASH29 "' is not 64 hex digits"},
+    {"a device too many", "[dstack]\ndevices = 0x" HASH31 "00,\n", "2: devices has an empty item"},
+    {"a measurement of nothing", "[dstack]\nkms-mr-aggregated = ,\n",
+     "2: kms-mr-aggregated has an empty item"},
+    {"a status of nothing", "[dstack]\nallowed-tcb-statuses = UpToDate,,x\n",
+     "2: allowed-tcb-statuses has an empty item"},
+    {"a long advisory", "[dstack]\nallowed-advisories = " HASH31 HASH31 "\n",
+     "2: allowed-advisories: '" HASH31_SHOWN "' is longer than 64 bytes"},
+    {"any device", "[dstack]\nallow-any-device = true\n",
+     "2: allow-any-device must be yes or no, not 'true'"},
+    {"a deadline too late", "[dstack]\ndeadline = 6s\n",
+     "2: deadline must lie from 1s to 5s, not '6s'"},
+    {"no deadline", "[dstack]\ndeadline = 0s\n", "2: deadline must lie from 1s to 5s, not '0s'"},
+    {"gateway of two words", "[dstack]\ngateway-app-id = a b\n",
+     "2: gateway-app-id must be 1 to 64 letters, digits, '-', '_' and '.', not 'a b'"},
     {"untrusted bytes are escaped", "[server]\n\xc3\xa9 = 1\n",
      "2: unknown key '\\xc3\\xa9' in section [server]"},
 };
@@ -650,11 +689,68 @@ static void test_warnings(void **state)
     ms_buf_done(&text);
 }
 
+/* Whatever is not written allows nothing. */
+static void test_dstack(void **state)
+{
+    (void)state;
+    struct ms_buf text = MS_BUF_INIT(1000);
+    uint8_t id[BOOT_APP_ID_BYTES] = {0};
+    struct config *c = must_parse("");
+    assert_false(c->dstack.enabled);
+    config_free(c);
+
+    c = must_parse("[dstack]\n");
+    const struct config_dstack *d = &c->dstack;
+    assert_true(d->enabled);
+    assert_true(d->kms_specifier == NULL && d->gateway_app_id == NULL && d->n_apps == 0);
+    assert_int_equal(d->deadline_s, 5);
+    assert_false(d->sign || d->policy.any_device);
+    assert_int_equal(d->policy.tcb_statuses.n, 1);
+    assert_string_equal(d->policy.tcb_statuses.items[0], "UpToDate");
+    assert_int_equal(d->policy.advisories.n + d->policy.devices.n + d->policy.aggregated_mrs.n, 0);
+    assert_null(config_dstack_app(c, id));
+    config_each_warning(c, collect, &text);
+    assert_non_null(strstr(ms_buf_str(&text), "every boot is refused"));
+    config_free(c);
+
+    c = must_parse("[dstack]\nkms-specifier = some;thing\ngateway-app-id = 0xab\ndeadline = 2s\n"
+                   "sign = yes\nallowed-tcb-statuses =\nallowed-advisories = A-1 , A-2\n"
+                   "devices = " HASH31 "0F, 0x" HASH31 "f0\nallow-any-device = yes\n"
+                   "kms-mr-aggregated = " HASH31 "01\n"
+                   "[dstack-app 0x" APP19 "aa]\nspecifier = one\n"
+                   "[alias a]\nspecifier = x\n"
+                   "[dstack-app " APP19 "BB]\nspecifier = two\n");
+    d = &c->dstack;
+    assert_string_equal(d->kms_specifier, "some;thing");
+    assert_string_equal(d->gateway_app_id, "0xab");
+    assert_true(d->deadline_s == 2 && d->sign && d->policy.any_device);
+    assert_int_equal(d->policy.tcb_statuses.n, 0); /* nothing is up to date enough */
+    assert_int_equal(d->policy.advisories.n, 2);
+    assert_string_equal(d->policy.advisories.items[1], "A-2");
+    assert_int_equal(d->policy.devices.n, 2);
+    assert_int_equal(d->policy.devices.items[0].b[31], 0x0f);
+    assert_int_equal(d->policy.devices.items[1].b[31], 0xf0);
+    assert_int_equal(d->policy.aggregated_mrs.items[0].b[31], 1);
+    assert_int_equal(d->n_apps, 2);
+    assert_null(config_dstack_app(c, id));
+    memcpy(id, d->apps[1].id, sizeof(id));
+    assert_int_equal(id[19], 0xbb);
+    assert_string_equal(config_dstack_app(c, id)->specifier, "two");
+    ms_buf_reset(&text);
+    config_each_warning(c, collect, &text);
+    assert_non_null(strstr(ms_buf_str(&text), "of no use"));
+    config_free(c);
+    ms_buf_done(&text);
+}
+
 static void test_fixed_difference(void **state)
 {
     (void)state;
     struct config *a = must_parse(""), *b = must_parse("[policy]\npoll = 5s\n"),
-                  *c = must_parse("[server]\nhttp-listen = 127.0.0.1:1\n");
+                  *c = must_parse("[server]\nhttp-listen = 127.0.0.1:1\n"),
+                  *d = must_parse("[dstack]\nsign = yes\n");
+    assert_string_equal(config_fixed_difference(a, d), "dstack.sign");
+    config_free(d);
     assert_null(config_fixed_difference(a, b));
     assert_string_equal(config_fixed_difference(a, c), "server.http-listen");
     config_free(a);
@@ -684,7 +780,8 @@ static void find_key(void *arg, const struct config_key *key)
 {
     struct page *page = arg;
     struct ms_buf row = MS_BUF_INIT(512);
-    bool named = strcmp(key->section, "rpc") == 0 || strcmp(key->section, "alias") == 0;
+    bool named = strcmp(key->section, "rpc") == 0 || strcmp(key->section, "alias") == 0 ||
+                 strcmp(key->section, "dstack-app") == 0;
     const char *fallback = key->required              ? "required"
                            : key->fallback[0] == '\0' ? "empty"
                                                       : key->fallback;
@@ -721,21 +818,14 @@ static void test_docs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_times),
-        cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_example),
-        cmocka_unit_test(test_all_set),
-        cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_specifier_callback),
-        cmocka_unit_test(test_directories),
-        cmocka_unit_test(test_long_runtime_dir),
-        cmocka_unit_test(test_load_file),
-        cmocka_unit_test(test_warnings),
-        cmocka_unit_test(test_fixed_difference),
-        cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_docs),
+        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_times),
+        cmocka_unit_test(test_choices),     cmocka_unit_test(test_example),
+        cmocka_unit_test(test_all_set),     cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_limits),      cmocka_unit_test(test_specifier_callback),
+        cmocka_unit_test(test_directories), cmocka_unit_test(test_long_runtime_dir),
+        cmocka_unit_test(test_load_file),   cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_dstack),      cmocka_unit_test(test_fixed_difference),
+        cmocka_unit_test(test_prefixes),    cmocka_unit_test(test_docs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
