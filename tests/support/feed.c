@@ -357,7 +357,13 @@ void feed_fake_say(struct feed_fake *fake, enum feed_type type, uint32_t sub, co
     must(sizeof(head) + bytes <= sizeof(packet), "a small packet");
     memcpy(packet, &head, sizeof(head));
     memcpy(packet + sizeof(head), body, bytes);
-    must(feed_fake_send(fake, packet, head.size, fds, n_fds), "send");
+    bool sent = feed_fake_send(fake, packet, head.size, fds, n_fds);
+    while (!sent && errno == EAGAIN) { /* a reader in another thread makes room */
+        struct pollfd poll_fd = {.fd = fake->conn, .events = POLLOUT};
+        must(poll(&poll_fd, 1, 20000) == 1, "room to send");
+        sent = feed_fake_send(fake, packet, head.size, fds, n_fds);
+    }
+    must(sent, "send");
 }
 
 void feed_fake_welcome(struct feed_fake *fake)
