@@ -555,6 +555,16 @@ static void bad_long_error(void)
 
     feed_fake_say(&fake, FEED_ERROR, sub, body, sizeof(body), NULL, 0);
 }
+/* Cut to what a message may have it would be one. */
+static void bad_longer_than_told(void)
+{
+    uint8_t packet[PLUG_MESSAGE_MAX_BYTES + 1] = {0};
+    struct feed_message head = {FEED_MAGIC, FEED_ERROR, 0, sub, PLUG_MESSAGE_MAX_BYTES};
+
+    memcpy(packet, &head, sizeof(head));
+    memcpy(packet + sizeof(head), "quota", 5);
+    assert_true(feed_fake_send(&fake, packet, sizeof(packet), NULL, 0));
+}
 static void bad_error_code(void)
 {
     uint8_t body[FEED_CODE_BYTES] = "quota\0x";
@@ -617,6 +627,7 @@ static const struct {
     {"an unknown type", bad_type},
     {"a reader's message", bad_reader_type},
     {"an ERROR too long", bad_long_error},
+    {"a packet longer than it says", bad_longer_than_told},
     {"an ERROR's code not padded", bad_error_code},
     {"an ERROR after an ERROR", bad_error_twice},
     {"a packet that tells another size", bad_head_size},
