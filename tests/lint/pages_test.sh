@@ -41,6 +41,13 @@ if [ -f resolver/daemon/main.c ]; then
     done < <(grep -oE '"--?[a-z][a-z-]*"' resolver/daemon/main.c | tr -d '"' | sed -E 's/^--?//' | sort -u)
 fi
 
+if [ -f include/measured/measured.h ]; then
+    while IFS= read -r name; do
+        page_has packaging/libmeasured.3 "^\.(Ft|Fn|It|Nm|Fo|Va|Dv).* ?$name( |\$)" "$name"
+    done < <(grep -oE '\bmeasured_[a-z_]+\(|\bMEASURED_[A-Z_]+\b' include/measured/measured.h | tr -d '(' |
+        grep -vxE 'MEASURED_MEASURED_H|MEASURED_SOCKET_DIR' | sort -u)
+fi
+
 if compgen -G 'resolver/daemon/*.[ch]' >/dev/null; then
     while IFS= read -r name; do
         page_has docs/metrics.md "\`$name\`" "$name"
