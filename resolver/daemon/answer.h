@@ -58,7 +58,8 @@ struct answer {
     size_t n_sets;
     const struct rec_set **sets; /* in force; into shared */
     size_t *set_release;         /* index of each set's release */
-    /* when each release of the result is in force, and until when all of it may be used; boot clock */
+    /* when each release of the result is in force, and until when all of it may be used; boot clock
+     */
     struct snapshot_window *windows;
     int64_t fresh_until_ms, serve_until_ms;
 
