@@ -696,10 +696,11 @@ static enum ms_err verify_root(const json_t *root, struct spec *spec, struct ms_
     return err;
 }
 
+static const struct ms_json_limits limits = {BUNDLE_MAX_BYTES, 16, 65536, 0};
+
 enum ms_err bundle_verify(struct ms_span text, struct spec *spec, struct source_result **ret_result,
                           struct ms_diag *diag)
 {
-    static const struct ms_json_limits limits = {BUNDLE_MAX_BYTES, 16, 65536, 0};
     struct ms_arena arena = MS_ARENA_INIT(BUNDLE_MAX_BYTES); /* header values */
     json_t *root = NULL;
 
@@ -710,6 +711,88 @@ enum ms_err bundle_verify(struct ms_span text, struct spec *spec, struct source_
     if (err != MS_OK)
         spec_done(spec);
     ms_arena_done(&arena);
+    json_decref(root);
+    return err;
+}
+
+/* ---- about a bundle ---- */
+
+static enum ms_err json_hash(const json_t *json, struct ms_sha256 *ret_hash)
+{
+    struct ms_buf text = MS_BUF_INIT(BUNDLE_MAX_BYTES);
+
+    enum ms_err err = json == NULL ? MS_ERR_MEMORY : ms_json_dump(json, &text);
+    if (err == MS_OK)
+        *ret_hash = ms_sha256(ms_buf_span(&text));
+    ms_buf_done(&text);
+    return err;
+}
+
+enum ms_err bundle_policy_hash(const struct source_policy *policy, struct ms_sha256 *ret_hash)
+{
+    json_t *json = policy_json(policy);
+    enum ms_err err = json_hash(json, ret_hash);
+
+    json_decref(json);
+    return err;
+}
+
+/* Each text once; what finds no room is left out. */
+static void note(char *texts, size_t size, size_t max, size_t *n, const char *text)
+{
+    for (size_t i = 0; i < *n; i++)
+        if (strcmp(texts + i * size, text) == 0)
+            return;
+    if (*n < max && strlen(text) < size)
+        (void)snprintf(texts + (*n)++ * size, size, "%s", text);
+}
+
+static void about_root(const json_t *root, const struct source_policy *policy, uint64_t chain,
+                       struct bundle_about *about)
+{
+    const char *error =
+        json_string_value(json_object_get(json_object_get(root, "verdict"), "error"));
+    size_t i;
+    json_t *answer;
+
+    about->time_s = json_integer_value(json_object_get(root, "time"));
+    about->error = error == NULL ? MS_OK : ms_err_from_code(error);
+    about->level = policy->level;
+    about->quorum = policy->quorum;
+    about->has_checkpoint = policy->has_checkpoint;
+    for (size_t p = 0; p < policy->n_providers; p++)
+        if (chain == 0 || policy->providers[p].chain == chain)
+            note(about->groups[0], sizeof(about->groups[0]), MS_ARRAY_LEN(about->groups),
+                 &about->n_groups, policy->providers[p].group);
+    json_array_foreach(json_object_get(root, "answers"), i, answer)
+    {
+        const char *peer = json_string_value(json_object_get(answer, "peer"));
+        if (peer != NULL)
+            note(about->peers[0], sizeof(about->peers[0]), MS_ARRAY_LEN(about->peers),
+                 &about->n_peers, peer);
+    }
+}
+
+enum ms_err bundle_about(struct ms_span text, struct bundle_about *ret_about, struct ms_diag *diag)
+{
+    struct bundle_about about = {0};
+    struct source_policy policy;
+    json_t *root = NULL;
+    struct spec spec;
+
+    if (ms_json_parse(text, &limits, &root, NULL) != MS_OK)
+        return malformed(diag, "not JSON");
+    spec_init(&spec);
+    enum ms_err err = read_spec(root, &spec, diag);
+    if (err == MS_OK && !read_policy(json_object_get(root, "policy"), &policy))
+        err = malformed(diag, "its policy");
+    if (err == MS_OK)
+        err = json_hash(json_object_get(root, "policy"), &about.policy);
+    if (err == MS_OK) {
+        about_root(root, &policy, spec.kind == SPEC_CONTRACT ? spec.chain : 0, &about);
+        *ret_about = about;
+    }
+    spec_done(&spec);
     json_decref(root);
     return err;
 }

@@ -29,6 +29,27 @@ MS_MUST_USE enum ms_err bundle_write(const struct spec *spec, const struct sourc
                                      const struct source_result *result, enum ms_err err,
                                      struct ms_buf *out);
 
+/* SHA-256 of the policy as it stands in a bundle: which rules a verdict was reached under. */
+MS_MUST_USE enum ms_err bundle_policy_hash(const struct source_policy *policy,
+                                           struct ms_sha256 *ret_hash);
+
+/* What a bundle says about itself without being replayed. */
+struct bundle_about {
+    int64_t time_s;          /* when the attempt began */
+    enum ms_err error;       /* evidence of this failure; MS_OK: of a set */
+    struct ms_sha256 policy; /* bundle_policy_hash */
+    enum spec_level level;   /* of the policy */
+    uint32_t quorum;
+    bool has_checkpoint;
+    size_t n_groups; /* operator groups of the chain that was read, each once */
+    char groups[SOURCE_PROVIDERS_MAX][64];
+    size_t n_peers; /* SHA-256 of TLS certificates seen, each once; more are left out */
+    char peers[8][2 * MS_SHA256_BYTES + 1];
+};
+/* MS_ERR_EVIDENCE when it is malformed. */
+MS_MUST_USE enum ms_err bundle_about(struct ms_span text, struct bundle_about *ret_about,
+                                     struct ms_diag *diag);
+
 /* Drop what belongs to one query and not to the identity of a specifier (level, max-age, seq, tag,
  * from): an entry is shared by all of them, and the level read is the policy's. */
 void bundle_identity_only(struct spec *spec);
