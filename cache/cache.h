@@ -34,6 +34,9 @@
             */
 #define CACHE_VALIDATOR_MAX_BYTES 8192u /* etag, last_modified; a source drops longer ones */
 #define CACHE_KIND_MAX_BYTES 64u        /* change kind of a history row */
+#define CACHE_SUMMARY_MAX_BYTES 16384u  /* of a history row */
+#define CACHE_BUILD_MAX_BYTES 256u      /* likewise */
+#define CACHE_CONFIRMED_KEEP_S (INT64_C(90) * 86400) /* ended runs of confirmations */
 #define CACHE_BLOB_MAX_BYTES ((size_t)16 << 20)
 #define CACHE_BLOB_GZIP_BYTES \
     16384u /* blobs of this size and more are stored compressed if that helps */
@@ -146,6 +149,8 @@ struct cache_history {
     bool has_block;
     uint64_t block_number; /* at most INT64_MAX */
     struct eth_hash block_hash;
+    const char *summary; /* resolver/entry/summary.h; NULL: written before there were any */
+    const char *build;   /* of the daemon that wrote it; NULL: likewise */
 };
 
 /* Rows of one key, oldest first; of all keys, grouped by key, when key is NULL. A row with a bad
@@ -156,6 +161,55 @@ typedef enum ms_err cache_history_fn(void *arg, enum ms_err row,
                                      const struct ms_diag *why);
 MS_MUST_USE enum ms_err cache_history_each(struct cache *cache, const struct ms_sha256 *key,
                                            cache_history_fn *fn, void *arg, struct ms_diag *diag);
+
+/* At most `max` rows of one key: those after row `after`, oldest first; or with newest_first those
+ * before row `before` (0: from the newest on), newest first. Cheap however long the history is.
+ * Codes are checked; that no row is missing between two only cache_history_each finds. */
+struct cache_range {
+    bool newest_first;
+    uint64_t after, before;
+    size_t max;
+};
+MS_MUST_USE enum ms_err cache_history_range(struct cache *cache, const struct ms_sha256 *key,
+                                            const struct cache_range *range, cache_history_fn *fn,
+                                            void *arg, struct ms_diag *diag);
+
+/* The number of the newest row of a key that is all of what is asked for; 0: there is none. Whether
+ * that row is ours shows when it is read (cache_history_range after n - 1). */
+struct cache_wanted {
+    enum spec_level level; /* with has_level */
+    bool has_level, has_sequence, has_time, has_hash;
+    const char *kind; /* NULL: any */
+    uint64_t sequence;
+    int64_t time_s;        /* at or before */
+    struct ms_sha256 hash; /* of its set or its bundle */
+    uint64_t before;       /* rows before this one; 0: all */
+};
+MS_MUST_USE enum ms_err cache_history_find(struct cache *cache, const struct ms_sha256 *key,
+                                           const struct cache_wanted *wanted, uint64_t *ret_n,
+                                           struct ms_diag *diag);
+
+/* Confirmations without change, kept short: a run is unbroken while each comes before the answer
+ * that the one before it confirmed could not be served any more. */
+struct cache_confirmed {
+    uint64_t id;
+    uint64_t n; /* the history row whose answer was confirmed */
+    int64_t from_s, until_s;
+    uint64_t times;  /* the change itself included */
+    int64_t gap_s;   /* the longest time between two of them */
+    int64_t limit_s; /* after each of them the answer might be served so long; -1: for ever */
+    bool has_block;  /* of the last one */
+    uint64_t block_number;
+    struct eth_hash block_hash;
+    struct ms_sha256 commitment;
+};
+/* Runs of one history row, oldest first; a bad one comes as in cache_each_entry. */
+typedef enum ms_err cache_confirmed_fn(void *arg, enum ms_err row,
+                                       const struct cache_confirmed *run,
+                                       const struct ms_diag *why);
+MS_MUST_USE enum ms_err cache_confirmed_each(struct cache *cache, uint64_t n,
+                                             cache_confirmed_fn *fn, void *arg,
+                                             struct ms_diag *diag);
 
 /* ---- writing ---- */
 struct cache_change {
@@ -191,6 +245,9 @@ struct cache_freshness { /* what a confirmation without new evidence changes (30
     struct source_lifetime life;
     int64_t valid_until_s;
     const char *etag, *last_modified;
+    bool has_block; /* as of which */
+    uint64_t block_number;
+    struct eth_hash block_hash;
 };
 
 /* MS_ERR_UNKNOWN there is no such row, or it is of another answer than the one that was confirmed

@@ -237,6 +237,19 @@ static enum ms_err write_entry(struct cache *cache, const struct cache_entry *en
     return err;
 }
 
+static enum ms_err append(struct cache *cache, const struct cache_change *change,
+                          struct ms_diag *diag)
+{
+    const struct cache_entry *e = change->entry;
+    const struct cache_history *h = change->history;
+    uint64_t n = 0;
+
+    enum ms_err err = cache_history_append(cache, h, &n, diag);
+    if (err == MS_OK && e->has_bundle && h->has_bundle && ms_sha256_eq(&e->bundle, &h->bundle))
+        err = cache_confirmed_begin(cache, n, e, h, diag);
+    return err;
+}
+
 /* What cache_commit does within its transaction. */
 static enum ms_err apply(struct cache *cache, const struct cache_change *change,
                          struct ms_diag *diag)
@@ -254,7 +267,7 @@ static enum ms_err apply(struct cache *cache, const struct cache_change *change,
     if (err == MS_OK)
         err = write_entry(cache, change->entry, found ? &old : NULL, diag);
     if (err == MS_OK && change->history != NULL)
-        err = cache_history_append(cache, change->history, diag);
+        err = append(cache, change, diag);
     ms_arena_done(&arena);
     return err;
 }
@@ -289,6 +302,8 @@ static enum ms_err touch(struct cache *cache, const struct ms_sha256 *key, enum 
         e.etag = freshness->etag;
         e.last_modified = freshness->last_modified;
         err = write_entry(cache, &e, &old, diag);
+        if (err == MS_OK)
+            err = cache_confirmed_add(cache, &e, freshness, diag);
     }
     ms_arena_done(&arena);
     return err;

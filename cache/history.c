@@ -5,7 +5,9 @@
 #include "cache/internal.h"
 
 #define HISTORY_TABLE "history"
-#define HISTORY_CELLS 12 /* without the code */
+#define HISTORY_CELLS 14 /* without the code */
+#define HISTORY_ARENA_BYTES \
+    ((size_t)CACHE_SUMMARY_MAX_BYTES + CACHE_BUILD_MAX_BYTES + CACHE_KIND_MAX_BYTES + 8192)
 
 /* Order as HISTORY_COLUMNS in schema.c; to_history reads it in the same order. */
 static void from_history(const struct cache_history *h, const struct ms_sha256 *prev,
@@ -35,6 +37,8 @@ static void from_history(const struct cache_history *h, const struct ms_sha256 *
         row_add_null(row);
     }
     row_add_blob(row, prev->b, sizeof(prev->b));
+    row_add_text(row, h->summary);
+    row_add_text(row, h->build);
 }
 
 static void read_block(struct row_reader *r, struct cache_history *h)
@@ -70,6 +74,8 @@ static enum ms_err to_history(const struct row *row, struct ms_arena *arena,
     h.has_bundle = row_bytes_or_null(&r, h.bundle.b, sizeof(h.bundle.b));
     read_block(&r, &h);
     row_bytes(&r, prev.b, sizeof(prev.b));
+    h.summary = row_text_or_null(&r, CACHE_SUMMARY_MAX_BYTES);
+    h.build = row_text_or_null(&r, CACHE_BUILD_MAX_BYTES);
     enum ms_err err = row_end(&r, HISTORY_TABLE, diag);
     if (err == MS_OK) {
         *ret_history = h;
@@ -119,7 +125,7 @@ static enum ms_err last_n(struct cache *cache, int64_t *ret_n, struct ms_diag *d
 
 static enum ms_err check_history(const struct row *row)
 {
-    struct ms_arena arena = MS_ARENA_INIT(8192);
+    struct ms_arena arena = MS_ARENA_INIT(HISTORY_ARENA_BYTES);
     struct cache_history again;
     struct ms_sha256 prev;
     struct ms_diag why = {0};
@@ -130,7 +136,7 @@ static enum ms_err check_history(const struct row *row)
 }
 
 enum ms_err cache_history_append(struct cache *cache, const struct cache_history *history,
-                                 struct ms_diag *diag)
+                                 uint64_t *ret_n, struct ms_diag *diag)
 {
     struct cache_history h = *history;
     struct ms_sha256 prev, hmac;
@@ -148,9 +154,13 @@ enum ms_err cache_history_append(struct cache *cache, const struct cache_history
     if (err != MS_OK)
         return ms_diag_set(diag, err, "a history row cannot be stored: %s", ms_err_text(err));
     err = row_bind(cache, CACHE_STMT_HISTORY_INSERT, HISTORY_TABLE, &row, &hmac, diag);
+    if (err != MS_OK) {
+        cache_reset(cache, CACHE_STMT_HISTORY_INSERT);
+        return err;
+    }
+    err = cache_run(cache, CACHE_STMT_HISTORY_INSERT, diag, "write history");
     if (err == MS_OK)
-        return cache_run(cache, CACHE_STMT_HISTORY_INSERT, diag, "write history");
-    cache_reset(cache, CACHE_STMT_HISTORY_INSERT);
+        *ret_n = h.n;
     return err;
 }
 
@@ -215,7 +225,7 @@ enum ms_err cache_history_each(struct cache *cache, const struct ms_sha256 *key,
         sqlite3_bind_blob(stmt, 1, key->b, sizeof(key->b), SQLITE_STATIC) != SQLITE_OK)
         err = cache_sql_error(cache, diag, "read history");
     while (err == MS_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        struct ms_arena arena = MS_ARENA_INIT(8192);
+        struct ms_arena arena = MS_ARENA_INIT(HISTORY_ARENA_BYTES);
         struct ms_diag why = {0};
         struct cache_history h;
         enum ms_err bad = next_row(cache, which, &chain, &arena, &h, &why);
@@ -225,5 +235,86 @@ enum ms_err cache_history_each(struct cache *cache, const struct ms_sha256 *key,
     if (err == MS_OK && rc != SQLITE_DONE)
         err = cache_sql_error(cache, diag, "read history");
     cache_reset(cache, which);
+    return err;
+}
+
+enum ms_err cache_history_range(struct cache *cache, const struct ms_sha256 *key,
+                                const struct cache_range *range, cache_history_fn *fn, void *arg,
+                                struct ms_diag *diag)
+{
+    enum cache_stmt which =
+        range->newest_first ? CACHE_STMT_HISTORY_BEFORE : CACHE_STMT_HISTORY_AFTER;
+    sqlite3_stmt *stmt = cache->stmt[which];
+    uint64_t edge =
+        range->newest_first ? range->before == 0 ? INT64_MAX : range->before : range->after;
+    enum ms_err err = MS_OK;
+    int rc = SQLITE_DONE;
+
+    if (edge > INT64_MAX)
+        edge = INT64_MAX;
+    if (sqlite3_bind_blob(stmt, 1, key->b, sizeof(key->b), SQLITE_STATIC) != SQLITE_OK ||
+        sqlite3_bind_int64(stmt, 2, (int64_t)edge) != SQLITE_OK ||
+        sqlite3_bind_int64(stmt, 3, range->max > INT32_MAX ? INT32_MAX : (int64_t)range->max) !=
+            SQLITE_OK)
+        err = cache_sql_error(cache, diag, "read history");
+    while (err == MS_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct ms_arena arena = MS_ARENA_INIT(HISTORY_ARENA_BYTES);
+        struct ms_sha256 hmac, prev;
+        struct ms_diag why = {0};
+        struct cache_history h;
+        struct row row;
+        enum ms_err bad = row_read(cache, which, HISTORY_TABLE, HISTORY_CELLS, &row, &hmac, &why);
+        if (bad == MS_OK)
+            bad = to_history(&row, &arena, &h, &prev, &why);
+        if (bad != MS_OK)
+            name_bad_row(&row, &h);
+        err = fn(arg, bad, &h, &why);
+        ms_arena_done(&arena);
+    }
+    if (err == MS_OK && rc != SQLITE_DONE)
+        err = cache_sql_error(cache, diag, "read history");
+    cache_reset(cache, which);
+    return err;
+}
+
+/* What is not bound is NULL: anything will do. */
+static bool bind_wanted(sqlite3_stmt *stmt, const struct cache_wanted *w, const uint8_t sequence[8])
+{
+    bool ok = true;
+
+    if (w->has_level)
+        ok = ok && sqlite3_bind_int(stmt, 2, (int)w->level) == SQLITE_OK;
+    if (w->kind != NULL)
+        ok = ok && sqlite3_bind_text(stmt, 3, w->kind, -1, SQLITE_STATIC) == SQLITE_OK;
+    if (w->has_sequence)
+        ok = ok && sqlite3_bind_blob(stmt, 4, sequence, 8, SQLITE_STATIC) == SQLITE_OK;
+    if (w->has_time)
+        ok = ok && sqlite3_bind_int64(stmt, 5, w->time_s) == SQLITE_OK;
+    if (w->has_hash)
+        ok = ok &&
+             sqlite3_bind_blob(stmt, 6, w->hash.b, MS_SHA256_BYTES, SQLITE_STATIC) == SQLITE_OK;
+    if (w->before != 0)
+        ok = ok &&
+             sqlite3_bind_int64(stmt, 7, w->before > INT64_MAX ? INT64_MAX : (int64_t)w->before) ==
+                 SQLITE_OK;
+    return ok;
+}
+
+enum ms_err cache_history_find(struct cache *cache, const struct ms_sha256 *key,
+                               const struct cache_wanted *wanted, uint64_t *ret_n,
+                               struct ms_diag *diag)
+{
+    sqlite3_stmt *stmt = cache->stmt[CACHE_STMT_HISTORY_FIND];
+    enum ms_err err = MS_OK;
+    uint8_t sequence[8];
+
+    for (size_t i = 0; i < sizeof(sequence); i++) /* as row_add_u64 writes it */
+        sequence[i] = (uint8_t)(wanted->sequence >> (56 - 8 * i));
+    if (sqlite3_bind_blob(stmt, 1, key->b, sizeof(key->b), SQLITE_STATIC) != SQLITE_OK ||
+        !bind_wanted(stmt, wanted, sequence) || sqlite3_step(stmt) != SQLITE_ROW)
+        err = cache_sql_error(cache, diag, "read history");
+    else
+        *ret_n = (uint64_t)sqlite3_column_int64(stmt, 0);
+    cache_reset(cache, CACHE_STMT_HISTORY_FIND);
     return err;
 }

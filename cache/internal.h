@@ -28,6 +28,15 @@ enum cache_stmt {
     CACHE_STMT_HISTORY_N,
     CACHE_STMT_HISTORY_INSERT,
     CACHE_STMT_HISTORY_KEY,
+    CACHE_STMT_HISTORY_AFTER,
+    CACHE_STMT_HISTORY_BEFORE,
+    CACHE_STMT_HISTORY_FIND,
+    CACHE_STMT_HISTORY_OF,
+    CACHE_STMT_CONFIRMED_LAST,
+    CACHE_STMT_CONFIRMED_EACH,
+    CACHE_STMT_CONFIRMED_PUT,
+    CACHE_STMT_CONFIRMED_ID,
+    CACHE_STMT_CONFIRMED_DROP,
     CACHE_STMT_HISTORY_ALL,
     CACHE_STMT_COUNT,
 };
@@ -141,7 +150,18 @@ MS_MUST_USE enum ms_err row_end(const struct row_reader *r, const char *table,
 MS_MUST_USE enum ms_err cache_blob_put(struct cache *cache, struct ms_span bytes,
                                        struct ms_diag *diag);
 MS_MUST_USE enum ms_err cache_history_append(struct cache *cache,
-                                             const struct cache_history *history,
+                                             const struct cache_history *history, uint64_t *ret_n,
                                              struct ms_diag *diag);
+
+/* ---- confirmed.c ---- */
+/* The change is of this row: the first run of confirmations begins with it. */
+MS_MUST_USE enum ms_err cache_confirmed_begin(struct cache *cache, uint64_t n,
+                                              const struct cache_entry *entry,
+                                              const struct cache_history *history,
+                                              struct ms_diag *diag);
+/* The answer of `entry` was confirmed as `freshness` says. */
+MS_MUST_USE enum ms_err cache_confirmed_add(struct cache *cache, const struct cache_entry *entry,
+                                            const struct cache_freshness *freshness,
+                                            struct ms_diag *diag);
 
 #endif

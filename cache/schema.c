@@ -92,6 +92,26 @@ static const char *const migrations[] = {
     " WHEN coalesce(NEW.floor_epoch, x'') < coalesce(OLD.floor_epoch, x'')"
     " OR (NEW.floor_epoch IS OLD.floor_epoch AND NEW.floor_sequence < OLD.floor_sequence)"
     " BEGIN SELECT RAISE(ABORT, 'the floor of an entry never decreases'); END;",
+
+    /* NULL in the rows of before, whose codes stay right. A run of confirmations of the answer that
+     * history row n brought: first, last, how many, the longest time between two, and for how long
+     * after each of them the answer might still be served (-1: for ever). */
+    "ALTER TABLE history ADD COLUMN summary TEXT;"
+    "ALTER TABLE history ADD COLUMN build TEXT;"
+    "CREATE TABLE confirmed("
+    " id INTEGER PRIMARY KEY,"
+    " n INTEGER NOT NULL REFERENCES history(n),"
+    " from_s INTEGER NOT NULL,"
+    " until_s INTEGER NOT NULL,"
+    " times INTEGER NOT NULL,"
+    " gap_s INTEGER NOT NULL,"
+    " limit_s INTEGER NOT NULL,"
+    " block_number INTEGER,"
+    " block_hash BLOB CHECK(length(block_hash) = 32),"
+    " commitment BLOB NOT NULL CHECK(length(commitment) = 32),"
+    " hmac BLOB NOT NULL CHECK(length(hmac) = 32)"
+    ") STRICT;"
+    "CREATE INDEX confirmed_n ON confirmed(n, id);",
 };
 _Static_assert(SCHEMA_APPLICATION_ID == 1836282468, "the number in the first migration");
 
@@ -108,7 +128,9 @@ _Static_assert(SCHEMA_APPLICATION_ID == 1836282468, "the number in the first mig
     "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)"
 #define HISTORY_COLUMNS                                                                           \
     "n, key, level, time_s, status, kind, sequence, set_hash, bundle, block_number, block_hash, " \
-    "prev, hmac"
+    "prev, summary, build, hmac"
+#define CONFIRMED_COLUMNS \
+    "id, n, from_s, until_s, times, gap_s, limit_s, block_number, block_hash, commitment, hmac"
 
 const char *const cache_sql[CACHE_STMT_COUNT] = {
     [CACHE_STMT_BEGIN] = "BEGIN IMMEDIATE",
@@ -133,8 +155,28 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
     [CACHE_STMT_HISTORY_LAST] = "SELECT hmac FROM history WHERE key = ?1 ORDER BY n DESC LIMIT 1",
     [CACHE_STMT_HISTORY_N] = "SELECT coalesce(max(n), 0) FROM history",
     [CACHE_STMT_HISTORY_INSERT] = "INSERT INTO history(" HISTORY_COLUMNS ") VALUES"
-                                  "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                                  "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,"
+                                  " ?15)",
     [CACHE_STMT_HISTORY_KEY] = "SELECT " HISTORY_COLUMNS " FROM history WHERE key = ?1 ORDER BY n",
+    [CACHE_STMT_HISTORY_AFTER] = "SELECT " HISTORY_COLUMNS " FROM history WHERE key = ?1 AND n > ?2"
+                                 " ORDER BY n LIMIT ?3",
+    [CACHE_STMT_HISTORY_BEFORE] = "SELECT " HISTORY_COLUMNS " FROM history WHERE key = ?1"
+                                  " AND n < ?2 ORDER BY n DESC LIMIT ?3",
+    [CACHE_STMT_HISTORY_FIND] =
+        "SELECT max(n) FROM history WHERE key = ?1 AND (?2 IS NULL OR level = ?2)"
+        " AND (?3 IS NULL OR kind = ?3) AND (?4 IS NULL OR sequence = ?4)"
+        " AND (?5 IS NULL OR time_s <= ?5) AND (?6 IS NULL OR set_hash = ?6 OR bundle = ?6)"
+        " AND (?7 IS NULL OR n < ?7)",
+    [CACHE_STMT_HISTORY_OF] = "SELECT max(n) FROM history WHERE bundle = ?1 AND key = ?2"
+                              " AND level = ?3",
+    [CACHE_STMT_CONFIRMED_LAST] = "SELECT " CONFIRMED_COLUMNS " FROM confirmed WHERE n = ?1"
+                                  " ORDER BY id DESC LIMIT 1",
+    [CACHE_STMT_CONFIRMED_EACH] = "SELECT " CONFIRMED_COLUMNS " FROM confirmed WHERE n = ?1"
+                                  " ORDER BY id",
+    [CACHE_STMT_CONFIRMED_PUT] = "INSERT OR REPLACE INTO confirmed(" CONFIRMED_COLUMNS ") VALUES"
+                                 "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    [CACHE_STMT_CONFIRMED_ID] = "SELECT coalesce(max(id), 0) FROM confirmed",
+    [CACHE_STMT_CONFIRMED_DROP] = "DELETE FROM confirmed WHERE n = ?1 AND id < ?2 AND until_s < ?3",
     [CACHE_STMT_HISTORY_ALL] = "SELECT " HISTORY_COLUMNS " FROM history ORDER BY key, n",
 };
 
