@@ -1,0 +1,513 @@
+/* cache/report_diff.c - two points of a history compared, down to registers; what was in force at
+ * one. Both from evidence: nothing here is taken from a summary. */
+#include "cache/report_internal.h"
+
+#include "base/hex.h"
+#include "resolver/entry/envelope.h"
+
+#include <stdio.h>
+
+#define PATH_MAX_BYTES 256u
+#define METADATA_DEPTH_MAX 8u
+
+/* ---- registers ---- */
+
+static json_t *values_json(const struct rec_register *reg)
+{
+    json_t *out = json_array();
+
+    for (size_t i = 0; out != NULL && i < reg->n_values; i++) {
+        char hex[2 * REC_VALUE_MAX_BYTES + 1];
+        ms_hex_encode(ms_span_of(reg->values[i].b, reg->values[i].len), hex);
+        if (json_array_append_new(out, json_string(hex)) != 0) {
+            json_decref(out);
+            return NULL;
+        }
+    }
+    return out;
+}
+
+static const struct rec_register *register_of(const struct rec_record *record, uint32_t index)
+{
+    for (size_t i = 0; i < record->n_registers; i++)
+        if (record->registers[i].index == index)
+            return &record->registers[i];
+    return NULL;
+}
+
+static int add_register(json_t *out, const struct rec_record *of, const struct rec_register *was,
+                        const struct rec_register *is)
+{
+    uint32_t index = was != NULL ? was->index : is->index;
+    json_t *one =
+        json_pack("{s:s, s:I, s:o, s:o}", "register", rec_register_name(of->type, index), "index",
+                  (json_int_t)index, "was", was != NULL ? values_json(was) : json_array(), "is",
+                  is != NULL ? values_json(is) : json_array());
+
+    if (one != NULL && json_equal(json_object_get(one, "was"), json_object_get(one, "is"))) {
+        json_decref(one);
+        return 0;
+    }
+    return one == NULL ? -1 : json_array_append_new(out, one);
+}
+
+/* Registers that have other values, or stand in one of the two only. */
+static json_t *registers_json(const struct rec_record *was, const struct rec_record *is)
+{
+    json_t *out = json_array();
+    int bad = out == NULL;
+
+    for (uint32_t index = 0; !bad && index < REC_REGISTERS_MAX; index++) {
+        const struct rec_register *a = was == NULL ? NULL : register_of(was, index);
+        const struct rec_register *b = is == NULL ? NULL : register_of(is, index);
+        if (a != NULL || b != NULL)
+            bad = add_register(out, is != NULL ? is : was, a, b);
+    }
+    if (bad) {
+        json_decref(out);
+        return NULL;
+    }
+    return out;
+}
+
+static bool has_hash(const struct rec_record *record, const char *hex)
+{
+    struct ms_buf text = MS_BUF_INIT((size_t)1 << 20);
+    char got[2 * MS_SHA256_BYTES + 1] = "";
+
+    if (rec_record_canonical(record, &text) == MS_OK) {
+        struct ms_sha256 hash = ms_sha256(ms_buf_span(&text));
+        ms_sha256_hex(&hash, got);
+    }
+    ms_buf_done(&text);
+    return hex != NULL && strcmp(got, hex) == 0;
+}
+
+/* The record an item of a difference stands for; NULL: a predicate, or none. */
+static const struct rec_record *record_of(const struct source_result *result, const json_t *item,
+                                          const char *hash_member)
+{
+    const char *id = json_string_value(json_object_get(item, "id"));
+    const char *hash = json_string_value(json_object_get(item, hash_member));
+    uint64_t release = (uint64_t)json_integer_value(json_object_get(item, "release"));
+
+    for (size_t i = 0; id != NULL && i < result->n_releases; i++) {
+        const struct source_release *r = &result->releases[i];
+        for (size_t k = 0; r->id == release && k < r->set->n_records; k++)
+            if (strcmp(r->set->records[k].id, id) == 0 && has_hash(&r->set->records[k], hash))
+                return &r->set->records[k];
+    }
+    return NULL;
+}
+
+static int add_registers(json_t *items, const struct source_result *was, const char *was_hash,
+                         const struct source_result *is)
+{
+    size_t i;
+    json_t *item;
+
+    json_array_foreach(items, i, item)
+    {
+        const struct rec_record *a = was == NULL ? NULL : record_of(was, item, was_hash);
+        const struct rec_record *b = is == NULL ? NULL : record_of(is, item, "sha256");
+        if ((a != NULL || b != NULL) &&
+            json_object_set_new(item, "registers", registers_json(a, b)) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- metadata ---- */
+
+static int add_metadata(json_t *out, const char *path, const json_t *was, const json_t *is,
+                        unsigned depth);
+
+static int add_member(json_t *out, const char *path, const char *name, const json_t *was,
+                      const json_t *is, unsigned depth)
+{
+    char below[PATH_MAX_BYTES];
+
+    (void)snprintf(below, sizeof(below), "%s%s%s", path, path[0] == '\0' ? "" : ".", name);
+    return add_metadata(out, below, json_object_get(was, name), json_object_get(is, name),
+                        depth + 1);
+}
+
+/* Members of objects singly, everything else as it is. */
+static int add_metadata(json_t *out, const char *path, const json_t *was, const json_t *is,
+                        unsigned depth)
+{
+    const char *name;
+    json_t *value;
+    int bad = 0;
+
+    if (json_equal(was, is))
+        return 0;
+    if (depth < METADATA_DEPTH_MAX && json_is_object(was) && json_is_object(is)) {
+        json_object_foreach((json_t *)(uintptr_t)was, name, value) bad |=
+            add_member(out, path, name, was, is, depth);
+        json_object_foreach((json_t *)(uintptr_t)is, name,
+                            value) if (json_object_get(was, name) == NULL) bad |=
+            add_member(out, path, name, was, is, depth);
+        return bad;
+    }
+    json_t *one = json_pack("{s:s, s:O?, s:O?}", "what", path, "was", was, "is", is);
+    return one == NULL ? -1 : json_array_append_new(out, one);
+}
+
+/* Who governs and how it was read, of one side. */
+static json_t *metadata_of(const struct cache_history *h, const struct source_result *result,
+                           const json_t *facts)
+{
+    static const char *const names[] = {"trust", "policy", "hash_by", "chain", "valid_until"};
+    json_t *out = json_object();
+    int bad = out == NULL;
+
+    for (size_t i = 0; !bad && i < MS_ARRAY_LEN(names); i++)
+        if (json_object_get(facts, names[i]) != NULL)
+            bad = json_object_set(out, names[i], json_object_get(facts, names[i]));
+    if (!bad && h->level != SPEC_LEVEL_NONE)
+        bad = json_object_set_new(out, "level", json_string(spec_level_name(h->level)));
+    if (!bad && result != NULL && result->governance != NULL)
+        bad = json_object_set(out, "governance", result->governance);
+    if (bad) {
+        json_decref(out);
+        return NULL;
+    }
+    return out;
+}
+
+/* ---- diff ---- */
+
+struct side { /* one of the two points */
+    struct report_row row;
+    struct spec spec;
+    json_t *facts;
+    struct source_result *result;
+};
+
+static enum ms_err side_read(struct cache *cache, const struct ms_sha256 *key, struct ms_span point,
+                             struct side *side, struct ms_diag *diag)
+{
+    enum ms_err err = report_row_at(cache, key, point, &side->row, diag);
+    if (err != MS_OK)
+        return err;
+    return report_replay(cache, &side->row.h, &side->spec, &side->facts, &side->result, diag);
+}
+
+static void side_done(struct side *side)
+{
+    report_row_done(&side->row);
+    json_decref(side->facts);
+    source_result_free(side->result);
+    spec_done(&side->spec);
+}
+
+static json_t *side_json(const struct side *side)
+{
+    const struct cache_history *h = &side->row.h;
+    json_t *out = json_pack("{s:I, s:I, s:I, s:s, s:o, s:o}", "n", (json_int_t)h->n, "sequence",
+                            (json_int_t)(h->has_sequence ? h->sequence : 0), "time",
+                            (json_int_t)h->time_s, "kind", h->kind, "set_hash",
+                            report_hash(&h->set_hash), "evidence", report_hash(&h->bundle));
+
+    if (out != NULL && h->has_block)
+        (void)json_object_set_new(out, "block", json_integer((json_int_t)h->block_number));
+    return out;
+}
+
+static json_t *diff_json(const struct spec *spec, const struct side *from, const struct side *to)
+{
+    json_t *root = report_head(spec), *metadata = json_array();
+    json_t *diff = summary_diff(from->facts, to->facts);
+    json_t *was = metadata_of(&from->row.h, from->result, from->facts);
+    json_t *is = metadata_of(&to->row.h, to->result, to->facts);
+    int bad = root == NULL || metadata == NULL || diff == NULL || was == NULL || is == NULL;
+
+    bad = bad || add_registers(json_object_get(diff, "added"), NULL, NULL, to->result) != 0;
+    bad = bad || add_registers(json_object_get(diff, "removed"), from->result, "sha256", NULL) != 0;
+    bad = bad ||
+          add_registers(json_object_get(diff, "changed"), from->result, "was", to->result) != 0;
+    bad = bad || add_metadata(metadata, "", was, is, 0) != 0;
+    bad = bad || json_object_set_new(root, "from", side_json(from)) != 0;
+    bad = bad || json_object_set_new(root, "to", side_json(to)) != 0;
+    bad = bad || json_object_set_new(
+                     root, "same",
+                     json_boolean(ms_sha256_eq(&from->row.h.set_hash, &to->row.h.set_hash))) != 0;
+    bad = bad || json_object_update(root, diff) != 0;
+    bad = bad || json_object_set(root, "metadata", metadata) != 0;
+    json_decref(metadata);
+    json_decref(diff);
+    json_decref(was);
+    json_decref(is);
+    if (bad) {
+        json_decref(root);
+        return NULL;
+    }
+    return root;
+}
+
+enum ms_err report_diff(struct cache *cache, const struct spec *spec, struct ms_span from,
+                        struct ms_span to, struct ms_buf *out, struct ms_diag *diag)
+{
+    struct side a = {0}, b = {0};
+
+    spec_init(&a.spec);
+    spec_init(&b.spec);
+    enum ms_err err = side_read(cache, &spec->key, from, &a, diag);
+    if (err == MS_OK)
+        err = side_read(cache, &spec->key, to, &b, diag);
+    if (err == MS_OK && (a.result == NULL || b.result == NULL))
+        err = ms_diag_set(diag, MS_ERR_ARGUMENT,
+                          "row %llu is evidence of a failure (%s): it has no set to compare",
+                          (unsigned long long)(a.result == NULL ? a.row.h.n : b.row.h.n),
+                          a.result == NULL ? a.row.h.kind : b.row.h.kind);
+    if (err == MS_OK)
+        err = report_print(diff_json(spec, &a, &b), out);
+    side_done(&a);
+    side_done(&b);
+    return err;
+}
+
+/* ---- at ---- */
+
+struct watch { /* what is known of confirmations around a moment */
+    int64_t time_s;
+    struct cache_confirmed before; /* the last run that began by then; times 0: none */
+    struct cache_confirmed after;  /* the first one that began later; times 0: none */
+};
+
+static enum ms_err take_run(void *arg, enum ms_err bad, const struct cache_confirmed *run,
+                            const struct ms_diag *why)
+{
+    struct watch *watch = arg;
+    (void)why;
+
+    if (bad != MS_OK)
+        return MS_OK; /* as if nobody had looked: the safe side */
+    if (run->from_s <= watch->time_s)
+        watch->before = *run;
+    else if (watch->after.times == 0)
+        watch->after = *run;
+    return MS_OK;
+}
+
+/* Whether the answer might be served at that moment, after what was known by then. */
+static bool covered(const struct cache_confirmed *run, int64_t time_s)
+{
+    return run->times > 0 &&
+           (time_s <= run->until_s || run->limit_s < 0 || time_s - run->until_s < run->limit_s);
+}
+
+static json_t *confirmed_json(const struct watch *watch)
+{
+    const struct cache_confirmed *run = &watch->before;
+    bool within = watch->time_s < run->until_s;
+    json_t *out;
+
+    if (run->times == 0)
+        return json_null();
+    out = json_pack("{s:I, s:I, s:I, s:I, s:I}", "from", (json_int_t)run->from_s, "until",
+                    (json_int_t)run->until_s, "times", (json_int_t)run->times, "longest_gap",
+                    (json_int_t)run->gap_s, "limit", (json_int_t)run->limit_s);
+    if (out == NULL)
+        return NULL;
+    /* within a run only its ends are kept: the last look was at most the longest gap before */
+    int64_t at_s = !within                                    ? run->until_s
+                   : watch->time_s - run->gap_s > run->from_s ? watch->time_s - run->gap_s
+                                                              : run->from_s;
+    (void)json_object_set_new(out, "last", json_integer(at_s));
+    (void)json_object_set_new(out, "exact", json_boolean(!within || at_s == run->from_s));
+    if (watch->after.times > 0)
+        (void)json_object_set_new(out, "next", json_integer(watch->after.from_s));
+    return out;
+}
+
+static const char *window_name(const struct source_release *release, int64_t time_s)
+{
+    switch (entry_release_window(release, time_s, time_s)) {
+    case ENTRY_WINDOW_EXPIRED:
+        return "expired";
+    case ENTRY_WINDOW_PENDING:
+        return "pending";
+    case ENTRY_WINDOW_IN_FORCE:
+        return "in-force";
+    }
+    return "expired";
+}
+
+static json_t *releases_json(const struct source_result *result, int64_t time_s,
+                             size_t *ret_in_force)
+{
+    json_t *list = json_array();
+
+    *ret_in_force = 0;
+    for (size_t i = 0; list != NULL && i < result->n_releases; i++) {
+        const struct source_release *r = &result->releases[i];
+        const char *status = window_name(r, time_s);
+        json_t *one =
+            json_pack("{s:I, s:s, s:I, s:I, s:s, s:o, s:o}", "id", (json_int_t)r->id, "version",
+                      r->version, "not_before", (json_int_t)r->not_before_s, "not_after",
+                      (json_int_t)r->not_after_s, "status", status, "records",
+                      rec_records_json(r->set), "predicates", rec_predicates_json(r->set));
+        if (one == NULL || json_array_append_new(list, one) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+        *ret_in_force += strcmp(status, "in-force") == 0;
+    }
+    return list;
+}
+
+/* Newest row by then that brought a set, and the newest of any kind of that level. */
+static enum ms_err rows_at(struct cache *cache, const struct ms_sha256 *key, int64_t time_s,
+                           struct report_row *ret_set, struct report_row *ret_last,
+                           struct ms_diag *diag)
+{
+    struct cache_wanted wanted = {.kind = REPORT_KIND_SET, .has_time = true, .time_s = time_s};
+    uint64_t n = 0;
+
+    enum ms_err err = cache_history_find(cache, key, &wanted, &n, diag);
+    if (err == MS_OK && n != 0)
+        err = report_row_get(cache, key, n, ret_set, diag);
+    if (err != MS_OK || n == 0)
+        return err;
+    if (ret_set->err != MS_OK)
+        return ms_diag_set(diag, ret_set->err, "row %llu: %s", (unsigned long long)n,
+                           ms_diag_text(&ret_set->diag, ret_set->err));
+    wanted.kind = NULL;
+    wanted.has_level = true;
+    wanted.level = ret_set->h.level;
+    err = cache_history_find(cache, key, &wanted, &n, diag);
+    return err == MS_OK ? report_row_get(cache, key, n, ret_last, diag) : err;
+}
+
+/* First row of all: from when on anything is known. 0: nothing ever. */
+static enum ms_err take_time(void *arg, enum ms_err bad, const struct cache_history *h,
+                             const struct ms_diag *why)
+{
+    int64_t *first_s = arg;
+    (void)why;
+    if (bad == MS_OK)
+        *first_s = h->time_s;
+    return MS_OK;
+}
+
+static void why_nothing(struct cache *cache, const struct ms_sha256 *key, struct ms_diag *why)
+{
+    const struct cache_range first = {.max = 1};
+    int64_t first_s = 0;
+
+    if (cache_history_range(cache, key, &first, take_time, &first_s, NULL) == MS_OK && first_s != 0)
+        (void)ms_diag_set(why, MS_OK,
+                          "nothing was known of this specifier then: the first answer was accepted "
+                          "at %lld",
+                          (long long)first_s);
+    else
+        (void)ms_diag_set(why, MS_OK, "nothing was ever accepted for this specifier");
+}
+
+/* Whether the set counted then, and one sentence why, or why not. */
+static bool judge(const struct report_row *set, const struct report_row *last,
+                  const struct watch *watch, const struct source_result *result, size_t in_force,
+                  struct ms_diag *why)
+{
+    const struct cache_confirmed *run = &watch->before;
+
+    if (last->found && last->err == MS_OK && last->h.n > set->h.n &&
+        last->h.status == CACHE_CONFLICT) {
+        (void)ms_diag_set(why, MS_OK,
+                          "two verified answers contradicted each other since %lld (row %llu): "
+                          "nothing was served",
+                          (long long)last->h.time_s, (unsigned long long)last->h.n);
+        return false;
+    }
+    if (run->times == 0) {
+        (void)ms_diag_set(why, MS_OK,
+                          "the set was accepted by then, but when it was confirmed is not kept "
+                          "(it is from before that was noted)");
+        return false;
+    }
+    if (!covered(run, watch->time_s)) {
+        (void)ms_diag_set(
+            why, MS_OK,
+            "nobody had looked: the set was last confirmed at %lld and might be served "
+            "until %lld",
+            (long long)run->until_s, (long long)(run->until_s + run->limit_s));
+        return false;
+    }
+    if (result->valid_until_s != 0 && watch->time_s >= result->valid_until_s) {
+        (void)ms_diag_set(why, MS_OK, "governance itself ended the set at %lld",
+                          (long long)result->valid_until_s);
+        return false;
+    }
+    (void)ms_diag_set(why, MS_OK,
+                      in_force == 0 ? "nothing was approved" : "accepted and confirmed");
+    return true;
+}
+
+static enum ms_err print_at(struct cache *cache, const struct spec *spec, struct report_row *set,
+                            const struct report_row *last, int64_t time_s, struct ms_buf *out,
+                            struct ms_diag *diag)
+{
+    struct watch watch = {.time_s = time_s};
+    json_t *root = report_head(spec), *facts = NULL, *releases = NULL;
+    struct source_result *result = NULL;
+    struct ms_diag why = {0};
+    size_t in_force = 0;
+    struct spec of_bundle;
+
+    spec_init(&of_bundle);
+    enum ms_err err = cache_confirmed_each(cache, set->h.n, take_run, &watch, diag);
+    if (err == MS_OK)
+        err = report_replay(cache, &set->h, &of_bundle, &facts, &result, diag);
+    if (err == MS_OK) {
+        releases = releases_json(result, time_s, &in_force);
+        bool counted = judge(set, last, &watch, result, in_force, &why);
+        json_t *row = report_row_json(cache, &set->h, facts);
+        (void)json_object_del(row, "items");
+        int bad = json_object_set_new(root, "time", json_integer(time_s));
+        bad |= json_object_set_new(root, "known", json_true());
+        bad |= json_object_set_new(root, "in_force", json_boolean(counted));
+        bad |= json_object_set_new(root, "why", json_string(why.text));
+        bad |= json_object_set_new(root, "confirmed", confirmed_json(&watch));
+        bad |= json_object_set_new(root, "row", row);
+        bad |= json_object_set(root, "releases", releases);
+        if (result->governance != NULL)
+            bad |= json_object_set(root, "governance", result->governance);
+        err = bad != 0 ? MS_ERR_MEMORY : report_print(json_incref(root), out);
+    }
+    json_decref(releases);
+    json_decref(facts);
+    json_decref(root);
+    source_result_free(result);
+    spec_done(&of_bundle);
+    return err;
+}
+
+enum ms_err report_at(struct cache *cache, const struct spec *spec, int64_t time_s,
+                      struct ms_buf *out, struct ms_diag *diag)
+{
+    struct report_row set = {0}, last = {0};
+
+    enum ms_err err = rows_at(cache, &spec->key, time_s, &set, &last, diag);
+    if (err == MS_OK && set.found) {
+        err = print_at(cache, spec, &set, &last, time_s, out, diag);
+    } else if (err == MS_OK) {
+        struct ms_diag why = {0};
+        why_nothing(cache, &spec->key, &why);
+        json_t *root = report_head(spec);
+        int bad = json_object_set_new(root, "time", json_integer(time_s));
+        bad |= json_object_set_new(root, "known", json_false());
+        bad |= json_object_set_new(root, "in_force", json_false());
+        bad |= json_object_set_new(root, "why", json_string(why.text));
+        bad |= json_object_set_new(root, "releases", json_array());
+        if (bad != 0) {
+            json_decref(root);
+            root = NULL;
+        }
+        err = report_print(root, out);
+    }
+    report_row_done(&set);
+    report_row_done(&last);
+    return err;
+}

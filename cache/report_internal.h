@@ -1,0 +1,57 @@
+/* cache/report_internal.h - shared by report*.c and audit*.c, by nobody else. */
+#ifndef MS_REPORT_INTERNAL_H
+#define MS_REPORT_INTERNAL_H
+
+#include "cache/report.h"
+#include "resolver/entry/summary.h"
+
+struct report_row { /* one history row, with its texts */
+    struct cache_history h;
+    struct ms_arena arena; /* of its texts */
+    bool found;
+    enum ms_err err; /* why it is not to be believed; then only n and key of h are set */
+    struct ms_diag diag;
+};
+
+void report_row_done(struct report_row *row);
+/* Read row n of a key. A row that is not ours comes with row->err. */
+MS_MUST_USE enum ms_err report_row_get(struct cache *cache, const struct ms_sha256 *key, uint64_t n,
+                                       struct report_row *ret_row, struct ms_diag *diag);
+/* The row a point names. MS_ERR_ARGUMENT, MS_ERR_NOT_FOUND, or why it is not to be believed. */
+MS_MUST_USE enum ms_err report_row_at(struct cache *cache, const struct ms_sha256 *key,
+                                      struct ms_span point, struct report_row *ret_row,
+                                      struct ms_diag *diag);
+
+/* Replay a row's evidence. It must be of the row's specifier, and of the row's set where it brought
+ * one. ret_result as bundle_verify; spec is initialised and the caller's. */
+MS_MUST_USE enum ms_err report_replay(struct cache *cache, const struct cache_history *h,
+                                      struct spec *spec, json_t **ret_facts,
+                                      struct source_result **ret_result, struct ms_diag *diag);
+
+/* Facts of the set accepted before row `before_n` (0: of the newest) with all its items, and its
+ * hash. *ret_facts NULL: there was none, or (ret_compared false) it cannot be read.
+ *   replay  from the evidence, whatever the summary says */
+MS_MUST_USE enum ms_err report_before(struct cache *cache, const struct ms_sha256 *key,
+                                      enum spec_level level, uint64_t before_n, bool replay,
+                                      json_t **ret_facts, json_t **ret_previous, bool *ret_compared,
+                                      struct ms_diag *diag);
+/* report_summary over such facts. */
+MS_MUST_USE enum ms_err report_summary_with(json_t *facts, const json_t *before,
+                                            const json_t *previous, bool compared, bool accepted,
+                                            struct ms_buf *out);
+
+/* Members of one row as history lists it. NULL without memory. */
+json_t *report_row_json(struct cache *cache, const struct cache_history *h, json_t *summary);
+/* Its summary, made from evidence where none is stored. *ret_replayed tells. */
+MS_MUST_USE enum ms_err report_row_summary(struct cache *cache, const struct cache_history *h,
+                                           json_t **ret_summary, bool *ret_replayed,
+                                           struct ms_diag *diag);
+
+/* "sha256:HEX" */
+json_t *report_hash(const struct ms_sha256 *hash);
+/* {"v":1,"specifier","key"} */
+json_t *report_head(const struct spec *spec);
+/* Print to out; takes root, which may be NULL for want of memory. */
+MS_MUST_USE enum ms_err report_print(json_t *root, struct ms_buf *out);
+
+#endif

@@ -1,0 +1,4 @@
+/* cache/report_parts.c - the one place where other parts of the cache join in what is reported. */
+#include "cache/report.h"
+
+report_operations_fn *const report_operations = NULL;
