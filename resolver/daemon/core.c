@@ -6,6 +6,7 @@
 #include "resolver/daemon/lru.h"
 #include "resolver/daemon/metrics.h"
 #include "resolver/daemon/publish.h"
+#include "resolver/entry/summary.h"
 #include "resolver/source/poll.h"
 
 #include <assert.h>
@@ -797,9 +798,28 @@ static void change_free(struct core_change *change)
 {
     if (change == NULL)
         return;
+    json_decref(change->facts);
     ms_buf_done(&change->bundle);
     free(change->canonical);
     free(change);
+}
+
+/* The bundle of the attempt that is in flight, its name, and what it says. */
+static enum ms_err write_evidence(struct core_entry *e, const struct source_result *result,
+                                  enum ms_err error, struct core_change *change)
+{
+    const struct flight *f = e->flight;
+    struct ms_sha256 policy;
+
+    enum ms_err err = bundle_write(e->spec, &f->policy, &f->previous, f->started, f->transcript,
+                                   result, error, &change->bundle);
+    if (err == MS_OK)
+        err = bundle_policy_hash(&f->policy, &policy);
+    if (err == MS_OK)
+        err = summary_facts(e->spec, result, error, change->now.wall_s, &policy, &change->facts);
+    if (err == MS_OK)
+        change->bundle_hash = ms_sha256(ms_buf_span(&change->bundle));
+    return err;
 }
 
 static struct core_change *new_change(struct core_entry *e, enum core_change_kind kind,
@@ -835,12 +855,10 @@ static void keep_failure(struct core *core, struct core_entry *e, enum ms_err er
     struct core_change *change = new_change(e, CORE_CHANGE_DISSENT, now_of(core));
     if (change == NULL)
         return;
-    if (bundle_write(e->spec, &f->policy, &f->previous, f->started, f->transcript, NULL, err,
-                     &change->bundle) != MS_OK) {
+    if (write_evidence(e, NULL, err, change) != MS_OK) {
         change_free(change);
         return;
     }
-    change->bundle_hash = ms_sha256(ms_buf_span(&change->bundle));
     e->dissent_kept = true;
     METRIC_INC(conflicts);
     note_event(core, 2, err == MS_ERR_DISSENT ? "dissent" : "conflict", e, e->spec->canonical);
@@ -995,8 +1013,7 @@ static void flight_changed(struct core *core, struct core_entry *e)
     bool of_set = f->verdict == ENTRY_CHANGED || f->verdict == ENTRY_SAME;
 
     if (err == MS_OK)
-        err = bundle_write(e->spec, &f->policy, &f->previous, f->started, f->transcript, f->result,
-                           MS_OK, &change->bundle);
+        err = write_evidence(e, f->result, MS_OK, change);
     if (err != MS_OK) {
         change_free(change);
         flight_failed(core, e, err, NULL, 0);
@@ -1004,7 +1021,6 @@ static void flight_changed(struct core *core, struct core_entry *e)
     }
     change->entry = f->base;
     entry_accept(&change->entry, f->result, f->verdict, now);
-    change->bundle_hash = ms_sha256(ms_buf_span(&change->bundle));
     change->found_set = f->result->set_hash;
     if (of_set) {
         change->change = CORE_CHANGE_SET;

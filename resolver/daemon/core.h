@@ -87,6 +87,7 @@ struct core_change {
     bool has_sequence;
     uint64_t sequence;          /* of the result in the bundle */
     struct ms_sha256 found_set; /* set hash of the result in the bundle */
+    json_t *facts;              /* what it says (resolver/entry/summary.h); NULL for TOUCH */
     struct core_entry *owner;   /* only while it is not TOUCH or DISSENT: it may be gone then */
 };
 

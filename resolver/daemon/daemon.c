@@ -42,6 +42,7 @@ struct daemon {
     struct table *table;
     struct core *core;
     struct store *store;
+    struct reader *reader;
     struct upstream *upstream;
     struct clients *clients;
     struct acceptor *acceptor;
@@ -464,7 +465,9 @@ static enum ms_err open_parts(struct daemon *d, struct ms_diag *diag)
         cache_close(cache);
         return err;
     }
-    err = upstream_new(d->loop, d->config, on_upstream, d, &d->upstream, diag);
+    err = reader_new(d->config->state_dir, &d->reader);
+    if (err == MS_OK)
+        err = upstream_new(d->loop, d->config, on_upstream, d, &d->upstream, diag);
     if (err == MS_OK)
         err = core_new(&env, &options, d->table, &d->core);
     return err == MS_OK ? open_identity(d, diag) : err;
@@ -512,6 +515,7 @@ static enum ms_err open_http(struct daemon *d, struct ms_diag *diag)
                            .clients = d->clients,
                            .acceptor = d->acceptor,
                            .identity = d->identity,
+                           .reader = d->reader,
                            .status = render_status,
                            .metrics = render_metrics,
                            .arg = d};
@@ -557,6 +561,7 @@ static void close_parts(struct daemon *d)
 {
     if (d->http != NULL)
         http_close(d->http);
+    reader_free(d->reader); /* nobody waits for it any more */
     feed_close(d->feed);
     if (d->loop != NULL)
         loop_run_posted(d->loop);

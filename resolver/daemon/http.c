@@ -487,6 +487,8 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
         return;
     *con_cls = NULL;
     end_wait(r);
+    if (r->holding)
+        clients_give(r->http->env.clients, r->client, CLIENT_REPLIES);
     if (r->counted)
         (void)atomic_fetch_sub(&r->http->answering, 1);
     if (r->spec == NULL)

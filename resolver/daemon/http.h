@@ -11,6 +11,7 @@
 #include "resolver/daemon/config.h"
 #include "resolver/daemon/identity.h"
 #include "resolver/daemon/loop.h"
+#include "resolver/daemon/reader.h"
 
 #define HTTP_BODY_MAX_BYTES 65536u
 #define HTTP_LOOP_STALL_MS 5000 /* healthz: the loop must have turned within this */
@@ -24,6 +25,7 @@ struct http_env {
     struct clients *clients;
     struct acceptor *acceptor;
     const struct identity *identity; /* signs decisions; NULL: they are not signed */
+    struct reader *reader;
     /* Loop thread: status text (JSON) and metrics text, appended to out. */
     void (*status)(void *arg, struct ms_buf *out);
     void (*metrics)(void *arg, struct ms_buf *out);

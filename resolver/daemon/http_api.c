@@ -1,6 +1,6 @@
 /* resolver/daemon/http_api.c - what each path answers. */
 #define _GNU_SOURCE
-#include "resolver/daemon/http_internal.h"
+#include "resolver/daemon/http_audit.h"
 
 #include "base/base64.h"
 #include "base/hex.h"
@@ -704,6 +704,11 @@ static const struct http_route routes[] = {
      http_dstack_enabled},
     {"/bootAuth/kms", "POST", false, http_boot_kms_prepare, http_boot_answer, NULL, http_boot_error,
      http_dstack_enabled},
+    {"/v1/history", "GET", false, http_prepare_history, NULL, http_audit, http_error_problem, NULL},
+    {"/v1/diff", "GET", false, http_prepare_diff, NULL, http_audit, http_error_problem, NULL},
+    {"/v1/at", "GET", false, http_prepare_at, NULL, http_audit, http_error_problem, NULL},
+    {"/v1/evidence/", "GET", false, http_prepare_evidence, NULL, http_audit, http_error_problem,
+     NULL},
     {"/v1/status", "GET", false, NULL, NULL, direct_reply, http_error_problem, NULL},
     {"/metrics", "GET", false, NULL, NULL, direct_reply, http_error_problem, NULL},
     {"/healthz", "GET", false, NULL, NULL, direct_health, http_error_problem, NULL},
@@ -714,8 +719,9 @@ static bool is_path(const struct http_route *route, struct ms_span path)
 {
     size_t len = strlen(route->path);
 
-    return ms_span_eq_str(path, route->path) ||
-           (route->method == NULL && ms_span_starts(path, route->path) && path.ptr[len] == '/');
+    if (ms_span_eq_str(path, route->path) || !ms_span_starts(path, route->path) || len == 1)
+        return ms_span_eq_str(path, route->path);
+    return route->path[len - 1] == '/' || (route->method == NULL && path.ptr[len] == '/');
 }
 
 const struct http_route *http_route_find(struct ms_span path, const char *method,

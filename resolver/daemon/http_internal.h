@@ -2,6 +2,7 @@
 #ifndef MS_DAEMON_HTTP_INTERNAL_H
 #define MS_DAEMON_HTTP_INTERNAL_H
 
+#include "cache/report.h"
 #include "resolver/daemon/http.h"
 #include "resolver/daemon/publish.h"
 #include "resolver/source/workload.h"
@@ -80,13 +81,23 @@ struct http_request {
     struct core_request core;
     bool asked;
     struct ms_buf reply; /* status, metrics: made on the loop thread */
+    bool holding;        /* one of the client's replies, until it is sent */
+    struct http_audit {  /* read on the reader's thread */
+        struct reader_job job;
+        struct report_page page;
+        const char *from, *to; /* in the arena */
+        int64_t time_s;
+        struct ms_sha256 hash;
+        enum ms_err err;
+        struct ms_diag diag;
+    } audit;
 };
 
 /* What a handler does with a published answer (inside a read section). */
 typedef enum MHD_Result http_answer_fn(struct http_request *r, struct answer *answer);
 
 struct http_route {
-    const char *path;
+    const char *path; /* one that ends in '/' stands for all below it, but "/" */
     /* NULL: any, of a proxy that asks about a request and comes with its method; some send its
      * body, which is dropped, or its path behind ours and a '/'. */
     const char *method;

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "resolver/daemon/store.h"
 
+#include "cache/report.h"
+#include "resolver/daemon/build.h"
 #include "resolver/daemon/log.h"
 #include "resolver/daemon/metrics.h"
 
@@ -135,6 +137,17 @@ static const char *change_name(enum core_change_kind kind)
     return "change";
 }
 
+/* What history says of it; empty when that could not be told. Facts are changed, as if this change
+ * were its own, so the same text comes of a second try. */
+static enum ms_err summarise(struct store *store, const struct core_change *change,
+                             struct ms_buf *out, struct ms_diag *diag)
+{
+    if (change->facts == NULL)
+        return MS_OK;
+    return report_summary(store->cache, &change->id.key, change->id.level, 0, change->facts,
+                          change->change == CORE_CHANGE_SET, out, diag);
+}
+
 static enum ms_err commit_once(struct store *store, const struct core_change *change,
                                struct ms_diag *diag)
 {
@@ -154,10 +167,18 @@ static enum ms_err commit_once(struct store *store, const struct core_change *ch
         .has_block = change->block.chain != 0,
         .block_number = change->block.number,
         .block_hash = change->block.hash,
+        .build = build_id(),
     };
     struct cache_change write = {
         .n_blobs = 1, .blobs = &bundle, .entry = &row, .history = &history};
-    return cache_commit(store->cache, &write, diag);
+    struct ms_buf summary = MS_BUF_INIT(CACHE_SUMMARY_MAX_BYTES);
+    enum ms_err err = summarise(store, change, &summary, diag);
+    if (err == MS_OK && summary.len > 0)
+        history.summary = ms_buf_str(&summary);
+    if (err == MS_OK)
+        err = cache_commit(store->cache, &write, diag);
+    ms_buf_done(&summary);
+    return err;
 }
 
 static enum ms_err commit(struct store *store, const struct core_change *change,
@@ -170,6 +191,9 @@ static enum ms_err commit(struct store *store, const struct core_change *change,
             .evidence_time_s = change->entry.evidence_time_s,
             .life = change->entry.life,
             .valid_until_s = change->entry.valid_until_s,
+            .has_block = change->block.chain != 0,
+            .block_number = change->block.number,
+            .block_hash = change->block.hash,
         };
         return cache_touch(store->cache, &change->id.key, change->id.level, &fresh, diag);
     }

@@ -1,0 +1,191 @@
+/* resolver/daemon/http_audit.c - what auditors ask: history, differences, what was in force, and
+ * the evidence itself. Read and rendered on the reader's thread, while the connection is suspended:
+ * hits do not wait for a long history. */
+#define _GNU_SOURCE
+#include "resolver/daemon/http_audit.h"
+
+#include "base/hex.h"
+#include "cache/report.h"
+#include "resolver/daemon/query.h"
+
+#define EVIDENCE_PATH "/v1/evidence/"
+
+/* ---- what is asked ---- */
+
+/* A number of the query; *ret_found false when it is not there. */
+static enum ms_err query_number(const struct http_request *r, const char *name, uint64_t *ret_value,
+                                bool *ret_found, struct ms_diag *diag)
+{
+    struct ms_buf text = MS_BUF_INIT(32);
+
+    enum ms_err err = query_member(ms_span_str(r->target), name, &text, ret_found, diag);
+    if (err == MS_ERR_LIMIT ||
+        (err == MS_OK && *ret_found && !ms_span_u64(ms_buf_span(&text), ret_value)))
+        err = ms_diag_set(diag, MS_ERR_ARGUMENT, "%s is not a number", name);
+    ms_buf_done(&text);
+    return err;
+}
+
+enum ms_err http_prepare_history(struct http_request *r, struct ms_diag *diag)
+{
+    struct report_page *page = &r->audit.page;
+    bool has_after = false, has_limit = false;
+    uint64_t limit = 0;
+
+    enum ms_err err = query_number(r, "after", &page->after, &has_after, diag);
+    if (err == MS_OK)
+        err = query_number(r, "before", &page->before, &page->has_before, diag);
+    if (err == MS_OK)
+        err = query_number(r, "limit", &limit, &has_limit, diag);
+    if (err == MS_OK && has_after && page->has_before)
+        err = ms_diag_set(diag, MS_ERR_ARGUMENT, "only one of after and before is possible");
+    if (err == MS_OK && has_limit && (limit == 0 || limit > REPORT_ROWS_MAX))
+        err = ms_diag_set(diag, MS_ERR_ARGUMENT, "limit is not 1 to %u", REPORT_ROWS_MAX);
+    page->limit = (size_t)limit;
+    return err == MS_OK ? http_parse_spec(r, diag) : err;
+}
+
+static enum ms_err take_point(struct http_request *r, const char *name, const char **ret_point,
+                              struct ms_diag *diag)
+{
+    struct ms_buf text = MS_BUF_INIT(REPORT_POINT_MAX);
+    bool found = false;
+
+    enum ms_err err = query_member(ms_span_str(r->target), name, &text, &found, diag);
+    if (err == MS_ERR_LIMIT || (err == MS_OK && !found))
+        err = ms_diag_set(diag, MS_ERR_ARGUMENT,
+                          "%s= is %s: a sequence (17), row:N, sha256:HEX, or "
+                          "@ and a Unix time",
+                          name, err == MS_OK ? "missing" : "too long");
+    if (err == MS_OK) {
+        *ret_point = ms_arena_strdup(&r->arena, ms_buf_span(&text));
+        err = *ret_point == NULL ? MS_ERR_MEMORY : MS_OK;
+    }
+    ms_buf_done(&text);
+    return err;
+}
+
+enum ms_err http_prepare_diff(struct http_request *r, struct ms_diag *diag)
+{
+    enum ms_err err = take_point(r, "from", &r->audit.from, diag);
+    if (err == MS_OK)
+        err = take_point(r, "to", &r->audit.to, diag);
+    return err == MS_OK ? http_parse_spec(r, diag) : err;
+}
+
+enum ms_err http_prepare_at(struct http_request *r, struct ms_diag *diag)
+{
+    uint64_t time_s = 0;
+    bool found = false;
+
+    enum ms_err err = query_number(r, "time", &time_s, &found, diag);
+    if (err == MS_OK && (!found || time_s > INT64_MAX / 4))
+        err = ms_diag_set(diag, MS_ERR_ARGUMENT, "time= is missing or no Unix time");
+    r->audit.time_s = (int64_t)time_s;
+    return err == MS_OK ? http_parse_spec(r, diag) : err;
+}
+
+enum ms_err http_prepare_evidence(struct http_request *r, struct ms_diag *diag)
+{
+    struct ms_span path = query_path(ms_span_str(r->target));
+    struct ms_span name = ms_span_sub(path, strlen(EVIDENCE_PATH), path.len);
+
+    if (ms_span_starts(name, "sha256:"))
+        name = ms_span_sub(name, 7, name.len);
+    if (ms_hex_decode(name, r->audit.hash.b, MS_SHA256_BYTES) != MS_OK)
+        return ms_diag_set(diag, MS_ERR_ARGUMENT,
+                           "evidence is named by its SHA-256: " EVIDENCE_PATH "<64 hex digits>");
+    r->reply.max = CACHE_BLOB_MAX_BYTES;
+    return MS_OK;
+}
+
+/* ---- on the reader's thread ---- */
+
+static enum ms_err read_evidence(struct http_request *r, struct cache *cache, struct ms_diag *diag)
+{
+    bool found = false;
+
+    enum ms_err err = cache_blob_get(cache, &r->audit.hash, &r->reply, &found, diag);
+    if (err == MS_OK && !found)
+        err = ms_diag_set(diag, MS_ERR_NOT_FOUND, "there is no evidence of this name");
+    return err;
+}
+
+static enum ms_err read_for(struct http_request *r, struct cache *cache, struct ms_diag *diag)
+{
+    const char *path = r->route->path;
+
+    if (strcmp(path, "/v1/history") == 0)
+        return report_history(cache, r->spec, &r->audit.page, &r->reply, diag);
+    if (strcmp(path, "/v1/diff") == 0)
+        return report_diff(cache, r->spec, ms_span_str(r->audit.from), ms_span_str(r->audit.to),
+                           &r->reply, diag);
+    if (strcmp(path, "/v1/at") == 0)
+        return report_at(cache, r->spec, r->audit.time_s, &r->reply, diag);
+    return read_evidence(r, cache, diag);
+}
+
+static void run_read(struct reader_job *job, struct cache *cache, enum ms_err err,
+                     const struct ms_diag *diag)
+{
+    struct http_request *r =
+        (struct http_request *)((char *)job - offsetof(struct http_request, audit.job));
+
+    r->audit.err = err;
+    r->audit.diag = *diag;
+    if (err == MS_OK)
+        r->audit.err = read_for(r, cache, &r->audit.diag);
+    http_resume(r);
+}
+
+/* ---- the answer ---- */
+
+/* The text moves to the response, so that it is in memory once. */
+static enum MHD_Result send_reply(struct http_request *r)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(r->reply.len, r->reply.ptr, MHD_RESPMEM_MUST_FREE);
+
+    if (response == NULL)
+        return MHD_NO;
+    r->reply = (struct ms_buf)MS_BUF_INIT(0);
+    bool evidence = strcmp(r->route->path, EVIDENCE_PATH) == 0; /* named by what it is */
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+    (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL,
+                                  evidence ? "max-age=31536000, immutable" : "no-store");
+    enum MHD_Result result = MHD_queue_response(r->connection, MHD_HTTP_OK, response);
+    MHD_destroy_response(response);
+    r->stage = HTTP_ANSWERED;
+    return result;
+}
+
+static enum MHD_Result fail_read(struct http_request *r, enum ms_err err)
+{
+    if (err == MS_ERR_ARGUMENT) /* a point that is none */
+        return http_error_problem(r, MHD_HTTP_BAD_REQUEST, err, &r->audit.diag);
+    return http_fail(r, err, &r->audit.diag);
+}
+
+enum MHD_Result http_audit(struct http_request *r)
+{
+    struct ms_diag diag = {0};
+
+    if (r->asked)
+        return r->audit.err == MS_OK ? send_reply(r) : fail_read(r, r->audit.err);
+    enum ms_err err = clients_take(r->http->env.clients, r->client, CLIENT_REPLIES, &diag);
+    if (err != MS_OK)
+        return http_fail(r, err, &diag);
+    r->holding = true; /* until the client has taken it: these can be long */
+    r->asked = true;
+    r->stage = HTTP_WAITING;
+    r->audit.job.run = run_read;
+    if (!http_suspend(r))
+        return http_fail(r, MS_ERR_SHUTDOWN, NULL);
+    err = reader_post(r->http->env.reader, &r->audit.job);
+    if (err != MS_OK) { /* the worker itself wakes it up, and then tells it why */
+        r->audit.err = err;
+        http_resume(r);
+    }
+    return MHD_YES;
+}
