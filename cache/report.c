@@ -134,6 +134,12 @@ static enum ms_err find_point(struct cache *cache, const struct ms_sha256 *key,
     return err;
 }
 
+static enum ms_err no_such_row(struct ms_diag *diag, struct ms_span point)
+{
+    return ms_diag_set(diag, MS_ERR_NOT_FOUND, "there is no row %.*s in this history",
+                       (int)point.len, (const char *)point.ptr);
+}
+
 enum ms_err report_row_at(struct cache *cache, const struct ms_sha256 *key, struct ms_span point,
                           struct report_row *ret_row, struct ms_diag *diag)
 {
@@ -146,8 +152,7 @@ enum ms_err report_row_at(struct cache *cache, const struct ms_sha256 *key, stru
     if (n != 0)
         err = report_row_get(cache, key, n, ret_row, diag);
     if (err == MS_OK && !ret_row->found)
-        err = ms_diag_set(diag, MS_ERR_NOT_FOUND, "there is no row %.*s in this history",
-                          (int)point.len, (const char *)point.ptr);
+        err = no_such_row(diag, point);
     else if (err == MS_OK && ret_row->err != MS_OK)
         err = ms_diag_set(diag, ret_row->err, "row %llu: %s", (unsigned long long)n,
                           ms_diag_text(&ret_row->diag, ret_row->err));
@@ -496,6 +501,22 @@ static int add_next(json_t *root, const json_t *rows, bool newest_first, bool mo
                                      json_integer(row_number(rows, json_array_size(rows) - 1)));
 }
 
+/* Whether there is such a row in this history; a bad one is listed as that. */
+static enum ms_err check_point(struct cache *cache, const struct ms_sha256 *key,
+                               struct ms_span point, struct listing *l, struct ms_diag *diag)
+{
+    struct report_row row = {0};
+    enum ms_err err = MS_OK;
+
+    if (l->rows[0] != 0)
+        err = report_row_get(cache, key, l->rows[0], &row, diag);
+    if (err == MS_OK && !row.found)
+        err = no_such_row(diag, point);
+    l->n = 1;
+    report_row_done(&row);
+    return err;
+}
+
 enum ms_err report_history(struct cache *cache, const struct spec *spec,
                            const struct report_page *page, struct ms_buf *out, struct ms_diag *diag)
 {
@@ -511,8 +532,12 @@ enum ms_err report_history(struct cache *cache, const struct spec *spec,
     bool more = false;
 
     enum ms_err err = root == NULL || rows == NULL ? MS_ERR_MEMORY : MS_OK;
-    if (err == MS_OK)
+    if (err == MS_OK && page->point.len > 0)
+        err = find_point(cache, &spec->key, page->point, &l.rows[0], diag);
+    else if (err == MS_OK)
         err = cache_history_range(cache, &spec->key, &range, note_row, &l, diag);
+    if (err == MS_OK && page->point.len > 0)
+        err = check_point(cache, &spec->key, page->point, &l, diag);
     if (err == MS_OK)
         err = list_rows(cache, &spec->key, &l, limit, page->has_before, rows, &more, diag);
     if (err == MS_OK && report_operations != NULL)

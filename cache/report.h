@@ -35,6 +35,7 @@ struct report_page {
     bool has_before; /* the newest rows before `before` (0: of all), else those after `after` */
     uint64_t after, before; /* row numbers, `n` */
     size_t limit;           /* at most REPORT_ROWS_MAX */
+    struct ms_span point;   /* not empty: the one row of this point (report_diff), or none */
 };
 
 /* One page of the history of spec->key, rows oldest first. A specifier of which nothing is known

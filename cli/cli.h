@@ -71,6 +71,10 @@ int cli_workload_id(struct cli *cli, int argc, char **argv);
 int cli_resolve(struct cli *cli, int argc, char **argv);
 int cli_check(struct cli *cli, int argc, char **argv);
 int cli_watch(struct cli *cli, int argc, char **argv);
+int cli_history(struct cli *cli, int argc, char **argv);
+int cli_diff(struct cli *cli, int argc, char **argv);
+int cli_at(struct cli *cli, int argc, char **argv);
+int cli_evidence(struct cli *cli, int argc, char **argv);
 int cli_status(struct cli *cli, int argc, char **argv);
 int cli_refresh(struct cli *cli, int argc, char **argv);
 

@@ -43,6 +43,13 @@ static const struct command {
      "[ARGUMENT ...]]",
      "follow the approved measurements, keep a file of them, and run who reads it", cli_watch},
     {"refresh", "SPEC|URL", "fetch now and wait for the result", cli_refresh},
+    {"history", "SPEC|URL [--db FILE|DIR] [--json | --jsonl | --csv | --md]",
+     "what was approved when, and by whom", cli_history},
+    {"diff", "SPEC|URL A B [--db FILE|DIR]", "what differs between two points of a history",
+     cli_diff},
+    {"at", "SPEC|URL TIME [--db FILE|DIR]", "what was in force at a moment", cli_at},
+    {"evidence", "SPEC|URL N [--db FILE|DIR] [-o FILE]",
+     "the evidence of one change, to be checked elsewhere", cli_evidence},
     {"status", "", "what the daemon holds and how it is doing", cli_status},
 };
 

@@ -26,6 +26,24 @@ static enum ms_err query_number(const struct http_request *r, const char *name, 
     return err;
 }
 
+/* *ret_point stays NULL when it is not there. */
+static enum ms_err take_point(struct http_request *r, const char *name, const char **ret_point,
+                              struct ms_diag *diag)
+{
+    struct ms_buf text = MS_BUF_INIT(REPORT_POINT_MAX);
+    bool found = false;
+
+    enum ms_err err = query_member(ms_span_str(r->target), name, &text, &found, diag);
+    if (err == MS_ERR_LIMIT)
+        err = ms_diag_set(diag, MS_ERR_ARGUMENT, "%s= is too long", name);
+    if (err == MS_OK && found) {
+        *ret_point = ms_arena_strdup(&r->arena, ms_buf_span(&text));
+        err = *ret_point == NULL ? MS_ERR_MEMORY : MS_OK;
+    }
+    ms_buf_done(&text);
+    return err;
+}
+
 enum ms_err http_prepare_history(struct http_request *r, struct ms_diag *diag)
 {
     struct report_page *page = &r->audit.page;
@@ -42,27 +60,10 @@ enum ms_err http_prepare_history(struct http_request *r, struct ms_diag *diag)
     if (err == MS_OK && has_limit && (limit == 0 || limit > REPORT_ROWS_MAX))
         err = ms_diag_set(diag, MS_ERR_ARGUMENT, "limit is not 1 to %u", REPORT_ROWS_MAX);
     page->limit = (size_t)limit;
+    if (err == MS_OK)
+        err = take_point(r, "point", &r->audit.from, diag);
+    page->point = ms_span_str(r->audit.from);
     return err == MS_OK ? http_parse_spec(r, diag) : err;
-}
-
-static enum ms_err take_point(struct http_request *r, const char *name, const char **ret_point,
-                              struct ms_diag *diag)
-{
-    struct ms_buf text = MS_BUF_INIT(REPORT_POINT_MAX);
-    bool found = false;
-
-    enum ms_err err = query_member(ms_span_str(r->target), name, &text, &found, diag);
-    if (err == MS_ERR_LIMIT || (err == MS_OK && !found))
-        err = ms_diag_set(diag, MS_ERR_ARGUMENT,
-                          "%s= is %s: a sequence (17), row:N, sha256:HEX, or "
-                          "@ and a Unix time",
-                          name, err == MS_OK ? "missing" : "too long");
-    if (err == MS_OK) {
-        *ret_point = ms_arena_strdup(&r->arena, ms_buf_span(&text));
-        err = *ret_point == NULL ? MS_ERR_MEMORY : MS_OK;
-    }
-    ms_buf_done(&text);
-    return err;
 }
 
 enum ms_err http_prepare_diff(struct http_request *r, struct ms_diag *diag)
@@ -70,6 +71,8 @@ enum ms_err http_prepare_diff(struct http_request *r, struct ms_diag *diag)
     enum ms_err err = take_point(r, "from", &r->audit.from, diag);
     if (err == MS_OK)
         err = take_point(r, "to", &r->audit.to, diag);
+    if (err == MS_OK && (r->audit.from == NULL || r->audit.to == NULL))
+        err = ms_diag_set(diag, MS_ERR_ARGUMENT, "from= and to= are both needed");
     return err == MS_OK ? http_parse_spec(r, diag) : err;
 }
 
