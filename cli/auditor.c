@@ -76,7 +76,7 @@ static int ask_daemon(const struct auditor *a, const char *path, const char *que
     struct ms_diag diag = {0};
 
     client_reply_init(&reply);
-    enum ms_err err = client_target(path, &a->subject, NULL, &target);
+    enum ms_err err = client_target(path, &a->subject, &target);
     (void)ms_buf_add_str(&target, query);
     if (err == MS_OK)
         err = ms_buf_str(&target) == NULL ? MS_ERR_MEMORY
