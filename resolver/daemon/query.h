@@ -6,8 +6,9 @@
 
 #include "base/buf.h"
 
-#define QUERY_TARGET_MAX \
-    60000u /* a specifier of 16,384 characters, percent-encoded throughout, fits */
+/* A specifier of 16,384 characters fits in every encoding that leaves letters and digits as they are,
+ * and the whole of it with a head in a connection's memory (HTTP_MEMORY_BYTES). */
+#define QUERY_TARGET_MAX 28000u
 
 /* Up to the first '?'. */
 struct ms_span query_path(struct ms_span target);

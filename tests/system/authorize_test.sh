@@ -184,7 +184,7 @@ approved 'nor spoil it' "$a/x?specifier=$two&specifier=@" -H "X-Measured-Specifi
 refused 'a suffix is not what was remembered of the plain path' "$a/?specifier=$one" -H "$type" -H "$shown"
 refused 'a bad specifier' "$a?specifier=@@" -H "$type" -H "$shown"
 refused 'an unknown alias' "$a?specifier=nosuch" -H "$type" -H "$shown"
-refused 'a long target' "$a?specifier=$one&x=$(printf 'x%.0s' {1..60000})" -H "$type" -H "$shown"
+refused 'a long target' "$a?specifier=$one&x=$(printf 'x%.0s' {1..28000})" -H "$type" -H "$shown"
 
 # ---- credentials of a forward proxy's client ----
 
