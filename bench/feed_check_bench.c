@@ -310,7 +310,7 @@ int main(int argc, char **argv)
     double tick_ns = ns_a_tick();
 
     if (argc > 1)
-        must(ms_span_u64(ms_span_str(argv[1]), &rounds) == MS_OK && rounds >= QUESTIONS,
+        must(ms_span_u64(ms_span_str(argv[1]), &rounds) && rounds >= QUESTIONS,
              "usage: feed_check_bench [ROUNDS]");
     tell_timer(tick_ns);
     run(10, rounds, tick_ns);
