@@ -109,29 +109,16 @@ static bool in_force(const struct plug_snapshot *s, const struct feed_record *re
 
 /* ---- every register with one value: by hash ---- */
 
-/* By itself and with a size that is known: inlined into the search it has too few registers, and
- * waits for memory at each of its multiplications. */
-#define HASH_OF(bytes)                                                         \
-    __attribute__((noinline)) static uint64_t hash_of_##bytes(                 \
-        uint64_t seed, const struct presented *p, uint32_t key_mask)           \
-    {                                                                          \
-        uint64_t hash = feed_hash_begin(seed);                                 \
-                                                                               \
-        for (uint32_t left = key_mask; left != 0; left &= left - 1) {          \
-            uint32_t index = (uint32_t)__builtin_ctz(left);                    \
-            hash = feed_hash_value(hash, seed, index, p->value[index], bytes); \
-        }                                                                      \
-        return feed_hash_end(hash);                                            \
-    }
-HASH_OF(32)
-HASH_OF(48)
-
 static uint64_t hash_presented(const struct plug_snapshot *s, const struct presented *p,
                                uint32_t key_mask)
 {
-    uint64_t seed = s->header->hash_seed;
+    uint64_t seed = s->header->hash_seed, hash = feed_hash_begin(seed);
 
-    return p->value_bytes == 48 ? hash_of_48(seed, p, key_mask) : hash_of_32(seed, p, key_mask);
+    for (uint32_t left = key_mask; left != 0; left &= left - 1) {
+        uint32_t index = (uint32_t)__builtin_ctz(left);
+        hash = feed_hash_value(hash, seed, index, p->value[index], p->value_bytes);
+    }
+    return feed_hash_end(hash);
 }
 
 /* The better of `best` and what this shape's table has. */
