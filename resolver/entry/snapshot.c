@@ -1,7 +1,7 @@
 /* resolver/entry/snapshot.c - building snapshots.
  *
- * Two passes over the same walk: the first counts (so that every section's place is known), the
- * second writes. Hash tables are at most half full. */
+ * Passes over the same walk: for which registers tell records apart, for sizes (so that every
+ * section's place is known), and to write. Hash tables are at most half full. */
 #include "resolver/entry/snapshot.h"
 
 #include "include/measured/feed_format.h"
@@ -10,6 +10,9 @@
 
 #define CHOICES_MAX 64u /* entries of one record in its table */
 #define SHAPES_MAX 65536u
+#define FAMILIES_MAX 8u     /* beyond, no register is looked for that tells records apart */
+#define TELLING_MAX 262144u /* as with so many values of one family */
+#define TELLING_RUN_MAX 4u  /* entries with the same value of it */
 
 _Static_assert(FEED_REGISTERS == REC_REGISTERS_MAX, "registers of a record");
 _Static_assert(FEED_ALTERNATIVES_MAX == REC_ALTERNATIVES_MAX, "values of a register");
@@ -79,8 +82,21 @@ struct shape {
     uint32_t n_slots, first_slot;
 };
 
+/* Records that pin the same registers. */
+struct family {
+    uint32_t class_, mask;
+    size_t n_values;  /* of all their registers */
+    uint32_t telling; /* bit of a register that (nearly) tells them apart; 0: none */
+};
+
 struct builder {
     const struct snapshot_input *in;
+    size_t n_families; /* FAMILIES_MAX + 1: there are more */
+    struct family families[FAMILIES_MAX];
+    struct family *looking; /* the family, register and values that are being looked at */
+    uint32_t looking_index;
+    uint64_t *hashes;
+    size_t n_hashes;
     struct shape *shapes; /* sorted by (class, mask, key_mask) once all are known */
     size_t n_shapes, cap_shapes;
     size_t n_releases, n_records, records_bytes, n_slots, strings_bytes;
@@ -128,13 +144,45 @@ static size_t record_bytes(const struct rec_record *record)
     return values_at(record) + values * rec_type_value_bytes(record->type);
 }
 
-/* Fewest alternatives first, as many registers as keep the record's entries few. */
-static struct shape shape_of(const struct rec_record *record)
+static uint32_t mask_of(const struct rec_record *record)
 {
-    struct shape shape = {.class_ = class_of(record), .n_entries = 1};
+    uint32_t mask = 0;
 
     for (size_t i = 0; i < record->n_registers; i++)
-        shape.mask |= 1u << record->registers[i].index;
+        mask |= 1u << record->registers[i].index;
+    return mask;
+}
+
+static struct family *family_of(struct builder *b, const struct rec_record *record)
+{
+    uint32_t class_ = class_of(record), mask = mask_of(record);
+
+    for (size_t i = 0; i < b->n_families && i < FAMILIES_MAX; i++)
+        if (b->families[i].class_ == class_ && b->families[i].mask == mask)
+            return &b->families[i];
+    return NULL;
+}
+
+static const struct rec_register *register_of(const struct rec_record *record, uint32_t index)
+{
+    for (size_t i = 0; i < record->n_registers; i++)
+        if (record->registers[i].index == index)
+            return &record->registers[i];
+    return NULL;
+}
+
+/* The register that tells records apart, where there is one: a check hashes no more than it needs.
+ * Else fewest alternatives first, as many registers as keep the record's entries few. */
+static struct shape shape_of(struct builder *b, const struct rec_record *record)
+{
+    struct shape shape = {.class_ = class_of(record), .mask = mask_of(record), .n_entries = 1};
+    const struct family *family = family_of(b, record);
+
+    if (family != NULL && family->telling != 0) {
+        shape.key_mask = family->telling;
+        shape.n_entries = register_of(record, (uint32_t)__builtin_ctz(family->telling))->n_values;
+        return shape;
+    }
     for (;;) {
         const struct rec_register *next = NULL;
         for (size_t i = 0; i < record->n_registers; i++) {
@@ -227,6 +275,99 @@ walk(struct builder *b,
     return MS_OK;
 }
 
+/* ---- which register tells records apart ---- */
+
+static enum ms_err no_release(struct builder *b, const struct source_release *release,
+                              const struct snapshot_window *window)
+{
+    (void)b;
+    (void)release;
+    (void)window;
+    return MS_OK;
+}
+
+static enum ms_err count_family(struct builder *b, const struct rec_record *record,
+                                uint32_t release)
+{
+    struct family *family = family_of(b, record);
+
+    (void)release;
+    if (family == NULL && b->n_families < FAMILIES_MAX) {
+        family = &b->families[b->n_families++];
+        *family = (struct family){.class_ = class_of(record), .mask = mask_of(record)};
+    } else if (family == NULL) {
+        b->n_families = FAMILIES_MAX + 1;
+        return MS_OK;
+    }
+    for (size_t i = 0; i < record->n_registers; i++)
+        family->n_values += record->registers[i].n_values;
+    return MS_OK;
+}
+
+static enum ms_err hash_values(struct builder *b, const struct rec_record *record, uint32_t release)
+{
+    (void)release;
+    if (family_of(b, record) != b->looking)
+        return MS_OK;
+    const struct rec_register *r = register_of(record, b->looking_index);
+    for (size_t i = 0; i < r->n_values; i++)
+        b->hashes[b->n_hashes++] = feed_hash_value(0, b->in->seed, r->index, r->values[i].b,
+                                                   rec_type_value_bytes(record->type));
+    return MS_OK;
+}
+
+static int hash_cmp(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+static size_t longest_run(uint64_t *hashes, size_t n)
+{
+    size_t longest = 0, run = 0;
+
+    qsort(hashes, n, sizeof(*hashes), hash_cmp);
+    for (size_t i = 0; i < n; i++) {
+        run = i > 0 && hashes[i] == hashes[i - 1] ? run + 1 : 1;
+        longest = run > longest ? run : longest;
+    }
+    return longest;
+}
+
+/* The one with the fewest entries of those that tell. */
+static enum ms_err find_telling(struct builder *b, struct family *family)
+{
+    size_t fewest = SIZE_MAX;
+
+    if (family->n_values > TELLING_MAX)
+        return MS_OK;
+    b->hashes = malloc(family->n_values * sizeof(*b->hashes));
+    if (b->hashes == NULL)
+        return MS_ERR_MEMORY;
+    b->looking = family;
+    for (uint32_t left = family->mask; left != 0; left &= left - 1) {
+        b->looking_index = (uint32_t)__builtin_ctz(left);
+        b->n_hashes = 0;
+        (void)walk(b, no_release, hash_values);
+        if (b->n_hashes >= fewest || longest_run(b->hashes, b->n_hashes) > TELLING_RUN_MAX)
+            continue;
+        fewest = b->n_hashes;
+        family->telling = left & -left;
+    }
+    free(b->hashes);
+    b->hashes = NULL;
+    return MS_OK;
+}
+
+static enum ms_err find_all_telling(struct builder *b)
+{
+    enum ms_err err = walk(b, no_release, count_family);
+
+    for (size_t i = 0; err == MS_OK && b->n_families <= FAMILIES_MAX && i < b->n_families; i++)
+        err = find_telling(b, &b->families[i]);
+    return err;
+}
+
 /* ---- first pass ---- */
 
 static enum ms_err count_release(struct builder *b, const struct source_release *release,
@@ -241,7 +382,7 @@ static enum ms_err count_release(struct builder *b, const struct source_release 
 static enum ms_err count_record(struct builder *b, const struct rec_record *record,
                                 uint32_t release)
 {
-    struct shape shape = shape_of(record);
+    struct shape shape = shape_of(b, record);
 
     (void)release;
     b->n_records++;
@@ -393,7 +534,7 @@ static void put_registers(const struct rec_record *record, uint8_t *to)
 
 static enum ms_err put_record(struct builder *b, const struct rec_record *record, uint32_t release)
 {
-    struct shape wanted = shape_of(record);
+    struct shape wanted = shape_of(b, record);
     uint32_t offset = (uint32_t)b->records_bytes;
     uint8_t *to = b->base + b->header.records_off + offset;
     size_t id_bytes = 0;
@@ -430,7 +571,9 @@ enum ms_err snapshot_build(const struct snapshot_input *in, struct ms_buf *out)
 {
     struct builder b = {.in = in};
 
-    enum ms_err err = walk(&b, count_release, count_record);
+    enum ms_err err = find_all_telling(&b);
+    if (err == MS_OK)
+        err = walk(&b, count_release, count_record);
     if (err == MS_OK)
         err = size_tables(&b);
     if (err == MS_OK)

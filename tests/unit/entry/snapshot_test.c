@@ -151,6 +151,13 @@ static void test_content(void **state)
     assert_int_equal(h.n_releases, 1); /* the second is over */
     assert_int_equal(h.n_records, 3);  /* what no registers can satisfy is left out */
     assert_int_equal(h.n_shapes, 2);
+    /* one register tells the records of a shape apart, so one is hashed: of those that do, the one
+     * with the fewest values */
+    struct feed_shape dcap;
+    memcpy(&dcap, out.ptr + h.shapes_off + sizeof(dcap), sizeof(dcap));
+    assert_int_equal(dcap.class_, FEED_CLASS_DCAP);
+    assert_int_equal(dcap.mask, 3);
+    assert_int_equal(dcap.key_mask, 2);
     assert_int_equal(h.generation, 9);
     assert_int_equal(h.sequence, 5);
     assert_int_equal(h.fresh_until_ms, BOOT_MS + 1);
