@@ -14,15 +14,16 @@ static enum ms_err bad_blob(struct ms_diag *diag, const struct ms_sha256 *hash)
 
 /* The current row's bytes, decoded but not yet compared with their hash. They are out's, or
  * borrowed from the statement. */
-static enum ms_err decode(sqlite3_stmt *stmt, struct ms_buf *scratch, struct ms_span *ret_bytes)
+static enum ms_err decode(sqlite3_stmt *stmt, int at, struct ms_buf *scratch,
+                          struct ms_span *ret_bytes)
 {
-    if (sqlite3_column_type(stmt, 0) != SQLITE_INTEGER ||
-        sqlite3_column_type(stmt, 1) != SQLITE_INTEGER ||
-        sqlite3_column_type(stmt, 2) != SQLITE_BLOB)
+    if (sqlite3_column_type(stmt, at) != SQLITE_INTEGER ||
+        sqlite3_column_type(stmt, at + 1) != SQLITE_INTEGER ||
+        sqlite3_column_type(stmt, at + 2) != SQLITE_BLOB)
         return MS_ERR_EVIDENCE;
-    int64_t encoding = sqlite3_column_int64(stmt, 0), size = sqlite3_column_int64(stmt, 1);
-    const void *ptr = sqlite3_column_blob(stmt, 2);
-    struct ms_span data = ms_span_of(ptr, (size_t)sqlite3_column_bytes(stmt, 2));
+    int64_t encoding = sqlite3_column_int64(stmt, at), size = sqlite3_column_int64(stmt, at + 1);
+    const void *ptr = sqlite3_column_blob(stmt, at + 2);
+    struct ms_span data = ms_span_of(ptr, (size_t)sqlite3_column_bytes(stmt, at + 2));
 
     if (size < 0 || size > (int64_t)CACHE_BLOB_MAX_BYTES || (ptr == NULL && data.len > 0))
         return MS_ERR_EVIDENCE;
@@ -41,6 +42,19 @@ static enum ms_err decode(sqlite3_stmt *stmt, struct ms_buf *scratch, struct ms_
     return MS_OK;
 }
 
+enum ms_err cache_blob_check(sqlite3_stmt *stmt, int at, const struct ms_sha256 *hash)
+{
+    struct ms_buf scratch = MS_BUF_INIT(0);
+    struct ms_span bytes = {0};
+
+    enum ms_err err = decode(stmt, at, &scratch, &bytes);
+    struct ms_sha256 got = ms_sha256(bytes);
+    if (err == MS_OK && !ms_sha256_eq(&got, hash))
+        err = MS_ERR_EVIDENCE;
+    ms_buf_done(&scratch);
+    return err;
+}
+
 /* As cache_blob_get; out may be NULL to only look whether it is there and right. */
 static enum ms_err load(struct cache *cache, const struct ms_sha256 *hash, struct ms_buf *out,
                         bool *ret_found, struct ms_diag *diag)
@@ -54,7 +68,7 @@ static enum ms_err load(struct cache *cache, const struct ms_sha256 *hash, struc
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW) {
-        err = decode(stmt, &scratch, &bytes);
+        err = decode(stmt, 0, &scratch, &bytes);
         struct ms_sha256 got = ms_sha256(bytes);
         if (err == MS_OK && !ms_sha256_eq(&got, hash))
             err = MS_ERR_EVIDENCE;

@@ -91,6 +91,9 @@ static enum ms_err end_transaction(struct cache *cache, enum ms_err err, struct 
 {
     if (err == MS_OK)
         err = cache_run(cache, CACHE_STMT_COMMIT, diag, "commit");
+    if (err == MS_OK)
+        cache_floor_write(cache);
+    cache->written_n = 0;
     /* A ROLLBACK that fails is tried again before the next transaction. */
     if (err != MS_OK)
         (void)roll_back(cache, NULL);
@@ -108,6 +111,8 @@ static enum ms_err check_group(const struct cache *cache, struct ms_diag *diag)
 
 enum ms_err cache_begin(struct cache *cache, struct ms_diag *diag)
 {
+    cache->written_n_before = cache->grouped ? cache->written_n : 0;
+    cache->written_code_before = cache->written_code;
     if (!cache->grouped)
         return begin_transaction(cache, diag);
     enum ms_err err = check_group(cache, diag);
@@ -120,6 +125,10 @@ enum ms_err cache_end(struct cache *cache, enum ms_err err, struct ms_diag *diag
         return end_transaction(cache, err, diag);
     if (!in_transaction(cache))
         return err != MS_OK ? err : check_group(cache, diag);
+    if (err != MS_OK) { /* no row of this change counts */
+        cache->written_n = cache->written_n_before;
+        cache->written_code = cache->written_code_before;
+    }
     /* When the change cannot be undone alone, nothing of the group may stay. */
     if (err != MS_OK && cache_run(cache, CACHE_STMT_ROLLBACK_TO, NULL, "undo") != MS_OK) {
         (void)roll_back(cache, NULL);
@@ -134,6 +143,7 @@ enum ms_err cache_end(struct cache *cache, enum ms_err err, struct ms_diag *diag
 enum ms_err cache_group_begin(struct cache *cache, struct ms_diag *diag)
 {
     assert(!cache->grouped);
+    cache->written_n = 0;
     enum ms_err err = begin_transaction(cache, diag);
     cache->grouped = err == MS_OK;
     return err;
@@ -221,7 +231,7 @@ static enum ms_err set_up(struct cache *cache, const char *path,
     enum ms_err err = MS_OK;
     for (size_t i = 0; err == MS_OK && i < MS_ARRAY_LEN(before); i++)
         err = pragma(cache, before[i], NULL, diag);
-    if (err == MS_OK)
+    if (err == MS_OK && !cache->unchecked)
         err = check_intact(cache, path, diag);
     for (size_t i = 0; err == MS_OK && i < MS_ARRAY_LEN(after); i++)
         err = pragma(cache, after[i], NULL, diag);
@@ -256,7 +266,7 @@ static struct cache *new_cache(bool readonly)
 {
     struct cache *cache = calloc(1, sizeof(*cache));
     if (cache != NULL) {
-        cache->lock_fd = -1;
+        cache->lock_fd = cache->floor_fd = -1;
         cache->readonly = readonly;
     }
     return cache;
@@ -284,6 +294,8 @@ enum ms_err cache_open(const char *state_dir, const struct cache_options *option
         err = open_db(cache, path, SQLITE_OPEN_READWRITE, diag);
     if (err == MS_OK)
         err = set_up(cache, path, options, diag);
+    if (err == MS_OK)
+        err = cache_floor_open(cache, state_dir, diag);
     if (err != MS_OK) {
         cache_close(cache);
         return err;
@@ -345,9 +357,11 @@ static enum ms_err open_readonly_db(struct cache *cache, const char *dir, const 
     return err;
 }
 
-enum ms_err cache_open_readonly(const char *db_path, struct cache **ret_cache, struct ms_diag *diag)
+/* audit  no key is no error, and damage is looked for later */
+static enum ms_err open_to_read(const char *db_path, bool audit, struct cache **ret_cache,
+                                struct ms_diag *diag)
 {
-    char dir[CACHE_PATH_MAX];
+    char dir[CACHE_PATH_MAX], key[CACHE_PATH_MAX];
     struct cache *cache = new_cache(true);
 
     if (cache == NULL)
@@ -356,15 +370,36 @@ enum ms_err cache_open_readonly(const char *db_path, struct cache **ret_cache, s
     if (err == MS_OK)
         err = open_readonly_db(cache, dir, db_path, diag);
     if (err == MS_OK)
+        err = cache_files_path(dir, CACHE_KEY_NAME, key, diag);
+    cache->keyless = err == MS_OK && audit && access(key, F_OK) != 0;
+    if (err == MS_OK && !cache->keyless)
         err = cache_files_key(dir, false, cache->hmac_key, diag);
+    cache->unchecked = audit;
     if (err == MS_OK)
         err = set_up(cache, db_path, NULL, diag);
+    if (err == MS_OK)
+        err = cache_floor_open(cache, dir, diag);
     if (err != MS_OK) {
         cache_close(cache);
         return err;
     }
     *ret_cache = cache;
     return MS_OK;
+}
+
+enum ms_err cache_open_readonly(const char *db_path, struct cache **ret_cache, struct ms_diag *diag)
+{
+    return open_to_read(db_path, false, ret_cache, diag);
+}
+
+enum ms_err cache_open_audit(const char *db_path, struct cache **ret_cache, bool *ret_has_key,
+                             struct ms_diag *diag)
+{
+    enum ms_err err = open_to_read(db_path, true, ret_cache, diag);
+
+    if (err == MS_OK)
+        *ret_has_key = !(*ret_cache)->keyless;
+    return err;
 }
 
 void cache_close(struct cache *cache)
@@ -379,5 +414,7 @@ void cache_close(struct cache *cache)
     ms_wipe(cache->hmac_key, sizeof(cache->hmac_key));
     if (cache->lock_fd >= 0)
         (void)close(cache->lock_fd);
+    if (cache->floor_fd >= 0)
+        (void)close(cache->floor_fd);
     free(cache);
 }

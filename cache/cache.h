@@ -1,12 +1,13 @@
 /* cache/cache.h - what survives a restart: entries, evidence blobs and history in one SQLite
  * database. The only room that knows SQL.
  *
- * state-dir holds measured.db (WAL), measured.hmac (the 32-byte key of the row codes) and
- * measured.lock (held by the one writer). Everything read back is untrusted: each row carries
- * HMAC-SHA-256 over all its columns, each blob is addressed by its SHA-256, and lengths, types and
- * ranges are checked again. A row that fails is reported, never returned. What this does not find:
- * rows deleted at the end of a history, and a whole older database put back (ethereum.md T11: the
- * evidence ceiling bounds that).
+ * state-dir holds measured.db (WAL), measured.hmac (the 32-byte key of the row codes),
+ * measured.floor (how far history once went) and measured.lock (held by the one writer). Everything
+ * read back is untrusted: each row carries HMAC-SHA-256 over all its columns, each blob is
+ * addressed by its SHA-256, and lengths, types and ranges are checked again. A row that fails is
+ * reported, never returned. Rows deleted at the end of a history, and an older database put back,
+ * show in cache_floor. What nothing here finds: an older database and an older measured.floor put
+ * back together (ethereum.md T11: the evidence ceiling bounds that).
  *
  * A function that writes has made its change durable when it returns MS_OK (synchronous=FULL; in a
  * group when the group has ended), and has changed nothing when it returns anything else.
@@ -28,6 +29,7 @@
 #define CACHE_DB_NAME "measured.db"
 #define CACHE_KEY_NAME "measured.hmac"
 #define CACHE_LOCK_NAME "measured.lock"
+#define CACHE_FLOOR_NAME "measured.floor"
 #define CACHE_BOOT_ID_LEN 36u /* characters of /proc/sys/kernel/random/boot_id */
 #define CACHE_TEXT_MAX_BYTES                                            \
     32768u /* canonical text; SPEC_URL_MAX bounds what people can write \
@@ -63,6 +65,24 @@ MS_MUST_USE enum ms_err cache_open(const char *state_dir, const struct cache_opt
  * The key is measured.hmac beside db_path. Writing functions give MS_ERR_STORE. Errors as above. */
 MS_MUST_USE enum ms_err cache_open_readonly(const char *db_path, struct cache **ret_cache,
                                             struct ms_diag *diag);
+
+/* Open a database file to audit it: as cache_open_readonly, but a missing key is no error
+ * (*ret_has_key false: no code of a row is compared), and whether pages are damaged is left to the
+ * caller, audit_db. */
+MS_MUST_USE enum ms_err cache_open_audit(const char *db_path, struct cache **ret_cache,
+                                         bool *ret_has_key, struct ms_diag *diag);
+
+/* What measured.floor beside the database says of it, found when it was opened; a sentence in
+ * *ret_why unless NONE or OK. Nothing noticed here stops anything: evidence is verified all the
+ * same, and the operator is told. It stays noticed until somebody removes the file. */
+enum cache_floor {
+    CACHE_FLOOR_NONE = 0,  /* there is no such file, or nothing in it yet */
+    CACHE_FLOOR_OK,        /* the newest row that it knows of is there */
+    CACHE_FLOOR_OLDER,     /* that row is missing, or another one */
+    CACHE_FLOOR_BAD,       /* the file is not ours or cannot be read */
+    CACHE_FLOOR_UNWRITTEN, /* it could not be written: from now on less is noticed */
+};
+enum cache_floor cache_floor(const struct cache *cache, const char **ret_why);
 
 /* NULL is fine. Wipes the key, releases the lock. */
 void cache_close(struct cache *cache);

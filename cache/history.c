@@ -159,8 +159,10 @@ enum ms_err cache_history_append(struct cache *cache, const struct cache_history
         return err;
     }
     err = cache_run(cache, CACHE_STMT_HISTORY_INSERT, diag, "write history");
-    if (err == MS_OK)
-        *ret_n = h.n;
+    if (err == MS_OK) {
+        *ret_n = cache->written_n = h.n;
+        cache->written_code = hmac;
+    }
     return err;
 }
 

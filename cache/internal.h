@@ -26,6 +26,7 @@ enum cache_stmt {
     CACHE_STMT_BLOB_DROP,
     CACHE_STMT_HISTORY_LAST,
     CACHE_STMT_HISTORY_N,
+    CACHE_STMT_HISTORY_CODE,
     CACHE_STMT_HISTORY_INSERT,
     CACHE_STMT_HISTORY_KEY,
     CACHE_STMT_HISTORY_AFTER,
@@ -47,7 +48,20 @@ struct cache {
     uint8_t hmac_key[CACHE_HMAC_KEY_BYTES];
     int lock_fd; /* -1 when read-only */
     bool readonly;
-    bool grouped; /* between cache_group_begin and cache_group_end */
+    bool grouped;   /* between cache_group_begin and cache_group_end */
+    bool unchecked; /* pages are looked at later: audit_db */
+    bool keyless;   /* for audits without the key: codes are not compared */
+    /* measured.floor */
+    int floor_fd; /* -1: none */
+    enum cache_floor floor_state;
+    struct ms_diag floor_diag;
+    struct cache_floor_mark { /* what it says */
+        uint64_t turn, n;     /* written so often; the row */
+        struct ms_sha256 code;
+    } floor;
+    /* the newest history row of the transaction; 0: none. With its like when a change began. */
+    uint64_t written_n, written_n_before;
+    struct ms_sha256 written_code, written_code_before;
 };
 
 /* ---- cache.c ---- */
@@ -67,6 +81,8 @@ MS_MUST_USE enum ms_err cache_run(struct cache *cache, enum cache_stmt which, st
 
 /* ---- schema.c ---- */
 extern const char *const cache_sql[CACHE_STMT_COUNT];
+/* The SQL of all migrations, in their order: what makes a database of the newest schema. */
+MS_MUST_USE enum ms_err cache_schema_make(sqlite3 *db);
 /* Bring an empty or older database to the newest schema; readonly only looks. */
 MS_MUST_USE enum ms_err cache_schema(struct cache *cache, const char *path, struct ms_diag *diag);
 
@@ -146,12 +162,33 @@ const char *row_text_or_null(struct row_reader *r, size_t max); /* NULL for NULL
 MS_MUST_USE enum ms_err row_end(const struct row_reader *r, const char *table,
                                 struct ms_diag *diag);
 
+/* The bytes of a row `encoding, size, data` from column `at` on, compared with their hash. */
+MS_MUST_USE enum ms_err cache_blob_check(sqlite3_stmt *stmt, int at, const struct ms_sha256 *hash);
+
 /* ---- blob.c, entry.c, history.c: parts of the transactions ---- */
 MS_MUST_USE enum ms_err cache_blob_put(struct cache *cache, struct ms_span bytes,
                                        struct ms_diag *diag);
 MS_MUST_USE enum ms_err cache_history_append(struct cache *cache,
                                              const struct cache_history *history, uint64_t *ret_n,
                                              struct ms_diag *diag);
+
+/* ---- audit_db.c: what is asked of SQLite itself ---- */
+typedef void audit_words_fn(void *arg, const char *what, const char *words);
+/* Damaged pages, indexes that do not match, missing evidence, gaps in the numbers of history, a
+ * schema that is not ours. */
+MS_MUST_USE enum ms_err audit_pages(struct cache *cache, audit_words_fn *fn, void *arg,
+                                    struct ms_diag *diag);
+/* Every blob, and whether anything refers to it. bad is MS_OK or why it is not what it is named. */
+typedef void audit_blob_fn(void *arg, enum ms_err bad, const struct ms_sha256 *hash, bool referred);
+MS_MUST_USE enum ms_err audit_blobs(struct cache *cache, audit_blob_fn *fn, void *arg,
+                                    struct ms_diag *diag);
+
+/* ---- floor.c ---- */
+/* Compare the database with the file in dir; what is found stands in cache->floor_state. */
+MS_MUST_USE enum ms_err cache_floor_open(struct cache *cache, const char *dir,
+                                         struct ms_diag *diag);
+/* A transaction is durable: so is its newest history row. */
+void cache_floor_write(struct cache *cache);
 
 /* ---- confirmed.c ---- */
 /* The change is of this row: the first run of confirmations begins with it. */

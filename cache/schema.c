@@ -154,6 +154,7 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
                              " AND NOT EXISTS (SELECT 1 FROM history WHERE bundle = ?1)",
     [CACHE_STMT_HISTORY_LAST] = "SELECT hmac FROM history WHERE key = ?1 ORDER BY n DESC LIMIT 1",
     [CACHE_STMT_HISTORY_N] = "SELECT coalesce(max(n), 0) FROM history",
+    [CACHE_STMT_HISTORY_CODE] = "SELECT hmac FROM history WHERE n = ?1",
     [CACHE_STMT_HISTORY_INSERT] = "INSERT INTO history(" HISTORY_COLUMNS ") VALUES"
                                   "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,"
                                   " ?15)",
@@ -222,6 +223,14 @@ static enum ms_err migrate(struct cache *cache, int64_t from, struct ms_diag *di
             return err;
         }
     }
+    return MS_OK;
+}
+
+enum ms_err cache_schema_make(sqlite3 *db)
+{
+    for (size_t i = 0; i < MS_ARRAY_LEN(migrations); i++)
+        if (sqlite3_exec(db, migrations[i], NULL, NULL, NULL) != SQLITE_OK)
+            return MS_ERR_STORE;
     return MS_OK;
 }
 

@@ -30,6 +30,7 @@
     X(store_errors_commit, "measured_store_errors_total{op=\"commit\"}",                          \
       "failures of the database")                                                                 \
     X(store_errors_load, "measured_store_errors_total{op=\"load\"}", NULL)                        \
+    X(store_errors_floor, "measured_store_errors_total{op=\"floor\"}", NULL)                      \
     X(store_commits, "measured_store_commits_total", "changes made durable")                      \
     X(store_transactions, "measured_store_transactions_total", "transactions that did so")        \
     X(watch_events, "measured_watch_events_total", "events sent to watchers")                     \

@@ -36,7 +36,8 @@ struct store {
     pthread_cond_t more;
     struct store_op *head, **tail;
     bool ending;
-    bool failing; /* the store thread's: the last change could not be made durable */
+    enum cache_floor floor; /* the store thread's: as last told */
+    bool failing;           /* the store thread's: the last change could not be made durable */
 };
 
 /* ---- rows and entries ---- */
@@ -408,10 +409,28 @@ static void run_loads(struct store *store, struct store_op **ops, bool all)
     }
 }
 
+/* An older database was put back, or it cannot be told any more: once, when it shows. */
+static void tell_floor(struct store *store)
+{
+    const char *why = NULL;
+    enum cache_floor now = cache_floor(store->cache, &why);
+
+    if (now == store->floor)
+        return;
+    store->floor = now;
+    if (now == CACHE_FLOOR_NONE || now == CACHE_FLOOR_OK)
+        return;
+    METRIC_INC(store_errors_floor);
+    log_line(LOG_LEVEL_ERROR, "store", now == CACHE_FLOOR_OLDER ? "older-database" : "no-floor",
+             log_str("cause", why));
+}
+
 static void *run(void *arg)
 {
     struct store *store = arg;
     struct store_op *ops;
+
+    tell_floor(store);
 
     while ((ops = next_ops(store)) != NULL) {
         run_loads(store, &ops, false);
@@ -421,6 +440,7 @@ static void *run(void *arg)
             commit_each(store, ops);
         else
             commit_group(store, ops);
+        tell_floor(store);
         run_loads(store, &ops, true);
         while (ops != NULL) {
             struct store_op *next = ops->next;

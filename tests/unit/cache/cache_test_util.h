@@ -35,7 +35,8 @@ static inline int fresh_dir(void **state)
 static inline int drop_dir(void **state)
 {
     static const char *const names[] = {"measured.db",   "measured.db-wal",   "measured.db-shm",
-                                        "measured.hmac", "measured.hmac.new", "measured.lock"};
+                                        "measured.hmac", "measured.hmac.new", "measured.lock",
+                                        "measured.floor"};
     (void)state;
     (void)chmod(state_dir, 0700);
     for (size_t i = 0; i < MS_ARRAY_LEN(names); i++)
