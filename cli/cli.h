@@ -75,6 +75,8 @@ int cli_history(struct cli *cli, int argc, char **argv);
 int cli_diff(struct cli *cli, int argc, char **argv);
 int cli_at(struct cli *cli, int argc, char **argv);
 int cli_evidence(struct cli *cli, int argc, char **argv);
+int cli_audit(struct cli *cli, int argc, char **argv);
+int cli_compare(struct cli *cli, int argc, char **argv);
 int cli_status(struct cli *cli, int argc, char **argv);
 int cli_refresh(struct cli *cli, int argc, char **argv);
 

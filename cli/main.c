@@ -50,6 +50,10 @@ static const struct command {
     {"at", "SPEC|URL TIME [--db FILE|DIR]", "what was in force at a moment", cli_at},
     {"evidence", "SPEC|URL N [--db FILE|DIR] [-o FILE]",
      "the evidence of one change, to be checked elsewhere", cli_evidence},
+    {"audit",
+     "[--db FILE|DIR] | --bundle FILE [--sha256 HEX] [--spec SPEC] [--block HASH] [--groups A,B] "
+     "[--level LEVEL]",
+     "check a database or one bundle from its evidence alone", cli_audit},
     {"status", "", "what the daemon holds and how it is doing", cli_status},
 };
 
