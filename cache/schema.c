@@ -177,7 +177,9 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
     [CACHE_STMT_CONFIRMED_PUT] = "INSERT OR REPLACE INTO confirmed(" CONFIRMED_COLUMNS ") VALUES"
                                  "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     [CACHE_STMT_CONFIRMED_ID] = "SELECT coalesce(max(id), 0) FROM confirmed",
-    [CACHE_STMT_CONFIRMED_DROP] = "DELETE FROM confirmed WHERE n = ?1 AND id < ?2 AND until_s < ?3",
+    /* the first run tells of the change itself, and stays */
+    [CACHE_STMT_CONFIRMED_DROP] = "DELETE FROM confirmed WHERE n = ?1 AND id < ?2 AND until_s < ?3"
+                                  " AND id <> (SELECT min(id) FROM confirmed WHERE n = ?1)",
     [CACHE_STMT_HISTORY_ALL] = "SELECT " HISTORY_COLUMNS " FROM history ORDER BY key, n",
 };
 

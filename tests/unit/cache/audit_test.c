@@ -1,0 +1,638 @@
+/* Histories: what is listed, compared and said of a moment is what the evidence says; and audits: a
+ * database as it was written is clean, and one with a byte changed is not, or says all the same. */
+#define _GNU_SOURCE /* mkdtemp */
+
+#include "cache/audit.h"
+#include "tests/support/changes.h"
+#include "tests/unit/cache/cache_test_util.h"
+
+#include <fcntl.h>
+#include <time.h>
+
+#define SITE "url:https://a.example/list.json"
+#define T0 (CHAIN_GENESIS_S + 12 * 200)
+#define FLIPS 250
+
+static struct chain chain;
+
+/* A document with records named by the letters, their registers filled with these bytes. */
+static char *document(const char *ids, const char *fills)
+{
+    static char text[4096];
+    size_t n = 0;
+
+    text[n++] = '[';
+    for (size_t i = 0; ids[i] != '\0'; i++)
+        n += (size_t)snprintf(text + n, sizeof(text) - n,
+                              "%s{\"measurement_id\":\"%c\",\"attestation_type\":\"dcap-tdx\","
+                              "\"measurements\":{\"0\":{\"expected\":\"%096d\"}}}",
+                              i == 0 ? "" : ",", ids[i], fills[i]);
+    (void)snprintf(text + n, sizeof(text) - n, "]");
+    return text;
+}
+
+/* Three sets of a location with confirmations between them, three of a registry. */
+static void fill(void)
+{
+    struct cache *cache = must_open();
+
+    changes_location(cache, SITE, document("a", "1"), T0, 1);
+    changes_touch(cache, SITE, SPEC_LEVEL_NONE, T0 + 60);
+    changes_touch(cache, SITE, SPEC_LEVEL_NONE, T0 + 90);
+    changes_location(cache, SITE, document("ab", "11"), T0 + 100, 2);
+    changes_touch(cache, SITE, SPEC_LEVEL_NONE, T0 + 10000000); /* long after it was too old */
+    changes_location(cache, SITE, document("b", "2"), T0 + 10000100, 3);
+    chain_init(&chain);
+    (void)chain_approve(&chain, chain_document(0x11), NULL);
+    changes_registry(cache, &chain, 100, T0);
+    (void)chain_approve(&chain, chain_document(0x22), NULL);
+    changes_registry(cache, &chain, 130, T0 + 300);
+    chain_revoke_all(&chain);
+    changes_registry(cache, &chain, 160, T0 + 600);
+    chain_done(&chain);
+    cache_close(cache);
+}
+
+static struct spec spec_of(const char *text)
+{
+    static const struct spec_context context = {0};
+    struct spec spec;
+
+    spec_init(&spec);
+    assert_int_equal(spec_parse(ms_span_str(play_text(text)), &context, &spec, NULL), MS_OK);
+    return spec;
+}
+
+static json_t *json_of(struct ms_buf *text)
+{
+    json_t *root = json_loadb((const char *)text->ptr, text->len, 0, NULL);
+
+    assert_non_null(root);
+    ms_buf_done(text);
+    return root;
+}
+
+static struct cache *must_read(void)
+{
+    struct cache *cache = NULL;
+    struct ms_diag diag = {0};
+
+    if (cache_open_readonly(in_dir("measured.db"), &cache, &diag) != MS_OK)
+        fail_msg("open: %s", diag.text);
+    return cache;
+}
+
+static json_t *history_of(struct cache *cache, const char *text, struct report_page page)
+{
+    struct ms_buf out = MS_BUF_INIT(REPORT_MAX_BYTES);
+    struct spec spec = spec_of(text);
+    struct ms_diag diag = {0};
+
+    if (report_history(cache, &spec, &page, &out, &diag) != MS_OK)
+        fail_msg("history: %s", diag.text);
+    spec_done(&spec);
+    return json_of(&out);
+}
+
+static json_int_t number(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+static const char *text(const json_t *object, const char *name)
+{
+    const char *value = json_string_value(json_object_get(object, name));
+    return value == NULL ? "" : value;
+}
+
+static const json_t *row_at(const json_t *root, size_t i)
+{
+    return json_array_get(json_object_get(root, "rows"), i);
+}
+
+/* "+a ~b -c": what a row says that differs, by the names of records. */
+static void must_differ(const json_t *row, const char *want)
+{
+    static const struct {
+        const char *list;
+        char sign;
+    } lists[] = {{"added", '+'}, {"removed", '-'}, {"changed", '~'}};
+    char got[64] = "";
+    size_t n = 0;
+
+    for (size_t i = 0; i < MS_ARRAY_LEN(lists); i++) {
+        const json_t *list = json_object_get(row, lists[i].list);
+        for (size_t k = 0; k < json_array_size(list); k++)
+            n += (size_t)snprintf(got + n, sizeof(got) - n, "%s%c%.8s", n == 0 ? "" : " ",
+                                  lists[i].sign, text(json_array_get(list, k), "id"));
+    }
+    assert_string_equal(got, want);
+}
+
+static void test_listed(void **state)
+{
+    (void)state;
+    fill();
+    struct cache *cache = must_read();
+    json_t *root = history_of(cache, SITE, (struct report_page){0});
+
+    assert_int_equal(json_array_size(json_object_get(root, "rows")), 3);
+    must_differ(row_at(root, 0), "+a");
+    must_differ(row_at(root, 1), "+b");
+    must_differ(row_at(root, 2), "-a ~b");
+    assert_int_equal(number(json_object_get(row_at(root, 0), "confirmed"), "until"), T0 + 90);
+    assert_int_equal(number(json_object_get(row_at(root, 0), "confirmed"), "times"), 3);
+    assert_true(json_is_null(json_object_get(row_at(root, 0), "block")));
+    assert_string_equal(text(row_at(root, 1), "previous"), text(row_at(root, 0), "set_hash"));
+    json_decref(root);
+
+    root = history_of(cache, CHAIN_SPEC, (struct report_page){0});
+    assert_int_equal(json_array_size(json_object_get(root, "rows")), 3);
+    assert_int_equal(number(row_at(root, 1), "block"), 130);
+    assert_int_equal(number(row_at(root, 1), "sequence"), 3);
+    assert_string_equal(text(row_at(root, 1), "state"), "fresh");
+    assert_string_equal(text(row_at(root, 2), "state"), "revoked");
+    assert_int_equal(json_array_size(json_object_get(row_at(root, 2), "removed")), 2);
+    assert_string_equal(text(json_object_get(row_at(root, 0), "governance"), "adapter"),
+                        "registry");
+    json_decref(root);
+    root = history_of(cache, "url:https://nobody.example/", (struct report_page){0});
+    assert_int_equal(json_array_size(json_object_get(root, "rows")), 0);
+    json_decref(root);
+    cache_close(cache);
+}
+
+/* Pages, both ways, give each row once; a point gives its own. */
+static void test_pages(void **state)
+{
+    (void)state;
+    fill();
+    struct cache *cache = must_read();
+    json_t *first = history_of(cache, SITE, (struct report_page){.limit = 2});
+    json_t *rest = history_of(
+        cache, SITE, (struct report_page){.after = (uint64_t)number(first, "next"), .limit = 2});
+    json_t *newest = history_of(cache, SITE, (struct report_page){.has_before = true, .limit = 1});
+    json_t *older = history_of(cache, SITE,
+                               (struct report_page){.has_before = true,
+                                                    .before = (uint64_t)number(newest, "previous"),
+                                                    .limit = 2});
+    json_t *point = history_of(cache, SITE, (struct report_page){.point = ms_span_str("2")});
+
+    assert_int_equal(json_array_size(json_object_get(first, "rows")), 2);
+    assert_int_equal(json_array_size(json_object_get(rest, "rows")), 1);
+    assert_null(json_object_get(rest, "next"));
+    assert_true(json_equal(row_at(rest, 0), row_at(newest, 0)));
+    assert_true(json_equal(row_at(first, 0), row_at(older, 0)));
+    assert_true(json_equal(row_at(first, 1), row_at(older, 1)));
+    assert_null(json_object_get(older, "previous"));
+    assert_true(json_equal(row_at(first, 1), row_at(point, 0)));
+    json_decref(first);
+    json_decref(rest);
+    json_decref(newest);
+    json_decref(older);
+    json_decref(point);
+    cache_close(cache);
+}
+
+static enum ms_err diff_of(struct cache *cache, const char *of, const char *from, const char *to,
+                           json_t **ret_root)
+{
+    struct ms_buf out = MS_BUF_INIT(REPORT_MAX_BYTES);
+    struct spec spec = spec_of(of);
+    struct ms_diag diag = {0};
+
+    enum ms_err err = report_diff(cache, &spec, ms_span_str(from), ms_span_str(to), &out, &diag);
+    spec_done(&spec);
+    if (err == MS_OK)
+        *ret_root = json_of(&out);
+    else
+        ms_buf_done(&out);
+    return err;
+}
+
+static void test_diff(void **state)
+{
+    char hash[128], late[32];
+    json_t *root = NULL, *same = NULL;
+
+    (void)state;
+    fill();
+    struct cache *cache = must_read();
+    assert_int_equal(diff_of(cache, SITE, "1", "3", &root), MS_OK);
+    must_differ(root, "+b -a");
+    const json_t *added = json_array_get(json_object_get(root, "added"), 0);
+    const json_t *reg = json_array_get(json_object_get(added, "registers"), 0);
+    assert_string_equal(text(reg, "register"), "mrtd");
+    assert_int_equal(strspn(json_string_value(json_array_get(json_object_get(reg, "is"), 0)), "0"),
+                     94);
+    (void)snprintf(hash, sizeof(hash), "%s", text(json_object_get(root, "to"), "evidence"));
+    (void)snprintf(late, sizeof(late), "@%lld", (long long)T0 + 20000000);
+    assert_int_equal(diff_of(cache, SITE, "row:1", hash, &same), MS_OK);
+    assert_true(json_equal(root, same));
+    json_decref(same);
+    assert_int_equal(diff_of(cache, SITE, "1", late, &same), MS_OK);
+    assert_true(json_equal(root, same));
+    json_decref(same);
+    json_decref(root);
+    assert_int_equal(diff_of(cache, SITE, "2", "3", &root), MS_OK);
+    must_differ(root, "-a ~b");
+    json_decref(root);
+    /* the chain's rows are 4 to 6 */
+    assert_int_equal(diff_of(cache, CHAIN_SPEC, "row:4", "row:6", &root), MS_OK);
+    bool told = false;
+    const json_t *metadata = json_object_get(root, "metadata");
+    for (size_t i = 0; i < json_array_size(metadata); i++)
+        told =
+            told || strcmp(text(json_array_get(metadata, i), "what"), "governance.head.block") == 0;
+    assert_true(told);
+    json_decref(root);
+    assert_int_equal(diff_of(cache, SITE, "9", "1", &root), MS_ERR_NOT_FOUND);
+    assert_int_equal(diff_of(cache, SITE, "row:4", "1", &root), MS_ERR_NOT_FOUND); /* another's */
+    assert_int_equal(diff_of(cache, SITE, "yesterday", "1", &root), MS_ERR_ARGUMENT);
+    cache_close(cache);
+}
+
+static const struct {
+    const char *name, *of;
+    int64_t time_s;
+    bool known, in_force;
+    const char *why;
+    const char *ids; /* of the set */
+    int64_t last_s;  /* confirmed; 0: not looked at */
+} moments[] = {
+    {"before all", SITE, T0 - 1, false, false, "nothing was known", "", 0},
+    {"at the change", SITE, T0, true, true, "accepted", "a", T0},
+    {"between two looks", SITE, T0 + 30, true, true, "accepted", "a", T0},
+    {"after the last look", SITE, T0 + 95, true, true, "accepted", "a", T0 + 90},
+    {"the second", SITE, T0 + 100, true, true, "accepted", "ab", T0 + 100},
+    {"nobody looked", SITE, T0 + 5000000, true, false, "nobody had looked", "ab", T0 + 100},
+    {"somebody looked again", SITE, T0 + 10000001, true, true, "accepted", "ab", T0 + 10000000},
+    {"the third", SITE, T0 + 10000100, true, true, "accepted", "b", T0 + 10000100},
+    {"long after", SITE, T0 + 90000000, true, false, "nobody had looked", "b", T0 + 10000100},
+    {"nothing approved", CHAIN_SPEC, T0 + 600, true, true, "nothing was approved", "", T0 + 600},
+};
+
+static void test_at(void **state)
+{
+    (void)state;
+    fill();
+    struct cache *cache = must_read();
+    for (size_t i = 0; i < MS_ARRAY_LEN(moments); i++) {
+        struct ms_buf out = MS_BUF_INIT(REPORT_MAX_BYTES);
+        struct spec spec = spec_of(moments[i].of);
+        assert_int_equal(report_at(cache, &spec, moments[i].time_s, &out, NULL), MS_OK);
+        json_t *root = json_of(&out);
+        const json_t *release = json_array_get(json_object_get(root, "releases"), 0);
+        const json_t *records = json_object_get(release, "records");
+        char ids[16] = "";
+        for (size_t k = 0; k < json_array_size(records) && k < 8; k++)
+            ids[k] = text(json_array_get(records, k), "measurement_id")[0];
+        if (json_is_true(json_object_get(root, "known")) != moments[i].known ||
+            json_is_true(json_object_get(root, "in_force")) != moments[i].in_force ||
+            strstr(text(root, "why"), moments[i].why) == NULL || strcmp(ids, moments[i].ids) != 0 ||
+            number(json_object_get(root, "confirmed"), "last") != moments[i].last_s)
+            fail_msg("%s: %s", moments[i].name, json_dumps(root, JSON_INDENT(1)));
+        json_decref(root);
+        spec_done(&spec);
+    }
+    cache_close(cache);
+}
+
+/* A row from before there were summaries is listed from its evidence, with the same words. */
+static void test_no_summary(void **state)
+{
+    (void)state;
+    fill();
+    struct cache *cache = must_read();
+    json_t *with = history_of(cache, SITE, (struct report_page){0});
+    cache_close(cache);
+    raw("DROP TRIGGER history_no_update; UPDATE history SET summary = NULL, build = NULL");
+    cache = NULL;
+    bool has_key = false;
+    assert_int_equal(rename(in_dir("measured.hmac"), "/tmp/measured-hmac-aside"), 0);
+    /* codes are of no use now: as an audit without the key */
+    assert_int_equal(cache_open_audit(in_dir("measured.db"), &cache, &has_key, NULL), MS_OK);
+    assert_false(has_key);
+    json_t *without = history_of(cache, SITE, (struct report_page){0});
+    for (size_t i = 0; i < 3; i++)
+        (void)json_object_del((json_t *)(uintptr_t)row_at(with, i), "build");
+    if (!json_equal(with, without))
+        fail_msg("%s\n%s", json_dumps(with, 0), json_dumps(without, 0));
+    json_decref(with);
+    json_decref(without);
+    cache_close(cache);
+    (void)unlink("/tmp/measured-hmac-aside");
+}
+
+/* ---- audits ---- */
+
+static struct {
+    size_t n, len;
+    char all[8192]; /* "WHAT ROW: WHY" lines */
+} found;
+
+static void on_finding(void *arg, const struct audit_finding *f)
+{
+    (void)arg;
+    found.n++;
+    if (found.len < sizeof(found.all) - 1)
+        found.len += (size_t)snprintf(found.all + found.len, sizeof(found.all) - found.len,
+                                      "%s %llu: %s\n", f->what, (unsigned long long)f->n, f->why);
+}
+
+/* false: the file cannot even be read. */
+static bool audit(struct audit_counts *counts)
+{
+    const struct audit_sink sink = {.finding = on_finding};
+
+    memset(&found, 0, sizeof(found));
+    memset(counts, 0, sizeof(*counts));
+    return audit_db(in_dir("measured.db"), &sink, counts, NULL) == MS_OK;
+}
+
+static void must_be_clean(void)
+{
+    struct audit_counts counts;
+
+    if (!audit(&counts) || counts.found != 0)
+        fail_msg("not clean: %s", found.all);
+    assert_true(counts.has_key && counts.has_floor);
+    assert_int_equal(counts.history, 6);
+    assert_int_equal(counts.replayed, 6);
+    assert_int_equal(counts.summaries, 6);
+    assert_int_equal(counts.entries, 2);
+    assert_int_equal(counts.blobs, 6);
+    assert_int_equal(counts.confirmed, 7);
+}
+
+static const struct {
+    const char *name, *sql, *want;
+} tampered[] = {
+    {"a summary", "UPDATE history SET summary = replace(summary, 'fresh', 'hold') WHERE n = 1",
+     "code"},
+    {"a row taken out", "DELETE FROM history WHERE n = 2", ""},
+    {"the last row taken out", "DELETE FROM history WHERE n = 6", "deleted at the end"},
+    {"the last row and the counter",
+     "DELETE FROM history WHERE n = 6; UPDATE sqlite_sequence SET seq = 5; DELETE FROM confirmed"
+     " WHERE n = 6",
+     ""},
+    {"a confirmation", "UPDATE confirmed SET until_s = until_s + 5 WHERE id = 1", "code"},
+    {"an entry taken out", "DELETE FROM entry WHERE level = 0", "its floor"},
+    {"evidence that nothing needs",
+     "INSERT INTO blob SELECT x'0000000000000000000000000000000000000000000000000000000000000001',"
+     " 0, 0, x''",
+     "bytes that it is named after"},
+    {"another table", "CREATE TABLE more(x)", "not ours"},
+    {"a trigger", "DROP TRIGGER entry_floor", "not ours"},
+};
+
+static void test_tampered(void **state)
+{
+    struct audit_counts counts;
+
+    for (size_t i = 0; i < MS_ARRAY_LEN(tampered); i++) {
+        char sql[1024];
+        fill();
+        must_be_clean();
+        (void)snprintf(sql, sizeof(sql),
+                       "DROP TRIGGER history_no_update; DROP TRIGGER history_no_delete; %s;"
+                       "CREATE TRIGGER history_no_update BEFORE UPDATE ON history"
+                       " BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;"
+                       "CREATE TRIGGER history_no_delete BEFORE DELETE ON history"
+                       " BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;",
+                       tampered[i].sql);
+        raw(sql);
+        bool read = audit(&counts);
+        if (!read || counts.found == 0 || strstr(found.all, tampered[i].want) == NULL)
+            fail_msg("%s: %zu findings: %s", tampered[i].name, found.n, found.all);
+        assert_int_equal(drop_dir(state), 0);
+        assert_int_equal(fresh_dir(state), 0);
+    }
+}
+
+/* The codes are right, for the writer itself wrote what its evidence does not say. */
+static void test_lies(void **state)
+{
+    struct audit_counts counts;
+
+    (void)state;
+    fill();
+    struct cache *cache = must_open();
+    struct ms_buf text = MS_BUF_INIT(BUNDLE_MAX_BYTES);
+    struct cache_entry e = {0};
+    struct spec spec = spec_of(SITE);
+    struct ms_arena arena = MS_ARENA_INIT(65536);
+    bool has = false;
+    assert_int_equal(cache_entry_get(cache, &spec.key, SPEC_LEVEL_NONE, &arena, &e, &has, NULL),
+                     MS_OK);
+    struct cache_history h = {.key = spec.key,
+                              .time_s = T0 + 20000000,
+                              .status = CACHE_GOOD,
+                              .kind = REPORT_KIND_SET,
+                              .has_sequence = true,
+                              .sequence = 4,
+                              .set_hash = e.set_hash,
+                              .has_bundle = true,
+                              .bundle = e.bundle,
+                              .summary = "{\"added\":[],\"v\":1}"};
+    struct cache_change change = {0, NULL, &e, &h};
+    assert_int_equal(cache_commit(cache, &change, NULL), MS_OK);
+    h.set_hash = hash_of("another set");
+    h.summary = NULL;
+    assert_int_equal(cache_commit(cache, &change, NULL), MS_OK);
+    cache_close(cache);
+    assert_true(audit(&counts));
+    assert_int_equal(counts.found, 2);
+    assert_non_null(strstr(found.all, "history 7: its summary"));
+    spec_done(&spec);
+    ms_arena_done(&arena);
+    ms_buf_done(&text);
+}
+
+static void copy(const char *from, const char *to)
+{
+    char command[512];
+    char a[128];
+
+    (void)snprintf(a, sizeof(a), "%s", in_dir(from));
+    (void)snprintf(command, sizeof(command), "cp %s %s", a, in_dir(to));
+    assert_int_equal(system(command), 0); /* NOLINT: the test's own names */
+}
+
+/* A database of before, put back, is noticed; so it is when it has grown again; not when the second
+ * file is as old. */
+static void test_restored(void **state)
+{
+    struct audit_counts counts;
+    const char *why = NULL;
+
+    (void)state;
+    struct cache *cache = must_open();
+    changes_location(cache, SITE, document("a", "1"), T0, 1);
+    cache_close(cache);
+    copy("measured.db", "measured.db-old");
+    copy("measured.floor", "measured.floor-old");
+    cache = must_open();
+    changes_location(cache, SITE, document("b", "1"), T0 + 1, 2);
+    assert_int_equal(cache_floor(cache, &why), CACHE_FLOOR_OK);
+    cache_close(cache);
+    copy("measured.floor", "measured.floor-new");
+    copy("measured.db-old", "measured.db");
+    cache = must_open();
+    assert_int_equal(cache_floor(cache, &why), CACHE_FLOOR_OLDER);
+    assert_non_null(strstr(why, "row 2"));
+    changes_location(cache, SITE, document("c", "1"), T0 + 2, 2); /* another row 2 */
+    cache_close(cache);
+    cache = must_open();
+    assert_int_equal(cache_floor(cache, &why), CACHE_FLOOR_OLDER);
+    cache_close(cache);
+    assert_true(audit(&counts));
+    assert_int_equal(counts.found, 1);
+    assert_non_null(strstr(found.all, "floor"));
+
+    copy("measured.db-old", "measured.db");
+    copy("measured.floor-old", "measured.floor");
+    assert_true(audit(&counts));
+    assert_int_equal(counts.found, 0);
+    for (size_t i = 0; i < 2; i++) { /* a torn slot leaves the other */
+        copy("measured.floor-new", "measured.floor");
+        int fd = open(in_dir("measured.floor"), O_WRONLY);
+        assert_int_equal(pwrite(fd, "x", 1, (off_t)(512 * i + 20)), 1);
+        (void)close(fd);
+        cache = must_open();
+        assert_int_not_equal(cache_floor(cache, &why), CACHE_FLOOR_BAD);
+        cache_close(cache);
+    }
+    (void)unlink(in_dir("measured.db-old"));
+    (void)unlink(in_dir("measured.floor-old"));
+    (void)unlink(in_dir("measured.floor-new"));
+}
+
+static enum ms_err take_bundle(void *arg, enum ms_err row, const struct cache_history *h,
+                               const struct ms_diag *why)
+{
+    struct ms_sha256 *names = arg;
+    (void)why;
+    if (row == MS_OK && h->n <= 6)
+        names[h->n - 1] = h->bundle;
+    return MS_OK;
+}
+
+/* Evidence as it is read: two compressed texts may be of the same bytes (MTIME, XFL and OS of the
+ * header; another distance to the same bytes). */
+static bool dump_blobs(struct ms_buf *out)
+{
+    struct ms_sha256 names[6] = {0};
+    struct cache *cache = NULL;
+    bool has_key, all = true;
+
+    if (cache_open_audit(in_dir("measured.db"), &cache, &has_key, NULL) != MS_OK)
+        return false;
+    all = cache_history_each(cache, NULL, take_bundle, names, NULL) == MS_OK;
+    for (size_t i = 0; all && i < MS_ARRAY_LEN(names); i++) {
+        bool one = false;
+        all = cache_blob_get(cache, &names[i], out, &one, NULL) == MS_OK && one;
+    }
+    cache_close(cache);
+    return all;
+}
+
+/* All that the database says, as one text; false: it cannot be read. */
+static bool dump(struct ms_buf *out)
+{
+    static const char *const queries[] = {"SELECT * FROM entry ORDER BY key, level",
+                                          "SELECT * FROM history ORDER BY n",
+                                          "SELECT hash, size FROM blob ORDER BY hash",
+                                          "SELECT * FROM confirmed ORDER BY id",
+                                          "SELECT * FROM sqlite_sequence",
+                                          "SELECT type, name, tbl_name, sql FROM sqlite_schema",
+                                          "PRAGMA user_version",
+                                          "PRAGMA application_id",
+                                          "PRAGMA encoding"};
+    sqlite3 *db = NULL;
+    bool ok = sqlite3_open_v2(in_dir("measured.db"), &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK;
+
+    for (size_t i = 0; ok && i < MS_ARRAY_LEN(queries); i++) {
+        sqlite3_stmt *stmt = NULL;
+        ok = sqlite3_prepare_v2(db, queries[i], -1, &stmt, NULL) == SQLITE_OK;
+        int rc = SQLITE_DONE;
+        while (ok && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+            for (int c = 0; c < sqlite3_column_count(stmt); c++) {
+                const void *bytes = sqlite3_column_blob(stmt, c);
+                size_t n = (size_t)sqlite3_column_bytes(stmt, c);
+                (void)ms_buf_addf(out, "%d:%zu:", sqlite3_column_type(stmt, c), n);
+                if (bytes != NULL)
+                    (void)ms_buf_add(out, ms_span_of(bytes, n));
+            }
+        ok = ok && rc == SQLITE_DONE;
+        (void)sqlite3_finalize(stmt);
+    }
+    (void)sqlite3_close(db);
+    return ok && dump_blobs(out);
+}
+
+static void flip(int fd, off_t at, uint8_t with)
+{
+    uint8_t byte;
+
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= with;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+}
+
+/* One byte of the file changed: found, or the database says the same as before. */
+static void test_flips(void **state)
+{
+    unsigned seed = getenv("MS_SEED") != NULL ? (unsigned)strtoul(getenv("MS_SEED"), NULL, 10)
+                                              : (unsigned)time(NULL);
+    struct ms_buf before = MS_BUF_INIT((size_t)8 << 20);
+    size_t n_found = 0, n_same = 0;
+    struct stat st;
+
+    (void)state;
+    (void)printf("seed %u\n", seed);
+    srandom(seed);
+    fill();
+    raw("PRAGMA journal_mode = DELETE"); /* the whole of it in one file */
+    must_be_clean();
+    assert_true(dump(&before));
+    assert_int_equal(stat(in_dir("measured.db"), &st), 0);
+    int fd = open(in_dir("measured.db"), O_RDWR);
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < FLIPS; i++) {
+        struct audit_counts counts;
+        /* the header and the first page hold what is easiest to overlook */
+        off_t size = i % 4 == 0 ? 200 : (off_t)st.st_size, at = (off_t)random() % size;
+        uint8_t with = (uint8_t)(1u << (random() % 8));
+        flip(fd, at, with);
+        bool read = audit(&counts);
+        if (read && counts.found == 0) {
+            struct ms_buf after = MS_BUF_INIT((size_t)8 << 20);
+            if (!dump(&after) || !ms_span_eq(ms_buf_span(&before), ms_buf_span(&after)))
+                fail_msg("byte %lld with %02x: not found, and the database says something else",
+                         (long long)at, with);
+            ms_buf_done(&after);
+            n_same++;
+        } else {
+            n_found++;
+        }
+        flip(fd, at, with);
+    }
+    (void)close(fd);
+    must_be_clean();
+    (void)printf("%zu flips found, %zu change nothing\n", n_found, n_same);
+    assert_true(n_found > FLIPS / 4);
+    ms_buf_done(&before);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, fresh_dir, drop_dir)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_listed), TEST(test_pages),      TEST(test_diff),
+        TEST(test_at),     TEST(test_no_summary), TEST(test_tampered),
+        TEST(test_lies),   TEST(test_restored),   TEST(test_flips),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
