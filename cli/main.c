@@ -54,6 +54,8 @@ static const struct command {
      "[--db FILE|DIR] | --bundle FILE [--sha256 HEX] [--spec SPEC] [--block HASH] [--groups A,B] "
      "[--level LEVEL]",
      "check a database or one bundle from its evidence alone", cli_audit},
+    {"compare", "SPEC|URL|FILE --against FILE [--type TYPE] [--all]",
+     "whether rebuilt artifacts measure as what is approved", cli_compare},
     {"status", "", "what the daemon holds and how it is doing", cli_status},
 };
 
