@@ -397,6 +397,31 @@ enum ms_err summary_render(const json_t *facts, const json_t *before, bool accep
     return err;
 }
 
+static bool is_item(const json_t *item)
+{
+    return json_is_integer(json_object_get(item, "release")) &&
+           ms_json_member_str(item, "sha256").len == (size_t)2 * MS_SHA256_BYTES;
+}
+
+static bool is_release(const json_t *release)
+{
+    return json_is_integer(json_object_get(release, "id")) &&
+           json_is_integer(json_object_get(release, "not_before")) &&
+           json_is_integer(json_object_get(release, "not_after"));
+}
+
+/* What summary_diff relies on; a list may be missing. */
+static bool all_are(const json_t *list, bool (*is_one)(const json_t *one))
+{
+    size_t i;
+    json_t *one;
+
+    if (list != NULL && !json_is_array(list))
+        return false;
+    json_array_foreach(list, i, one) if (!is_one(one)) return false;
+    return true;
+}
+
 enum ms_err summary_read(struct ms_span text, json_t **ret_summary, bool *ret_whole,
                          struct ms_diag *diag)
 {
@@ -408,7 +433,9 @@ enum ms_err summary_read(struct ms_span text, json_t **ret_summary, bool *ret_wh
         return err;
     const json_t *n = json_object_get(summary, "n_items");
     if (!json_is_object(summary) ||
-        json_integer_value(json_object_get(summary, "v")) != SUMMARY_VERSION) {
+        json_integer_value(json_object_get(summary, "v")) != SUMMARY_VERSION ||
+        !all_are(json_object_get(summary, "items"), is_item) ||
+        !all_are(json_object_get(summary, "releases"), is_release)) {
         json_decref(summary);
         return ms_diag_set(diag, MS_ERR_JSON, "not a summary of a change");
     }
