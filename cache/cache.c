@@ -76,6 +76,7 @@ static enum ms_err roll_back(struct cache *cache, struct ms_diag *diag)
 {
     if (!in_transaction(cache))
         return MS_OK;
+    cache->log.loaded = false; /* it may have grown by what is undone */
     return cache_run(cache, CACHE_STMT_ROLLBACK, diag, "rollback");
 }
 
@@ -97,14 +98,16 @@ static enum ms_err end_transaction(struct cache *cache, enum ms_err err, struct 
     /* A ROLLBACK that fails is tried again before the next transaction. */
     if (err != MS_OK)
         (void)roll_back(cache, NULL);
+    cache->log.loaded = cache->log.loaded && err == MS_OK; /* SQLite may have undone it itself */
     return err;
 }
 
 /* Outside of a transaction a savepoint would begin one, and its release commit it. */
-static enum ms_err check_group(const struct cache *cache, struct ms_diag *diag)
+static enum ms_err check_group(struct cache *cache, struct ms_diag *diag)
 {
     if (in_transaction(cache))
         return MS_OK;
+    cache->log.loaded = false;
     return ms_diag_set(diag, MS_ERR_STORE,
                        "database: a change before this one ended their transaction");
 }
@@ -129,6 +132,7 @@ enum ms_err cache_end(struct cache *cache, enum ms_err err, struct ms_diag *diag
         cache->written_n = cache->written_n_before;
         cache->written_code = cache->written_code_before;
     }
+    cache->log.loaded = cache->log.loaded && err == MS_OK;
     /* When the change cannot be undone alone, nothing of the group may stay. */
     if (err != MS_OK && cache_run(cache, CACHE_STMT_ROLLBACK_TO, NULL, "undo") != MS_OK) {
         (void)roll_back(cache, NULL);
@@ -296,6 +300,8 @@ enum ms_err cache_open(const char *state_dir, const struct cache_options *option
         err = set_up(cache, path, options, diag);
     if (err == MS_OK)
         err = cache_floor_open(cache, state_dir, diag);
+    if (err == MS_OK)
+        err = cache_log_heal(cache, diag);
     if (err != MS_OK) {
         cache_close(cache);
         return err;

@@ -153,7 +153,16 @@ MS_MUST_USE enum ms_err cache_each_entry(struct cache *cache, cache_entry_fn *fn
 MS_MUST_USE enum ms_err cache_entry_delete(struct cache *cache, const struct ms_sha256 *key,
                                            enum spec_level level, struct ms_diag *diag);
 
-/* ---- history: append-only, a chain for each key ---- */
+/* ---- history: append-only, a chain for each key; each row is an entry of the log (log.h) ---- */
+struct cache_leaf {    /* what the log's entry says beside the row */
+    bool has_sequence; /* the source's own, not our count of changes */
+    uint64_t sequence;
+    bool has_commitment;
+    struct ms_sha256 commitment;
+    bool has_policy;
+    struct ms_sha256 policy; /* bundle_policy_hash */
+};
+
 struct cache_history {
     uint64_t n; /* of the row, increasing over all keys; ignored when appending */
     struct ms_sha256 key;
@@ -171,6 +180,7 @@ struct cache_history {
     struct eth_hash block_hash;
     const char *summary; /* resolver/entry/summary.h; NULL: written before there were any */
     const char *build;   /* of the daemon that wrote it; NULL: likewise */
+    const struct cache_leaf *leaf; /* NULL: not known; always so when a row is read */
 };
 
 /* Rows of one key, oldest first; of all keys, grouped by key, when key is NULL. A row with a bad

@@ -108,7 +108,7 @@ static enum ms_err last_code(struct cache *cache, const struct ms_sha256 *key,
     return err;
 }
 
-static enum ms_err last_n(struct cache *cache, int64_t *ret_n, struct ms_diag *diag)
+enum ms_err cache_history_last(struct cache *cache, int64_t *ret_n, struct ms_diag *diag)
 {
     sqlite3_stmt *stmt = cache->stmt[CACHE_STMT_HISTORY_N];
     enum ms_err err = MS_OK;
@@ -141,14 +141,17 @@ enum ms_err cache_history_append(struct cache *cache, const struct cache_history
     struct cache_history h = *history;
     struct ms_sha256 prev, hmac;
     struct row row;
-    int64_t n = 0;
+    int64_t n = 0, logged = 0;
 
-    enum ms_err err = last_n(cache, &n, diag);
+    enum ms_err err = cache_history_last(cache, &n, diag);
+    if (err == MS_OK)
+        err = cache_log_count(cache, &logged, diag);
     if (err == MS_OK)
         err = last_code(cache, &h.key, &prev, diag);
     if (err != MS_OK)
         return err;
-    h.n = (uint64_t)n + 1;
+    /* rows that were taken away leave a gap for ever: the log goes on behind what it has */
+    h.n = (uint64_t)(n > logged ? n : logged) + 1;
     from_history(&h, &prev, &row);
     err = check_history(&row);
     if (err != MS_OK)
@@ -159,10 +162,13 @@ enum ms_err cache_history_append(struct cache *cache, const struct cache_history
         return err;
     }
     err = cache_run(cache, CACHE_STMT_HISTORY_INSERT, diag, "write history");
-    if (err == MS_OK) {
-        *ret_n = cache->written_n = h.n;
-        cache->written_code = hmac;
-    }
+    if (err != MS_OK)
+        return err;
+    cache->written_n = h.n;
+    cache->written_code = hmac;
+    err = cache_log_append(cache, &h, diag);
+    if (err == MS_OK)
+        *ret_n = h.n;
     return err;
 }
 
@@ -318,5 +324,32 @@ enum ms_err cache_history_find(struct cache *cache, const struct ms_sha256 *key,
     else
         *ret_n = (uint64_t)sqlite3_column_int64(stmt, 0);
     cache_reset(cache, CACHE_STMT_HISTORY_FIND);
+    return err;
+}
+
+enum ms_err cache_history_at(struct cache *cache, uint64_t n, struct ms_arena *arena,
+                             struct cache_history *ret_history, bool *ret_found,
+                             struct ms_diag *diag)
+{
+    sqlite3_stmt *stmt = cache->stmt[CACHE_STMT_HISTORY_AT];
+    struct ms_sha256 hmac, prev;
+    struct row row;
+    enum ms_err err = MS_OK;
+
+    int rc = sqlite3_bind_int64(stmt, 1, (int64_t)n);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    *ret_found = rc == SQLITE_ROW;
+    if (rc == SQLITE_ROW) {
+        err =
+            row_read(cache, CACHE_STMT_HISTORY_AT, HISTORY_TABLE, HISTORY_CELLS, &row, &hmac, diag);
+        if (err == MS_OK)
+            err = to_history(&row, arena, ret_history, &prev, diag);
+        if (err != MS_OK)
+            name_bad_row(&row, ret_history);
+    } else if (rc != SQLITE_DONE) {
+        err = cache_sql_error(cache, diag, "read history");
+    }
+    cache_reset(cache, CACHE_STMT_HISTORY_AT);
     return err;
 }

@@ -3,6 +3,7 @@
 #define MS_CACHE_INTERNAL_H
 
 #include "cache/cache.h"
+#include "sig/tlog.h"
 
 #include <sqlite3.h>
 
@@ -39,7 +40,24 @@ enum cache_stmt {
     CACHE_STMT_CONFIRMED_ID,
     CACHE_STMT_CONFIRMED_DROP,
     CACHE_STMT_HISTORY_ALL,
+    CACHE_STMT_HISTORY_AT,
+    CACHE_STMT_LOG_SIZE,
+    CACHE_STMT_LOG_INSERT,
+    CACHE_STMT_LOG_RANGE,
+    CACHE_STMT_LOG_PREV,
+    CACHE_STMT_TILE_GET,
+    CACHE_STMT_TILE_PUT,
+    CACHE_STMT_CHECKPOINT_NEXT,
+    CACHE_STMT_CHECKPOINT_LAST,
+    CACHE_STMT_CHECKPOINT_PUT,
+    CACHE_STMT_CHECKPOINT_DROP,
     CACHE_STMT_COUNT,
+};
+
+struct log_edge { /* the right end of the log, in memory; what a transaction undoes is read again */
+    bool loaded;
+    struct msig_tlog_edge edge;
+    uint8_t leaves[MSIG_TLOG_TILE_BYTES]; /* hashes of the last tile of level 0, when not full */
 };
 
 struct cache {
@@ -48,6 +66,7 @@ struct cache {
     uint8_t hmac_key[CACHE_HMAC_KEY_BYTES];
     int lock_fd; /* -1 when read-only */
     bool readonly;
+    struct log_edge log;
     bool grouped;   /* between cache_group_begin and cache_group_end */
     bool unchecked; /* pages are looked at later: audit_db */
     bool keyless;   /* for audits without the key: codes are not compared */
@@ -171,6 +190,37 @@ MS_MUST_USE enum ms_err cache_blob_put(struct cache *cache, struct ms_span bytes
 MS_MUST_USE enum ms_err cache_history_append(struct cache *cache,
                                              const struct cache_history *history, uint64_t *ret_n,
                                              struct ms_diag *diag);
+/* Row n. ret_found false: there is none. Errors as cache_history_each's `row`, but a missing
+ * predecessor is not looked for. Strings go to arena. */
+MS_MUST_USE enum ms_err cache_history_at(struct cache *cache, uint64_t n, struct ms_arena *arena,
+                                         struct cache_history *ret_history, bool *ret_found,
+                                         struct ms_diag *diag);
+/* The highest n of the history. */
+MS_MUST_USE enum ms_err cache_history_last(struct cache *cache, int64_t *ret_n,
+                                           struct ms_diag *diag);
+
+/* ---- log.c ---- */
+/* The entry of the history row that was just written, within its transaction. */
+MS_MUST_USE enum ms_err cache_log_append(struct cache *cache, const struct cache_history *history,
+                                         struct ms_diag *diag);
+/* Entries for history rows that have none: of databases from before the log. */
+MS_MUST_USE enum ms_err cache_log_heal(struct cache *cache, struct ms_diag *diag);
+/* Entries of the database, committed or not. */
+MS_MUST_USE enum ms_err cache_log_count(struct cache *cache, int64_t *ret_size,
+                                        struct ms_diag *diag);
+/* Entry n (from 1) to n + count - 1, in order, each as fn(arg, n, entry).
+ * MS_ERR_EVIDENCE one is missing; MS_ERR_HMAC one was changed. */
+typedef enum ms_err cache_log_entry_fn(void *arg, uint64_t n, struct ms_span entry);
+MS_MUST_USE enum ms_err cache_log_each(struct cache *cache, uint64_t n, uint64_t count,
+                                       cache_log_entry_fn *fn, void *arg, struct ms_diag *diag);
+/* SHA-256 of the entry before history row n of the same key; ret_found false when there is none. */
+MS_MUST_USE enum ms_err cache_log_prev(struct cache *cache, const struct ms_sha256 *key, uint64_t n,
+                                       struct ms_sha256 *ret_prev, bool *ret_found,
+                                       struct ms_diag *diag);
+/* The stored hashes of a tile; *ret_width 0 when it is not stored. MS_ERR_HMAC. */
+MS_MUST_USE enum ms_err cache_log_stored_tile(struct cache *cache, unsigned level, uint64_t index,
+                                              uint8_t out[MSIG_TLOG_TILE_BYTES],
+                                              unsigned *ret_width, struct ms_diag *diag);
 
 /* ---- audit_db.c: what is asked of SQLite itself ---- */
 typedef void audit_words_fn(void *arg, const char *what, const char *words);

@@ -112,6 +112,40 @@ static const char *const migrations[] = {
     " hmac BLOB NOT NULL CHECK(length(hmac) = 32)"
     ") STRICT;"
     "CREATE INDEX confirmed_n ON confirmed(n, id);",
+    /* The transparency log (log.c): entry n is leaf n - 1 and belongs to history row n. */
+    "CREATE TABLE log_entry("
+    " n INTEGER PRIMARY KEY,"
+    " entry BLOB NOT NULL CHECK(length(entry) BETWEEN 1 AND 65535),"
+    " hmac BLOB NOT NULL CHECK(length(hmac) = 32)"
+    ") STRICT;"
+    "CREATE TRIGGER log_entry_no_update BEFORE UPDATE ON log_entry"
+    " BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;"
+    "CREATE TRIGGER log_entry_no_delete BEFORE DELETE ON log_entry"
+    " BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;"
+    "CREATE TRIGGER log_entry_in_order BEFORE INSERT ON log_entry"
+    " WHEN NEW.n <> (SELECT coalesce(max(n), 0) + 1 FROM log_entry)"
+    " BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;"
+    "CREATE TABLE log_tile("
+    " level INTEGER NOT NULL CHECK(level BETWEEN 0 AND 7),"
+    " idx INTEGER NOT NULL CHECK(idx >= 0),"
+    " data BLOB NOT NULL CHECK(length(data) BETWEEN 32 AND 8192 AND length(data) % 32 = 0),"
+    " hmac BLOB NOT NULL CHECK(length(hmac) = 32),"
+    " PRIMARY KEY(level, idx)"
+    ") STRICT;"
+    "CREATE TRIGGER log_tile_grows BEFORE UPDATE ON log_tile"
+    " WHEN NEW.level <> OLD.level OR NEW.idx <> OLD.idx"
+    " OR substr(NEW.data, 1, length(OLD.data)) <> OLD.data"
+    " BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;"
+    "CREATE TRIGGER log_tile_no_delete BEFORE DELETE ON log_tile"
+    " BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;"
+    "CREATE TABLE log_checkpoint("
+    " size INTEGER PRIMARY KEY CHECK(size >= 0),"
+    " time_s INTEGER NOT NULL,"
+    " vkey TEXT NOT NULL,"
+    " note TEXT NOT NULL,"
+    " cosignatures INTEGER NOT NULL,"
+    " hmac BLOB NOT NULL CHECK(length(hmac) = 32)"
+    ") STRICT;",
 };
 _Static_assert(SCHEMA_APPLICATION_ID == 1836282468, "the number in the first migration");
 
@@ -131,6 +165,8 @@ _Static_assert(SCHEMA_APPLICATION_ID == 1836282468, "the number in the first mig
     "prev, summary, build, hmac"
 #define CONFIRMED_COLUMNS \
     "id, n, from_s, until_s, times, gap_s, limit_s, block_number, block_hash, commitment, hmac"
+
+#define CHECKPOINT_COLUMNS "size, time_s, vkey, note, cosignatures, hmac"
 
 const char *const cache_sql[CACHE_STMT_COUNT] = {
     [CACHE_STMT_BEGIN] = "BEGIN IMMEDIATE",
@@ -180,6 +216,27 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
     /* the first run tells of the change itself, and stays */
     [CACHE_STMT_CONFIRMED_DROP] = "DELETE FROM confirmed WHERE n = ?1 AND id < ?2 AND until_s < ?3"
                                   " AND id <> (SELECT min(id) FROM confirmed WHERE n = ?1)",
+    [CACHE_STMT_HISTORY_AT] = "SELECT " HISTORY_COLUMNS " FROM history WHERE n = ?1",
+    [CACHE_STMT_LOG_SIZE] = "SELECT coalesce(max(n), 0) FROM log_entry",
+    [CACHE_STMT_LOG_INSERT] = "INSERT INTO log_entry(n, entry, hmac) VALUES(?1, ?2, ?3)",
+    [CACHE_STMT_LOG_RANGE] =
+        "SELECT n, entry, hmac FROM log_entry WHERE n BETWEEN ?1 AND ?2 ORDER BY n",
+    [CACHE_STMT_LOG_PREV] = "SELECT entry FROM log_entry WHERE n ="
+                            " (SELECT max(n) FROM history WHERE key = ?1 AND n < ?2)",
+    [CACHE_STMT_TILE_GET] =
+        "SELECT level, idx, data, hmac FROM log_tile WHERE level = ?1 AND idx = ?2",
+    [CACHE_STMT_TILE_PUT] =
+        "INSERT INTO log_tile(level, idx, data, hmac) VALUES(?1, ?2, ?3, ?4)"
+        " ON CONFLICT(level, idx) DO UPDATE SET data = excluded.data, hmac = excluded.hmac",
+    [CACHE_STMT_CHECKPOINT_NEXT] =
+        "SELECT " CHECKPOINT_COLUMNS " FROM log_checkpoint WHERE size >= ?1 ORDER BY size LIMIT 1",
+    [CACHE_STMT_CHECKPOINT_LAST] =
+        "SELECT " CHECKPOINT_COLUMNS " FROM log_checkpoint ORDER BY size DESC LIMIT 1",
+    [CACHE_STMT_CHECKPOINT_PUT] =
+        "INSERT OR REPLACE INTO log_checkpoint(" CHECKPOINT_COLUMNS ") VALUES"
+        "(?1, ?2, ?3, ?4, ?5, ?6)",
+    [CACHE_STMT_CHECKPOINT_DROP] =
+        "DELETE FROM log_checkpoint WHERE size < ?1 AND cosignatures = 0",
     [CACHE_STMT_HISTORY_ALL] = "SELECT " HISTORY_COLUMNS " FROM history ORDER BY key, n",
 };
 

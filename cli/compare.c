@@ -116,7 +116,7 @@ static int ask_approved(const struct cli *cli, const char *arg, struct side *sid
     if (code != CLI_YES)
         return code;
     client_reply_init(&reply);
-    enum ms_err err = client_target("/v1/resolve", &subject, NULL, &target);
+    enum ms_err err = client_target("/v1/resolve", &subject, &target);
     const struct client_ask ask = {
         .socket = "api.sock", .target = ms_buf_str(&target), .timeout_ms = CLIENT_TIMEOUT_MS};
     if (err == MS_OK)

@@ -845,6 +845,21 @@ static struct core_change *new_change(struct core_entry *e, enum core_change_kin
     return change;
 }
 
+/* The source's own sequence, not our count of its changes: other logs know the same. */
+static enum ms_err tell_log(const struct flight *f, struct core_change *change)
+{
+    struct cache_leaf *leaf = &change->leaf;
+
+    leaf->has_policy = true;
+    if (f->result != NULL) {
+        leaf->has_sequence = f->result->has_sequence;
+        leaf->sequence = f->result->sequence;
+        leaf->has_commitment = true;
+        leaf->commitment = f->result->commitment;
+    }
+    return bundle_policy_hash(&f->policy, &leaf->policy);
+}
+
 /* Both sides of a contradiction are kept, once for each time it begins. */
 static void keep_failure(struct core *core, struct core_entry *e, enum ms_err err)
 {
@@ -855,7 +870,7 @@ static void keep_failure(struct core *core, struct core_entry *e, enum ms_err er
     struct core_change *change = new_change(e, CORE_CHANGE_DISSENT, now_of(core));
     if (change == NULL)
         return;
-    if (write_evidence(e, NULL, err, change) != MS_OK) {
+    if (write_evidence(e, NULL, err, change) != MS_OK || tell_log(f, change) != MS_OK) {
         change_free(change);
         return;
     }
@@ -1014,6 +1029,8 @@ static void flight_changed(struct core *core, struct core_entry *e)
 
     if (err == MS_OK)
         err = write_evidence(e, f->result, MS_OK, change);
+    if (err == MS_OK)
+        err = tell_log(f, change);
     if (err != MS_OK) {
         change_free(change);
         flight_failed(core, e, err, NULL, 0);

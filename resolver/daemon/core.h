@@ -7,6 +7,7 @@
 #ifndef MS_DAEMON_CORE_H
 #define MS_DAEMON_CORE_H
 
+#include "cache/cache.h"
 #include "resolver/daemon/answer.h"
 #include "resolver/daemon/clients.h"
 #include "resolver/entry/bundle.h"
@@ -88,6 +89,7 @@ struct core_change {
     uint64_t sequence;          /* of the result in the bundle */
     struct ms_sha256 found_set; /* set hash of the result in the bundle */
     json_t *facts;              /* what it says (resolver/entry/summary.h); NULL for TOUCH */
+    struct cache_leaf leaf;     /* what the log says beside that */
     struct core_entry *owner;   /* only while it is not TOUCH or DISSENT: it may be gone then */
 };
 

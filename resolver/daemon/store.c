@@ -169,6 +169,7 @@ static enum ms_err commit_once(struct store *store, const struct core_change *ch
         .block_number = change->block.number,
         .block_hash = change->block.hash,
         .build = build_id(),
+        .leaf = &change->leaf,
     };
     struct cache_change write = {
         .n_blobs = 1, .blobs = &bundle, .entry = &row, .history = &history};

@@ -2,6 +2,7 @@
  * and every row, history and bundle in them is still read and verifies. */
 #define _GNU_SOURCE /* mkdtemp */
 
+#include "cache/log.h"
 #include "resolver/entry/bundle.h"
 #include "tests/unit/cache/cache_test_util.h"
 
@@ -117,6 +118,9 @@ static void check_schema(int schema)
             must_verify(cache, &entries, i);
         assert_int_equal(cache_history_each(cache, NULL, see_history, &history, NULL), MS_OK);
         assert_int_equal(history.n, schema < 2 ? 0 : 2); /* version 1 had none */
+        struct cache_log_report log;                     /* older ones get their entries */
+        assert_int_equal(cache_log_audit(cache, NULL, 0, NULL, NULL, &log, NULL), MS_OK);
+        assert_true(log.entries == history.n && log.faults == 0);
         cache_close(cache);
     }
     struct cache *cache = must_open();
