@@ -510,6 +510,14 @@ enum ms_err cache_checkpoint_last(struct cache *cache, struct ms_arena *arena,
                            diag);
 }
 
+enum ms_err cache_checkpoint_cosigned(struct cache *cache, struct ms_arena *arena,
+                                      struct cache_checkpoint *ret_checkpoint, bool *ret_found,
+                                      struct ms_diag *diag)
+{
+    return read_checkpoint(cache, CACHE_STMT_CHECKPOINT_COSIGNED, arena, ret_checkpoint, ret_found,
+                           diag);
+}
+
 enum ms_err cache_checkpoint_next(struct cache *cache, uint64_t size, struct ms_arena *arena,
                                   struct cache_checkpoint *ret_checkpoint, bool *ret_found,
                                   struct ms_diag *diag)

@@ -45,6 +45,10 @@ struct cache_checkpoint {
 MS_MUST_USE enum ms_err cache_checkpoint_last(struct cache *cache, struct ms_arena *arena,
                                               struct cache_checkpoint *ret_checkpoint,
                                               bool *ret_found, struct ms_diag *diag);
+/* The newest that a witness has cosigned. */
+MS_MUST_USE enum ms_err cache_checkpoint_cosigned(struct cache *cache, struct ms_arena *arena,
+                                                  struct cache_checkpoint *ret_checkpoint,
+                                                  bool *ret_found, struct ms_diag *diag);
 /* The first of at least `size`. */
 MS_MUST_USE enum ms_err cache_checkpoint_next(struct cache *cache, uint64_t size,
                                               struct ms_arena *arena,

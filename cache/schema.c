@@ -232,6 +232,9 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
         "SELECT " CHECKPOINT_COLUMNS " FROM log_checkpoint WHERE size >= ?1 ORDER BY size LIMIT 1",
     [CACHE_STMT_CHECKPOINT_LAST] =
         "SELECT " CHECKPOINT_COLUMNS " FROM log_checkpoint ORDER BY size DESC LIMIT 1",
+    [CACHE_STMT_CHECKPOINT_COSIGNED] =
+        "SELECT " CHECKPOINT_COLUMNS
+        " FROM log_checkpoint WHERE cosignatures > 0 ORDER BY size DESC LIMIT 1",
     [CACHE_STMT_CHECKPOINT_PUT] =
         "INSERT OR REPLACE INTO log_checkpoint(" CHECKPOINT_COLUMNS ") VALUES"
         "(?1, ?2, ?3, ?4, ?5, ?6)",

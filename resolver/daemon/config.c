@@ -40,6 +40,8 @@ enum type {
     TYPE_CODE_CHANGE, /* int64_t seconds; CONFIG_CODE_HOLD */
     TYPE_TEXTS,       /* struct boot_texts */
     TYPE_HASHES,      /* struct boot_hashes */
+    TYPE_ORIGIN,      /* const char *, NULL when empty; a name of a signed note */
+    TYPE_VKEY,        /* struct msig_vkey of a witness */
 };
 
 static const char *const level_names[] = {[SPEC_LEVEL_L0] = "l0",
@@ -194,6 +196,15 @@ static const struct row rows[] = {
 
     {{"dstack-app", "specifier", "specifier", "", true, true, "who governs this app"},
      TYPE_SPECIFIER, offsetof(struct config_dstack_app, specifier), 0, 0, NULL},
+    {{"log", "origin", "name", "", false, false,
+      "name of the transparency log; empty for that of its key, or one made of this host's name"},
+     TYPE_ORIGIN, offsetof(struct config, log_origin), 0, 0, NULL},
+
+    {{"witness", "url", "URL", "", true, true,
+      "where the witness takes add-checkpoint: https://, or http:// to this machine"},
+     TYPE_RPC_URL, offsetof(struct config_witness, url), 0, 0, NULL},
+    {{"witness", "key", "NAME+ID+BASE64", "", true, true, "verifier key of the witness's cosignatures"},
+     TYPE_VKEY, offsetof(struct config_witness, vkey), 0, 0, NULL},
 
     {{"alias", "specifier", "specifier", "", true, true, "what the name stands for"},
      TYPE_SPECIFIER, offsetof(struct config_alias, specifier), 0, 0, NULL},
@@ -207,12 +218,15 @@ enum section {
     SECTION_FETCH,
     SECTION_TIMES,
     SECTION_DSTACK,
+    SECTION_LOG,
     SECTION_RPC,
     SECTION_ALIAS,
     SECTION_DSTACK_APP,
+    SECTION_WITNESS,
 };
-static const char *const section_names[] = {"",       "server", "policy", "fetch",     "times",
-                                            "dstack", "rpc",    "alias",  "dstack-app"};
+static const char *const section_names[] = {"",      "server",     "policy", "fetch",
+                                            "times", "dstack",     "log",    "rpc",
+                                            "alias", "dstack-app", "witness"};
 
 struct parser {
     struct config *config;
@@ -224,6 +238,7 @@ struct parser {
     size_t section_line; /* where it opened */
     void *target;        /* what offsets count from */
     struct config_rpc *rpcs;
+    struct config_witness *witnesses;
     struct config_alias *aliases;
     size_t aliases_cap;
     struct config_dstack_app *apps;
@@ -450,7 +465,8 @@ static enum ms_err set_rpc_url(struct parser *p, const struct row *row, struct m
     struct ms_diag cause = {0};
 
     if (net_rpc_url_parse(value, &url, &cause) != MS_OK)
-        return fail(p, p->line, "url of [rpc %s]: %s", p->name, cause.text);
+        return fail(p, p->line, "url of [%s %s]: %s", section_names[p->section], p->name,
+                    cause.text);
     return set_text(p, row, value);
 }
 
@@ -581,6 +597,30 @@ static enum ms_err set_name(struct parser *p, const struct row *row, struct ms_s
     return set_text(p, row, value);
 }
 
+static enum ms_err set_origin(struct parser *p, const struct row *row, struct ms_span value)
+{
+    if (value.len > 0 && !msig_note_name_ok(value))
+        return fail(p, p->line, "%s must be a name without spaces and '+', of at most %u bytes",
+                    row->key.key, MSIG_NOTE_NAME_MAX);
+    return set_text(p, row, value);
+}
+
+static enum ms_err set_vkey(struct parser *p, const struct row *row, struct ms_span value)
+{
+    struct ms_diag cause = {0};
+    struct msig_vkey vkey;
+
+    enum ms_err err = msig_vkey_parse(value, &vkey, &cause);
+    if (err == MS_ERR_MEMORY)
+        return err;
+    if (err == MS_OK && vkey.type != MSIG_NOTE_COSIGNATURE)
+        err = ms_diag_set(&cause, MS_ERR_SYNTAX, "it is the key of a log, not of a witness");
+    if (err != MS_OK)
+        return fail(p, p->line, "key of [witness %s]: %s", p->name, cause.text);
+    memcpy((char *)p->target + row->offset, &vkey, sizeof(vkey));
+    return MS_OK;
+}
+
 static enum ms_err set_value(struct parser *p, const struct row *row, struct ms_span value)
 {
     switch (row->type) {
@@ -614,6 +654,10 @@ static enum ms_err set_value(struct parser *p, const struct row *row, struct ms_
         return set_texts(p, row, value);
     case TYPE_HASHES:
         return set_hashes(p, row, value);
+    case TYPE_ORIGIN:
+        return set_origin(p, row, value);
+    case TYPE_VKEY:
+        return set_vkey(p, row, value);
     case TYPE_NONE:
         break;
     }
@@ -668,6 +712,22 @@ static enum ms_err open_rpc(struct parser *p)
     *rpc = (struct config_rpc){.name = p->name, .line = p->line};
     p->target = rpc;
     return set_defaults(p, SECTION_RPC);
+}
+
+static enum ms_err open_witness(struct parser *p)
+{
+    struct config *config = p->config;
+
+    for (size_t i = 0; i < config->n_witnesses; i++)
+        if (strcmp(p->witnesses[i].name, p->name) == 0)
+            return fail(p, p->line, "[witness %s] is already in line %zu", p->name,
+                        p->witnesses[i].line);
+    if (config->n_witnesses == CONFIG_WITNESSES_MAX)
+        return fail(p, p->line, "more than %u [witness] sections", CONFIG_WITNESSES_MAX);
+    struct config_witness *witness = &p->witnesses[config->n_witnesses++];
+    *witness = (struct config_witness){.name = p->name, .line = p->line};
+    p->target = witness;
+    return set_defaults(p, SECTION_WITNESS);
 }
 
 static enum ms_err open_alias(struct parser *p)
@@ -737,14 +797,15 @@ static enum ms_err open_section(struct parser *p, struct ms_span head)
     switch (p->section) {
     case SECTION_NONE:
         return fail(p, p->line,
-                    "unknown section [%.*s]; there are server, policy, fetch, times, dstack, rpc, "
-                    "alias and dstack-app",
+                    "unknown section [%.*s]; there are server, policy, fetch, times, dstack, log, "
+                    "rpc, alias, dstack-app and witness",
                     SHOWN(head));
     case SECTION_SERVER:
     case SECTION_POLICY:
     case SECTION_FETCH:
     case SECTION_TIMES:
     case SECTION_DSTACK:
+    case SECTION_LOG:
         if (name.len > 0)
             return fail(p, p->line, "section [%.*s] takes no name", SHOWN(kind));
         p->config->dstack.enabled = p->config->dstack.enabled || p->section == SECTION_DSTACK;
@@ -752,6 +813,7 @@ static enum ms_err open_section(struct parser *p, struct ms_span head)
     case SECTION_RPC:
     case SECTION_ALIAS:
     case SECTION_DSTACK_APP:
+    case SECTION_WITNESS:
         break;
     }
     if (!is_name(name))
@@ -761,6 +823,8 @@ static enum ms_err open_section(struct parser *p, struct ms_span head)
     p->name = ms_arena_strdup(&p->config->arena, name);
     if (p->name == NULL)
         return MS_ERR_MEMORY;
+    if (p->section == SECTION_WITNESS)
+        return open_witness(p);
     return p->section == SECTION_RPC     ? open_rpc(p)
            : p->section == SECTION_ALIAS ? open_alias(p)
                                          : open_dstack_app(p);
@@ -927,9 +991,11 @@ enum ms_err config_parse(struct ms_span text, const struct config_context *conte
         return MS_ERR_MEMORY;
     config->arena = (struct ms_arena)MS_ARENA_INIT(ARENA_MAX_BYTES);
     p.rpcs = ms_arena_alloc(&config->arena, SOURCE_PROVIDERS_MAX, sizeof(*p.rpcs));
-    if (p.rpcs == NULL)
+    p.witnesses = ms_arena_alloc(&config->arena, CONFIG_WITNESSES_MAX, sizeof(*p.witnesses));
+    if (p.rpcs == NULL || p.witnesses == NULL)
         goto out;
     config->rpcs = p.rpcs;
+    config->witnesses = p.witnesses;
     for (enum section s = SECTION_SERVER; s < SECTION_RPC; s++) {
         err = set_defaults(&p, s);
         if (err != MS_OK)
@@ -1122,6 +1188,9 @@ const char *config_fixed_difference(const struct config *a, const struct config 
         return "server.http-threads";
     if (a->dstack.sign != b->dstack.sign)
         return "dstack.sign";
+    if (strcmp(a->log_origin == NULL ? "" : a->log_origin,
+               b->log_origin == NULL ? "" : b->log_origin) != 0)
+        return "log.origin";
     return NULL;
 }
 

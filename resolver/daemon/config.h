@@ -1,16 +1,18 @@
 /* resolver/daemon/config.h - the configuration file: INI text to one immutable struct.
  *
- * `[section]`, `[rpc NAME]`, `[alias NAME]`, `key = value`; a comment starts with '#' at the start
- * of a line or after white space, so a '#' inside a word belongs to the value. One table holds
- * every key with its type, range, default and meaning; an unknown key or section, a repeated key
- * and a bad value are errors that name line and rule. Everything but config_load_file is a pure
- * function of its arguments: even the environment comes in as one. A struct config may be read from
- * any thread. */
+ * `[section]`, `[rpc NAME]`, `[alias NAME]`, `[witness NAME]`, `key = value`; a comment starts with
+ * '#' at the start of a line or after white space, so a '#' inside a word belongs to the value. One
+ * table holds every key with its type, range, default and meaning; an unknown key or section, a
+ * repeated key and a bad value are errors that name line and rule. Everything but config_load_file
+ * is a pure function of its arguments: even the environment comes in as one. A struct config may be
+ * read from any thread. */
 #ifndef MS_CONFIG_H
 #define MS_CONFIG_H
 
 #include "resolver/daemon/fetch_net.h"
 #include "resolver/source/boot_rules.h"
+#include "resolver/source/source.h"
+#include "sig/note.h"
 
 #define CONFIG_FILE_MAX_BYTES 1048576u
 #define CONFIG_LINE_MAX 20000u /* bytes; an inline specifier of SPEC_TEXT_MAX fits */
@@ -68,6 +70,15 @@ struct config_dstack {          /* [dstack]: the webhook of dstack's KMS */
     const struct config_dstack_app *apps;
 };
 
+#define CONFIG_WITNESSES_MAX 16u
+
+struct config_witness { /* who cosigns checkpoints of our log */
+    const char *name;
+    const char *url;       /* add-checkpoint is a path below it */
+    struct msig_vkey vkey; /* of type MSIG_NOTE_COSIGNATURE */
+    size_t line;           /* of its section */
+};
+
 struct config { /* strings and arrays live as long as the config */
     /* [server] */
     const char *socket_dir, *state_dir;
@@ -93,13 +104,17 @@ struct config { /* strings and arrays live as long as the config */
     const struct net_pin *pins; /* resolve */
     /* [times] */
     struct source_times times;
-    /* [rpc NAME], [alias NAME], in the order of the file */
+    /* [log] */
+    const char *log_origin; /* NULL: that of the key, or of this host */
+    /* [rpc NAME], [alias NAME], [witness NAME], in the order of the file */
     size_t n_rpcs;
     const struct config_rpc *rpcs;
     size_t n_aliases;
     const struct config_alias *aliases;
     /* [dstack], [dstack-app ID] */
     struct config_dstack dstack;
+    size_t n_witnesses;
+    const struct config_witness *witnesses;
 
     struct ms_arena arena;
 };

@@ -8,7 +8,9 @@
 #include "resolver/daemon/metrics.h"
 #include "resolver/daemon/sockets.h"
 #include "resolver/daemon/store.h"
+#include "resolver/daemon/tlog.h"
 #include "resolver/daemon/upstream.h"
+#include "resolver/daemon/witness.h"
 
 #include "base/hex.h"
 
@@ -43,6 +45,8 @@ struct daemon {
     struct core *core;
     struct store *store;
     struct reader *reader;
+    struct tlog *tlog;
+    struct witnesses *witnesses;
     struct upstream *upstream;
     struct clients *clients;
     struct acceptor *acceptor;
@@ -200,6 +204,46 @@ static json_t *times_json(const struct config *config)
     return out;
 }
 
+/* The transparency log: its key, what is signed, and who has cosigned it. */
+static json_t *log_json(const struct daemon *d)
+{
+    struct ms_buf vkey = MS_BUF_INIT(MSIG_NOTE_TEXT_KEY_MAX);
+    struct tlog_counts counts;
+
+    tlog_count(d->tlog, &counts);
+    (void)tlog_vkey(d->tlog, &vkey);
+    const char *key = ms_buf_str(&vkey);
+    json_t *out =
+        json_pack("{s:s, s:I, s:I, s:b, s:o}", "key", key == NULL ? "" : key, "size",
+                  (json_int_t)counts.size, "cosigned_size", (json_int_t)counts.cosigned_size,
+                  "frozen", (int)counts.frozen, "witnesses", witnesses_json(d->witnesses));
+    ms_buf_done(&vkey);
+    return out;
+}
+
+static void render_log_metrics(struct daemon *d, struct ms_buf *out)
+{
+    struct tlog_counts counts;
+
+    tlog_count(d->tlog, &counts);
+    (void)ms_buf_addf(
+        out,
+        "# HELP measured_log_size entries under the last checkpoint\n"
+        "# TYPE measured_log_size gauge\n"
+        "measured_log_size %llu\n"
+        "# HELP measured_log_cosigned_size entries under the last cosigned one\n"
+        "# TYPE measured_log_cosigned_size gauge\n"
+        "measured_log_cosigned_size %llu\n"
+        "# HELP measured_log_frozen 1 when the log does not continue what was signed\n"
+        "# TYPE measured_log_frozen gauge\n"
+        "measured_log_frozen %d\n"
+        "# HELP measured_log_checkpoints_total checkpoints signed\n"
+        "# TYPE measured_log_checkpoints_total counter\n"
+        "measured_log_checkpoints_total %llu\n",
+        (unsigned long long)counts.size, (unsigned long long)counts.cosigned_size,
+        (int)counts.frozen, (unsigned long long)counts.checkpoints);
+}
+
 static void render_status(void *arg, struct ms_buf *out)
 {
     struct daemon *d = arg;
@@ -212,14 +256,15 @@ static void render_status(void *arg, struct ms_buf *out)
         (void)json_object_set_new(by_state, entry_state_name((enum entry_state)s),
                                   json_integer((json_int_t)counts[s]));
     json_t *root = json_pack(
-        "{s:s, s:i, s:I, s:I, s:s, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
+        "{s:s, s:i, s:I, s:I, s:s, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
         d->options->version, "pid", (int)getpid(), "started", (json_int_t)d->started.wall_s,
         "uptime_s", (json_int_t)((now.boot_ms - d->started.boot_ms) / 1000), "state_dir",
         d->config->state_dir, "level", spec_level_name(d->config->level), "times",
         times_json(d->config), "time_floor", (json_int_t)core_time_floor(d->core),
         "entries_by_state", by_state, "entries", core_entries_json(d->core, STATUS_ENTRIES_MAX),
         "rpc", upstream_providers_json(d->upstream), "fetch", upstream_counters_json(d->upstream),
-        "limits", limits_json(d), "clients", clients_json(d->clients, STATUS_CLIENTS_MAX));
+        "log", log_json(d), "limits", limits_json(d), "clients",
+        clients_json(d->clients, STATUS_CLIENTS_MAX));
     if (root == NULL || ms_json_print(root, true, out) != MS_OK)
         ms_buf_reset(out);
     (void)ms_buf_add_byte(out, '\n');
@@ -236,6 +281,7 @@ static void render_metrics(void *arg, struct ms_buf *out)
     metrics_render(out);
     upstream_metrics_render(d->upstream, out);
     clients_metrics_render(d->clients, out);
+    render_log_metrics(d, out);
     acceptor_count(d->acceptor, &connections);
     (void)ms_buf_addf(out,
                       "# HELP measured_connections connections open, without those of admin.sock\n"
@@ -349,6 +395,7 @@ static void reload(struct daemon *d)
     /* watchers come back, to the new level, and to what an alias means now */
     http_end_streams(d->http);
     feed_set_config(d->feed, fresh);
+    witnesses_configure(d->witnesses, fresh);
     old->config = d->config;
     old->next = d->retired;
     d->retired = old;
@@ -366,6 +413,8 @@ static void on_tick(uv_timer_t *timer)
     loop_turn(d->loop);
     core_tick(d->core);
     http_tick(d->http);
+    if (d->stop_ms == 0)
+        witnesses_tick(d->witnesses);
     log_flush();
     if (d->stop_ms == 0)
         return;
@@ -428,6 +477,25 @@ static enum ms_err open_identity(struct daemon *d, struct ms_diag *diag)
     return err;
 }
 
+/* After the fetcher, before anything is stored. */
+static enum ms_err open_log(struct daemon *d, struct cache *cache, struct ms_diag *diag)
+{
+    struct witness_env env = {.loop = d->loop,
+                              .fetch = upstream_fetch(d->upstream),
+                              .reader = d->reader,
+                              .store = d->store};
+
+    enum ms_err err = witnesses_new(&env, d->config, &d->witnesses);
+    if (err == MS_OK)
+        err = tlog_new(d->config->state_dir, d->config->log_origin, cache, witnesses_checkpoint,
+                       d->witnesses, &d->tlog, diag);
+    if (err == MS_OK) {
+        witnesses_set_log(d->witnesses, d->tlog);
+        store_set_log(d->store, d->tlog);
+    }
+    return err;
+}
+
 static enum ms_err open_parts(struct daemon *d, struct ms_diag *diag)
 {
     struct cache *cache = NULL;
@@ -468,6 +536,8 @@ static enum ms_err open_parts(struct daemon *d, struct ms_diag *diag)
     err = reader_new(d->config->state_dir, &d->reader);
     if (err == MS_OK)
         err = upstream_new(d->loop, d->config, on_upstream, d, &d->upstream, diag);
+    if (err == MS_OK)
+        err = open_log(d, cache, diag);
     if (err == MS_OK)
         err = core_new(&env, &options, d->table, &d->core);
     return err == MS_OK ? open_identity(d, diag) : err;
@@ -569,6 +639,8 @@ static void close_parts(struct daemon *d)
     store_free(d->store);
     if (d->loop != NULL)
         loop_run_posted(d->loop);
+    witnesses_free(d->witnesses);
+    tlog_free(d->tlog);
     feed_free(d->feed);
     core_free(d->core);
     upstream_free(d->upstream);

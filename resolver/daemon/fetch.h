@@ -49,8 +49,9 @@ struct fetch_request { /* everything is copied */
     const char *url;           /* spec_location.url, or config_rpc.url */
     const char *if_none_match; /* GUARDED, NULL when unconditional */
     const char *if_modified_since;
-    struct ms_span body; /* RPC: JSON */
-    size_t max_bytes;    /* cap of the answer's body */
+    struct ms_span body;      /* RPC: JSON, unless content_type says another */
+    const char *content_type; /* RPC; NULL: application/json */
+    size_t max_bytes;         /* cap of the answer's body */
 };
 
 /* Outcomes, each request in one of them; they only grow. */

@@ -230,9 +230,11 @@ static enum ms_err take_headers(struct transfer *t, const struct fetch_request *
     if ((etag != NULL && !is_field_value(etag)) || (since != NULL && !is_field_value(since)))
         return ms_diag_set(&t->response.diag, MS_ERR_ARGUMENT,
                            "a conditional header holds a control byte or is too long");
-    bool ok = add_header(t, "Accept", request->kind == FETCH_RPC ? "application/json" : "*/*");
+    const char *type = request->content_type == NULL ? "application/json" : request->content_type;
+    bool json = request->kind == FETCH_RPC && request->content_type == NULL;
+    bool ok = add_header(t, "Accept", json ? type : "*/*");
     if (request->kind == FETCH_RPC) {
-        ok = ok && add_header(t, "Content-Type", "application/json");
+        ok = ok && add_header(t, "Content-Type", type);
         ok = ok && add_header(t, "Expect", ""); /* no 100-continue round trip */
         ok = ok && ms_buf_add(&t->request_body, request->body) == MS_OK;
     }

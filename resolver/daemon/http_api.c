@@ -709,6 +709,7 @@ static const struct http_route routes[] = {
     {"/v1/at", "GET", false, http_prepare_at, NULL, http_audit, http_error_problem, NULL},
     {"/v1/evidence/", "GET", false, http_prepare_evidence, NULL, http_audit, http_error_problem,
      NULL},
+    {"/v1/log/", "GET", false, http_prepare_log, NULL, http_log, http_error_problem, NULL},
     {"/v1/status", "GET", false, NULL, NULL, direct_reply, http_error_problem, NULL},
     {"/metrics", "GET", false, NULL, NULL, direct_reply, http_error_problem, NULL},
     {"/healthz", "GET", false, NULL, NULL, direct_health, http_error_problem, NULL},

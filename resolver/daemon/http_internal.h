@@ -2,6 +2,7 @@
 #ifndef MS_DAEMON_HTTP_INTERNAL_H
 #define MS_DAEMON_HTTP_INTERNAL_H
 
+#include "cache/log.h"
 #include "cache/report.h"
 #include "resolver/daemon/http.h"
 #include "resolver/daemon/publish.h"
@@ -91,6 +92,14 @@ struct http_request {
         enum ms_err err;
         struct ms_diag diag;
     } audit;
+    struct http_log { /* read on the reader's thread */
+        struct reader_job job;
+        bool is_tile, cosigned, has_leaf;
+        struct msig_tlog_tile tile;
+        uint64_t leaf, old_size;
+        enum ms_err err;
+        struct ms_diag diag;
+    } log;
 };
 
 /* What a handler does with a published answer (inside a read section). */
@@ -190,6 +199,9 @@ enum ms_err http_dstack_prepare(struct http_request *r, struct ms_diag *diag);
 enum MHD_Result http_dstack_answer(struct http_request *r, struct answer *a);
 enum MHD_Result http_dstack_error(struct http_request *r, unsigned status, enum ms_err err,
                                   const struct ms_diag *diag);
+/* http_log.c */
+enum ms_err http_prepare_log(struct http_request *r, struct ms_diag *diag);
+enum MHD_Result http_log(struct http_request *r);
 
 /* http_watch.c */
 enum MHD_Result http_watch(struct http_request *r);

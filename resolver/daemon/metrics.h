@@ -33,6 +33,11 @@
     X(store_errors_floor, "measured_store_errors_total{op=\"floor\"}", NULL)                      \
     X(store_commits, "measured_store_commits_total", "changes made durable")                      \
     X(store_transactions, "measured_store_transactions_total", "transactions that did so")        \
+    X(witness_cosignatures, "measured_witness_cosignatures_total",                                \
+      "cosignatures of witnesses on our checkpoints")                                             \
+    X(witness_failures, "measured_witness_failures_total", "tries to get one that failed")        \
+    X(witness_conflicts, "measured_witness_conflicts_total",                                      \
+      "times a witness had seen another log under our key")                                       \
     X(watch_events, "measured_watch_events_total", "events sent to watchers")                     \
     X(feed_built, "measured_feed_built_total", "snapshots of the feed made")                      \
     X(feed_snapshots, "measured_feed_snapshots_total", "snapshots of the feed sent")              \

@@ -6,8 +6,8 @@
 
 #include "base/buf.h"
 
-/* A specifier of 16,384 characters fits in every encoding that leaves letters and digits as they are,
- * and the whole of it with a head in a connection's memory (HTTP_MEMORY_BYTES). */
+/* A specifier of 16,384 characters fits in every encoding that leaves letters and digits as they
+ * are, and the whole of it with a head in a connection's memory (HTTP_MEMORY_BYTES). */
 #define QUERY_TARGET_MAX 28000u
 
 /* Up to the first '?'. */

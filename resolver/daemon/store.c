@@ -6,7 +6,9 @@
 #include "resolver/daemon/build.h"
 #include "resolver/daemon/log.h"
 #include "resolver/daemon/metrics.h"
+#include "resolver/daemon/tlog.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -35,6 +37,9 @@ struct store {
     pthread_mutex_t lock;
     pthread_cond_t more;
     struct store_op *head, **tail;
+    struct tlog *tlog;  /* NULL: none */
+    int64_t log_due_ms; /* the store thread's; monotonic, -1: when something changes */
+    bool woken;
     bool ending;
     enum cache_floor floor; /* the store thread's: as last told */
     bool failing;           /* the store thread's: the last change could not be made durable */
@@ -299,12 +304,27 @@ static void deliver(struct loop_job *job)
     free(op);
 }
 
-/* What waits, oldest first, at most STORE_GROUP_MAX; waits for some. NULL: the end. */
-static struct store_op *next_ops(struct store *store)
+/* Until something waits, the end, or the log wants its turn. */
+static void wait_for_more(struct store *store)
+{
+    struct timespec until = {.tv_sec = store->log_due_ms / 1000,
+                             .tv_nsec = store->log_due_ms % 1000 * 1000000};
+
+    while (store->head == NULL && !store->ending && !store->woken)
+        if (store->log_due_ms < 0)
+            (void)pthread_cond_wait(&store->more, &store->lock);
+        else if (pthread_cond_timedwait(&store->more, &store->lock, &until) == ETIMEDOUT)
+            break;
+    store->woken = false;
+}
+
+/* What waits, oldest first, at most STORE_GROUP_MAX; waits for some. NULL: nothing, so it is the
+ * log's turn or the end. */
+static struct store_op *next_ops(struct store *store, bool *ret_end)
 {
     (void)pthread_mutex_lock(&store->lock);
-    while (store->head == NULL && !store->ending)
-        (void)pthread_cond_wait(&store->more, &store->lock);
+    wait_for_more(store);
+    *ret_end = store->head == NULL && store->ending;
     struct store_op *ops = store->head, **end = &store->head;
     for (size_t n = 0; n < STORE_GROUP_MAX && *end != NULL; n++)
         end = &(*end)->next;
@@ -426,31 +446,64 @@ static void tell_floor(struct store *store)
              log_str("cause", why));
 }
 
+static void run_ops(struct store *store, struct store_op *ops)
+{
+    run_loads(store, &ops, false);
+    if (ops == NULL)
+        return;
+    if (ops->next == NULL)
+        commit_each(store, ops);
+    else
+        commit_group(store, ops);
+    tell_floor(store);
+    run_loads(store, &ops, true);
+    while (ops != NULL) {
+        struct store_op *next = ops->next;
+        count_outcome(store, ops);
+        finish(store, ops);
+        ops = next;
+    }
+}
+
+/* What is committed is signed; nobody waits for that. */
+static void run_log(struct store *store)
+{
+    if (store->tlog == NULL)
+        return;
+    struct timespec now = {0};
+    int64_t wait_ms = tlog_turn(store->tlog, store->cache, clocks_now());
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* the clock of the condition */
+    store->log_due_ms =
+        wait_ms < 0 ? -1 : (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + wait_ms + 1;
+}
+
 static void *run(void *arg)
 {
     struct store *store = arg;
-    struct store_op *ops;
+    bool end = false;
 
     tell_floor(store);
-
-    while ((ops = next_ops(store)) != NULL) {
-        run_loads(store, &ops, false);
-        if (ops == NULL)
-            continue;
-        if (ops->next == NULL)
-            commit_each(store, ops);
-        else
-            commit_group(store, ops);
-        tell_floor(store);
-        run_loads(store, &ops, true);
-        while (ops != NULL) {
-            struct store_op *next = ops->next;
-            count_outcome(store, ops);
-            finish(store, ops);
-            ops = next;
-        }
+    while (!end) {
+        run_ops(store, next_ops(store, &end));
+        run_log(store);
     }
     return NULL;
+}
+
+void store_wake(struct store *store)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    store->woken = true;
+    (void)pthread_cond_signal(&store->more);
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+void store_set_log(struct store *store, struct tlog *tlog)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    store->tlog = tlog;
+    (void)pthread_mutex_unlock(&store->lock);
+    store_wake(store);
 }
 
 static void push(struct store *store, struct store_op *op)
@@ -500,6 +553,7 @@ static void read_boot_id(char out[CACHE_BOOT_ID_LEN + 1])
 enum ms_err store_new(struct loop *loop, struct cache *cache, const struct store_events *events,
                       struct store **ret_store)
 {
+    pthread_condattr_t clock;
     struct store *store = calloc(1, sizeof(*store));
     if (store == NULL)
         return MS_ERR_MEMORY;
@@ -509,7 +563,11 @@ enum ms_err store_new(struct loop *loop, struct cache *cache, const struct store
     store->tail = &store->head;
     read_boot_id(store->boot_id);
     (void)pthread_mutex_init(&store->lock, NULL);
-    (void)pthread_cond_init(&store->more, NULL);
+    store->log_due_ms = -1;
+    (void)pthread_condattr_init(&clock);
+    (void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&store->more, &clock);
+    (void)pthread_condattr_destroy(&clock);
     if (pthread_create(&store->thread, NULL, run, store) != 0) {
         free(store);
         return MS_ERR_IO;

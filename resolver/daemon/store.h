@@ -28,6 +28,12 @@ MS_MUST_USE enum ms_err store_new(struct loop *loop, struct cache *cache,
                                   const struct store_events *events, struct store **ret_store);
 void store_commit(struct store *store, struct core_change *change);
 void store_load(struct store *store, const struct answer_id *id);
+/* The transparency log, signed on this thread between transactions (tlog.h); borrowed until
+ * store_free. Once, before anything is handed in. */
+struct tlog;
+void store_set_log(struct store *store, struct tlog *tlog);
+/* Any thread: the log has something to do. */
+void store_wake(struct store *store);
 /* Finish what was handed in, join the thread, close the database. Outcomes still posted to the loop
  * must be run (loop_run_posted) before the core is freed. */
 void store_free(struct store *store);

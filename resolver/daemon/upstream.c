@@ -394,6 +394,11 @@ json_t *upstream_counters_json(const struct upstream *up)
                      "active", (json_int_t)c.active, "queued", (json_int_t)c.queued);
 }
 
+struct fetch *upstream_fetch(struct upstream *up)
+{
+    return up->fetch;
+}
+
 void upstream_free(struct upstream *up)
 {
     if (up == NULL)

@@ -35,6 +35,8 @@ json_t *upstream_counters_json(const struct upstream *up);
 /* Requests and bytes by the name of the [rpc] section, "https" for locations, as Prometheus text,
  * appended. Endpoints that keep their name keep their counts over a reload. */
 void upstream_metrics_render(const struct upstream *up, struct ms_buf *out);
+/* The fetcher, for what is asked of neither endpoint nor location; borrowed. */
+struct fetch *upstream_fetch(struct upstream *up);
 void upstream_free(struct upstream *up);
 
 #endif
