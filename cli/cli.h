@@ -78,6 +78,7 @@ int cli_evidence(struct cli *cli, int argc, char **argv);
 int cli_audit(struct cli *cli, int argc, char **argv);
 int cli_compare(struct cli *cli, int argc, char **argv);
 int cli_status(struct cli *cli, int argc, char **argv);
+int cli_log(struct cli *cli, int argc, char **argv);
 int cli_refresh(struct cli *cli, int argc, char **argv);
 
 #endif

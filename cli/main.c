@@ -56,6 +56,8 @@ static const struct command {
      "check a database or one bundle from its evidence alone", cli_audit},
     {"compare", "SPEC|URL|FILE --against FILE [--type TYPE] [--all]",
      "whether rebuilt artifacts measure as what is approved", cli_compare},
+    {"log", "VERB [ARGUMENT ...]",
+     "the transparency log: checkpoint, key, prove, verify, compare, export", cli_log},
     {"status", "", "what the daemon holds and how it is doing", cli_status},
 };
 
@@ -82,8 +84,8 @@ static int run(struct cli *cli, const struct command *command, int argc, char **
 {
     cli->command = command->name;
     /* these have verbs, and help for each */
-    if (command->run != cli_release && command->run != cli_registry && argc == 2 &&
-        strcmp(argv[1], "--help") == 0) {
+    if (command->run != cli_release && command->run != cli_registry && command->run != cli_log &&
+        argc == 2 && strcmp(argv[1], "--help") == 0) {
         printf("usage: measuredctl %s %s\n%s\n", command->name, command->args, command->help);
         return fflush(stdout) == 0 ? CLI_YES : CLI_UNKNOWN;
     }

@@ -119,15 +119,16 @@ static enum ms_err read_file(const char *path, bool secret, struct ms_buf *out, 
         err =
             ms_diag_set(diag, MS_ERR_IO,
                         "%s must be a regular file that only its owner can read (chmod 600)", path);
-    while (err == MS_OK) {
-        uint8_t *room = ms_buf_room(out, 4096);
-        ssize_t n = room == NULL ? 0 : read(fd, room, 4096);
+    while (err == MS_OK && ms_buf_err(out) == MS_OK) {
+        uint8_t piece[1024];
+        ssize_t n = read(fd, piece, sizeof(piece));
         if (n > 0)
-            out->len += (size_t)n;
-        else if (n == 0)
-            break;
-        else if (errno != EINTR)
+            (void)ms_buf_add(out, ms_span_of(piece, (size_t)n));
+        else if (n < 0 && errno != EINTR)
             err = io_error(diag, "read", path);
+        ms_wipe(piece, sizeof(piece));
+        if (n == 0)
+            break;
     }
     if (err == MS_OK && ms_buf_err(out) != MS_OK)
         err = ms_diag_set(diag, MS_ERR_IO, "%s is larger than it can be", path);
