@@ -1,6 +1,5 @@
-/* Registry answers; with a first byte of 1 the data of a history log. The commitment of what
- * decodes never matches a slot that it is not the value of. */
-#include "contracts-abi/registry_abi.h"
+/* Registry answers. The commitment of what decodes never matches a slot that it is not the value
+ * of. */
 #include "resolver/source/registry.h"
 
 #include <stdlib.h>
@@ -8,19 +7,6 @@
 #define ARENA_MAX_BYTES ((size_t)1 << 20)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void history(struct ms_span bytes, struct ms_arena *arena)
-{
-    static const struct eth_hash topic = REGISTRY_EVENT_HISTORY_APPENDED;
-    struct eth_log log = {.n_topics = 4, .data = bytes, .block = 1};
-    struct registry_state state = {.sequence = 1};
-    struct registry_event event;
-
-    log.topics[0] = topic;
-    log.topics[1].b[31] = 1;
-    if (registry_event_decode(&log, arena, &event, NULL) == MS_OK)
-        (void)!registry_history_verify(&event, 1, &state, NULL);
-}
 
 static void answer(struct ms_span bytes, struct ms_arena *arena)
 {
@@ -42,10 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ms_arena arena = MS_ARENA_INIT(ARENA_MAX_BYTES);
 
-    if (size > 0 && data[0] == 1)
-        history(ms_span_of(data + 1, size - 1), &arena);
-    else
-        answer(ms_span_of(data, size), &arena);
+    answer(ms_span_of(data, size), &arena);
     ms_arena_done(&arena);
     return 0;
 }

@@ -82,7 +82,7 @@ static enum ms_err fault(struct ms_diag *diag, enum ms_err err, uint64_t id, con
     return ms_diag_set(diag, err, "registry: release %llu: %s", (unsigned long long)id, what);
 }
 
-static enum ms_err read_release(const struct eth_abi_value *tuple, struct registry_release *out,
+enum ms_err registry_release_of(const struct eth_abi_value *tuple, struct registry_release *out,
                                 struct ms_diag *diag)
 {
     out->id = number(tuple, RELEASE_ID);
@@ -131,7 +131,7 @@ static enum ms_err read_releases(const struct eth_abi_value *live,
         return MS_ERR_MEMORY;
     for (size_t i = 0; i < live->n; i++) {
         struct registry_release *release = &out->releases[i];
-        enum ms_err err = read_release(&live->items[i], release, diag);
+        enum ms_err err = registry_release_of(&live->items[i], release, diag);
         if (err == MS_OK && release->id <= last_id)
             err = fault(diag, MS_ERR_ABI, release->id, "ids do not rise");
         if (err == MS_OK && payloads != NULL)
@@ -341,38 +341,4 @@ struct eth_hash registry_history_hash(const struct eth_hash *before,
     add_u64(&k, event->prev_block);
     eth_keccak_add(&k, eth_hash_span(&data));
     return eth_keccak_end(&k);
-}
-
-static enum ms_err broken(struct ms_diag *diag, uint64_t sequence, const char *what)
-{
-    return ms_diag_set(diag, MS_ERR_COMMITMENT, "registry history: operation %llu: %s",
-                       (unsigned long long)sequence, what);
-}
-
-enum ms_err registry_history_verify(const struct registry_event *events, size_t n,
-                                    const struct registry_state *state, struct ms_diag *diag)
-{
-    struct eth_hash hash = {0};
-    uint64_t block = 0, time_s = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        const struct registry_event *event = &events[i];
-        uint64_t sequence = (uint64_t)i + 1;
-        if (event->sequence != sequence)
-            return broken(diag, sequence, "another one is in its place");
-        if (event->prev_block != block || event->block < block || event->timestamp_s < time_s)
-            return broken(diag, sequence, "it does not follow on the one before");
-        hash = registry_history_hash(&hash, event);
-        if (!eth_hash_eq(&hash, &event->history_hash))
-            return broken(diag, sequence, "its hash does not follow from the one before");
-        block = event->block;
-        time_s = event->timestamp_s;
-    }
-    if (n != state->sequence)
-        return broken(diag, state->sequence, "the history has another length");
-    if (!eth_hash_eq(&hash, &state->history_hash))
-        return broken(diag, state->sequence, "the history is not the one that is proven");
-    if (block != state->updated_block || time_s != state->updated_at_s)
-        return broken(diag, state->sequence, "block or time are not those of the state");
-    return MS_OK;
 }

@@ -1,6 +1,7 @@
 /* resolver/source/registry.h - the measurement registry contract
  * (contracts-abi/MeasurementRegistry.sol): its state out of an eth_call answer, bound to the
- * commitment that storage slot 0 proves; what is in force; and its history as a hash chain.
+ * commitment that storage slot 0 proves; what is in force; and the logs of its history, of which
+ * history_chain.h makes the chain.
  * ethereum.md 3.1 to 3.5. Pure; nothing here knows of requests. */
 #ifndef MS_SOURCE_REGISTRY_H
 #define MS_SOURCE_REGISTRY_H
@@ -57,6 +58,12 @@ MS_MUST_USE enum ms_err registry_decode(struct ms_span answer, struct ms_arena *
 MS_MUST_USE enum ms_err registry_decode_bare(struct ms_span answer, struct ms_arena *arena,
                                              struct registry_snapshot *ret_snapshot,
                                              struct ms_diag *diag);
+
+/* A decoded tuple `Release`. MS_ERR_ABI its uri is too long or not printable ASCII. */
+struct eth_abi_value;
+MS_MUST_USE enum ms_err registry_release_of(const struct eth_abi_value *tuple,
+                                            struct registry_release *ret_release,
+                                            struct ms_diag *diag);
 
 /* keccak256 over the struct hashes of the releases, in order. */
 struct eth_hash registry_releases_hash(const struct registry_snapshot *snapshot);
@@ -117,12 +124,5 @@ MS_MUST_USE enum ms_err registry_event_decode(const struct eth_log *log, struct 
 /* Hash of a link: over the hash before it (zero for the first) and the event's own fields. */
 struct eth_hash registry_history_hash(const struct eth_hash *before,
                                       const struct registry_event *event);
-/* Require that the events, oldest first, are all operations ever made: sequences 1, 2, ... up to
- * the proven state's, each hash from the one before it, prevBlock the block before, and the last
- * hash, block and time those of the state. One left out, doubled, moved or changed is noticed.
- * MS_ERR_COMMITMENT otherwise. */
-MS_MUST_USE enum ms_err registry_history_verify(const struct registry_event *events, size_t n,
-                                                const struct registry_state *state,
-                                                struct ms_diag *diag);
 
 #endif
