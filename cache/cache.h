@@ -24,6 +24,7 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "eth/keccak.h"
+#include "resolver/source/history_chain.h"
 #include "resolver/source/source.h"
 
 #define CACHE_DB_NAME "measured.db"
@@ -240,6 +241,74 @@ typedef enum ms_err cache_confirmed_fn(void *arg, enum ms_err row,
 MS_MUST_USE enum ms_err cache_confirmed_each(struct cache *cache, uint64_t n,
                                              cache_confirmed_fn *fn, void *arg,
                                              struct ms_diag *diag);
+
+/* ---- operations of registries: append-only, each proven before it is stored ---- */
+#define CACHE_OPERATION_DATA_MAX_BYTES HISTORY_DATA_MAX_BYTES
+#define CACHE_PROVIDER_MAX_BYTES 64u
+
+struct cache_operation {
+    struct ms_sha256 key;
+    struct registry_event event; /* block, prev_block and timestamp_s at most INT64_MAX */
+    struct eth_hash before;      /* hash of the operation before it, zero for the first */
+    struct ms_sha256 bundle;     /* the evidence whose state it was checked against; is stored */
+    const char *provider;        /* who gave the log: of interest, not of trust */
+    int64_t recorded_s;          /* wall clock */
+};
+
+/* All of them or none, in one transaction. One that is stored already is left as it is.
+ * MS_ERR_CONFLICT another one is stored under its number; MS_ERR_EVIDENCE its bundle is not stored;
+ * MS_ERR_ARGUMENT a member is out of range. */
+MS_MUST_USE enum ms_err cache_operations_add(struct cache *cache,
+                                             const struct cache_operation *operations, size_t n,
+                                             struct ms_diag *diag);
+/* Operations of one key by rising sequence; of all keys, grouped by key, when key is NULL. There
+ * may be gaps. A bad row comes with row != MS_OK and only key and sequence set. Else as
+ * cache_each_entry. */
+typedef enum ms_err cache_operation_fn(void *arg, enum ms_err row,
+                                       const struct cache_operation *operation,
+                                       const struct ms_diag *why);
+MS_MUST_USE enum ms_err cache_operations_each(struct cache *cache, const struct ms_sha256 *key,
+                                              cache_operation_fn *fn, void *arg,
+                                              struct ms_diag *diag);
+
+/* ---- logs of other contracts: what endpoints said, never known to be complete ---- */
+#define CACHE_LOG_TOPICS_MAX 4u
+#define CACHE_LOG_DATA_MAX_BYTES 8192u
+
+struct cache_log {
+    uint64_t block, index; /* of the log in its block */
+    struct eth_addr address;
+    size_t n_topics;
+    struct eth_hash topics[CACHE_LOG_TOPICS_MAX];
+    struct ms_span data;
+    const char *provider; /* whose word it is */
+    int64_t recorded_s;
+};
+
+struct cache_log_range { /* blocks that somebody was asked about */
+    uint64_t from, to;   /* inclusive */
+    uint64_t n_logs;
+    const char *provider;
+    int64_t recorded_s;
+};
+
+/* Logs and the ranges they were found in, in one transaction; what is stored already stays as it
+ * is. MS_ERR_ARGUMENT as above. */
+MS_MUST_USE enum ms_err cache_logs_add(struct cache *cache, const struct ms_sha256 *key,
+                                       const struct cache_log *logs, size_t n_logs,
+                                       const struct cache_log_range *ranges, size_t n_ranges,
+                                       struct ms_diag *diag);
+/* By rising block. A bad row comes with row != MS_OK and nothing set. Else as cache_each_entry. */
+typedef enum ms_err cache_log_fn(void *arg, enum ms_err row, const struct cache_log *log,
+                                 const struct ms_diag *why);
+MS_MUST_USE enum ms_err cache_logs_each(struct cache *cache, const struct ms_sha256 *key,
+                                        cache_log_fn *fn, void *arg, struct ms_diag *diag);
+typedef enum ms_err cache_log_range_fn(void *arg, enum ms_err row,
+                                       const struct cache_log_range *range,
+                                       const struct ms_diag *why);
+MS_MUST_USE enum ms_err cache_log_ranges_each(struct cache *cache, const struct ms_sha256 *key,
+                                              cache_log_range_fn *fn, void *arg,
+                                              struct ms_diag *diag);
 
 /* ---- writing ---- */
 struct cache_change {

@@ -52,6 +52,14 @@ enum cache_stmt {
     CACHE_STMT_CHECKPOINT_COSIGNED,
     CACHE_STMT_CHECKPOINT_PUT,
     CACHE_STMT_CHECKPOINT_DROP,
+    CACHE_STMT_OPERATION_HASH,
+    CACHE_STMT_OPERATION_INSERT,
+    CACHE_STMT_OPERATION_KEY,
+    CACHE_STMT_OPERATION_ALL,
+    CACHE_STMT_CONTRACT_LOG_INSERT,
+    CACHE_STMT_CONTRACT_LOG_KEY,
+    CACHE_STMT_RANGE_INSERT,
+    CACHE_STMT_RANGE_KEY,
     CACHE_STMT_COUNT,
 };
 
@@ -178,6 +186,8 @@ bool row_u64_or_null(struct row_reader *r, uint64_t *out);
 /* A copy in the arena; "" once failed. Texts with NUL bytes fail. */
 const char *row_text(struct row_reader *r, size_t min, size_t max);
 const char *row_text_or_null(struct row_reader *r, size_t max); /* NULL for NULL */
+/* A copy in the arena, of any length up to max; empty once failed. */
+struct ms_span row_blob(struct row_reader *r, size_t max);
 /* All cells taken and none failed. */
 MS_MUST_USE enum ms_err row_end(const struct row_reader *r, const char *table,
                                 struct ms_diag *diag);

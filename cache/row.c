@@ -287,6 +287,20 @@ const char *row_text(struct row_reader *r, size_t min, size_t max)
     return text;
 }
 
+struct ms_span row_blob(struct row_reader *r, size_t max)
+{
+    const struct cell *cell = take(r);
+
+    if (cell->type != CELL_BLOB || cell->bytes.len > max) {
+        r->failed = true;
+        return (struct ms_span){0};
+    }
+    const char *copy = ms_arena_strdup(r->arena, cell->bytes);
+    if (copy == NULL)
+        r->failed = r->no_memory = true;
+    return ms_span_of(copy, copy == NULL ? 0 : cell->bytes.len);
+}
+
 enum ms_err row_end(const struct row_reader *r, const char *table, struct ms_diag *diag)
 {
     if (r->no_memory)

@@ -146,6 +146,67 @@ static const char *const migrations[] = {
     " cosignatures INTEGER NOT NULL,"
     " hmac BLOB NOT NULL CHECK(length(hmac) = 32)"
     ") STRICT;",
+    /* operation: of registries, each proven (operation.c). contract_log, log_range: what endpoints
+     * said of other contracts, and which blocks they were asked about: never known to be complete.
+     */
+    "CREATE TABLE operation("
+    " key BLOB NOT NULL CHECK(length(key) = 32),"
+    " sequence INTEGER NOT NULL CHECK(sequence > 0),"
+    " kind INTEGER NOT NULL,"
+    " id BLOB NOT NULL CHECK(length(id) = 8),"
+    " block INTEGER NOT NULL,"
+    " prev_block INTEGER NOT NULL,"
+    " time_s INTEGER NOT NULL,"
+    " data BLOB NOT NULL,"
+    " hash BLOB NOT NULL CHECK(length(hash) = 32),"
+    " before BLOB NOT NULL CHECK(length(before) = 32)," /* hash of the operation before, or zeros */
+    " bundle BLOB NOT NULL REFERENCES blob(hash),"      /* whose state it was checked against */
+    " provider TEXT NOT NULL,"
+    " recorded_s INTEGER NOT NULL,"
+    " complete INTEGER NOT NULL CHECK(complete = 1),"
+    " hmac BLOB NOT NULL CHECK(length(hmac) = 32),"
+    " PRIMARY KEY(key, sequence)"
+    ") STRICT;"
+    "CREATE INDEX operation_bundle ON operation(bundle);"
+    "CREATE TABLE contract_log("
+    " key BLOB NOT NULL CHECK(length(key) = 32),"
+    " block INTEGER NOT NULL,"
+    " log_index INTEGER NOT NULL,"
+    " address BLOB NOT NULL CHECK(length(address) = 20),"
+    " topics BLOB NOT NULL CHECK(length(topics) % 32 = 0),"
+    " data BLOB NOT NULL,"
+    " provider TEXT NOT NULL,"
+    " recorded_s INTEGER NOT NULL,"
+    " complete INTEGER NOT NULL CHECK(complete = 0),"
+    " hmac BLOB NOT NULL CHECK(length(hmac) = 32),"
+    " PRIMARY KEY(key, block, log_index)"
+    ") STRICT;"
+    "CREATE TABLE log_range("
+    " key BLOB NOT NULL CHECK(length(key) = 32),"
+    " from_block INTEGER NOT NULL,"
+    " to_block INTEGER NOT NULL CHECK(to_block >= from_block),"
+    " n_logs INTEGER NOT NULL,"
+    " provider TEXT NOT NULL,"
+    " recorded_s INTEGER NOT NULL,"
+    " hmac BLOB NOT NULL CHECK(length(hmac) = 32),"
+    " PRIMARY KEY(key, from_block)"
+    ") STRICT;"
+    /* INSERT OR REPLACE deletes without a trigger, so what is there already is refused first. */
+    "CREATE TRIGGER operation_once BEFORE INSERT ON operation"
+    " WHEN EXISTS (SELECT 1 FROM operation WHERE key = NEW.key AND sequence = NEW.sequence)"
+    " BEGIN SELECT RAISE(ABORT, 'operations are append-only'); END;"
+    "CREATE TRIGGER operation_no_update BEFORE UPDATE ON operation"
+    " BEGIN SELECT RAISE(ABORT, 'operations are append-only'); END;"
+    "CREATE TRIGGER operation_no_delete BEFORE DELETE ON operation"
+    " BEGIN SELECT RAISE(ABORT, 'operations are append-only'); END;"
+    "CREATE TRIGGER contract_log_no_update BEFORE UPDATE ON contract_log"
+    " BEGIN SELECT RAISE(ABORT, 'logs are append-only'); END;"
+    "CREATE TRIGGER contract_log_no_delete BEFORE DELETE ON contract_log"
+    " BEGIN SELECT RAISE(ABORT, 'logs are append-only'); END;"
+    "CREATE TRIGGER log_range_no_update BEFORE UPDATE ON log_range"
+    " BEGIN SELECT RAISE(ABORT, 'logs are append-only'); END;"
+    "CREATE TRIGGER log_range_no_delete BEFORE DELETE ON log_range"
+    " BEGIN SELECT RAISE(ABORT, 'logs are append-only'); END;",
 };
 _Static_assert(SCHEMA_APPLICATION_ID == 1836282468, "the number in the first migration");
 
@@ -167,6 +228,12 @@ _Static_assert(SCHEMA_APPLICATION_ID == 1836282468, "the number in the first mig
     "id, n, from_s, until_s, times, gap_s, limit_s, block_number, block_hash, commitment, hmac"
 
 #define CHECKPOINT_COLUMNS "size, time_s, vkey, note, cosignatures, hmac"
+#define OPERATION_COLUMNS                                                                        \
+    "key, sequence, kind, id, block, prev_block, time_s, data, hash, before, bundle, provider, " \
+    "recorded_s, complete, hmac"
+#define CONTRACT_LOG_COLUMNS \
+    "key, block, log_index, address, topics, data, provider, recorded_s, complete, hmac"
+#define RANGE_COLUMNS "key, from_block, to_block, n_logs, provider, recorded_s, hmac"
 
 const char *const cache_sql[CACHE_STMT_COUNT] = {
     [CACHE_STMT_BEGIN] = "BEGIN IMMEDIATE",
@@ -187,7 +254,8 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
         " DO UPDATE SET encoding = excluded.encoding, size = excluded.size, data = excluded.data",
     [CACHE_STMT_BLOB_DROP] = "DELETE FROM blob WHERE hash = ?1"
                              " AND NOT EXISTS (SELECT 1 FROM entry WHERE bundle = ?1)"
-                             " AND NOT EXISTS (SELECT 1 FROM history WHERE bundle = ?1)",
+                             " AND NOT EXISTS (SELECT 1 FROM history WHERE bundle = ?1)"
+                             " AND NOT EXISTS (SELECT 1 FROM operation WHERE bundle = ?1)",
     [CACHE_STMT_HISTORY_LAST] = "SELECT hmac FROM history WHERE key = ?1 ORDER BY n DESC LIMIT 1",
     [CACHE_STMT_HISTORY_N] = "SELECT coalesce(max(n), 0) FROM history",
     [CACHE_STMT_HISTORY_CODE] = "SELECT hmac FROM history WHERE n = ?1",
@@ -241,6 +309,25 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
     [CACHE_STMT_CHECKPOINT_DROP] =
         "DELETE FROM log_checkpoint WHERE size < ?1 AND cosignatures = 0",
     [CACHE_STMT_HISTORY_ALL] = "SELECT " HISTORY_COLUMNS " FROM history ORDER BY key, n",
+    [CACHE_STMT_OPERATION_HASH] = "SELECT hash FROM operation WHERE key = ?1 AND sequence = ?2",
+    [CACHE_STMT_OPERATION_INSERT] = "INSERT INTO operation(" OPERATION_COLUMNS ") VALUES"
+                                    "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
+                                    "?15)",
+    [CACHE_STMT_OPERATION_KEY] =
+        "SELECT " OPERATION_COLUMNS " FROM operation WHERE key = ?1 ORDER BY sequence",
+    [CACHE_STMT_OPERATION_ALL] =
+        "SELECT " OPERATION_COLUMNS " FROM operation ORDER BY key, sequence",
+    /* a log that is known already stays as it was first told */
+    [CACHE_STMT_CONTRACT_LOG_INSERT] = "INSERT INTO contract_log(" CONTRACT_LOG_COLUMNS ") VALUES"
+                                       "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+                                       " ON CONFLICT(key, block, log_index) DO NOTHING",
+    [CACHE_STMT_CONTRACT_LOG_KEY] = "SELECT " CONTRACT_LOG_COLUMNS
+                                    " FROM contract_log WHERE key = ?1 ORDER BY block, log_index",
+    [CACHE_STMT_RANGE_INSERT] = "INSERT INTO log_range(" RANGE_COLUMNS ") VALUES"
+                                "(?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+                                " ON CONFLICT(key, from_block) DO NOTHING",
+    [CACHE_STMT_RANGE_KEY] =
+        "SELECT " RANGE_COLUMNS " FROM log_range WHERE key = ?1 ORDER BY from_block",
 };
 
 enum ms_err cache_number(struct cache *cache, const char *sql, int64_t *ret_value,

@@ -135,7 +135,9 @@ static void test_settings(void **state)
 
 /* What version 1 did not have is taken away. */
 #define AS_VERSION_1                                                                              \
-    "DROP TABLE log_entry; DROP TABLE log_tile; DROP TABLE log_checkpoint; DROP TABLE confirmed; DROP TABLE history; DROP TRIGGER entry_floor; ALTER TABLE entry DROP " \
+    "DROP TABLE operation; DROP TABLE contract_log; DROP TABLE log_range; DROP TABLE log_entry; " \
+    "DROP TABLE log_tile; DROP TABLE log_checkpoint; DROP TABLE confirmed; DROP TABLE history; "  \
+    "DROP TRIGGER entry_floor; ALTER TABLE entry DROP "                                           \
     "COLUMN "                                                                                     \
     "floor_epoch; CREATE TRIGGER entry_floor BEFORE UPDATE ON entry BEGIN SELECT 1;"              \
     " END; PRAGMA user_version = 1;"
