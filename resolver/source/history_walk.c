@@ -133,9 +133,8 @@ static enum source_state next(struct source *s)
         return SOURCE_FAILED;
     if (w->at.sequence == 0)
         return SOURCE_DONE;
-    if (w->n_found > 0 &&
-        (w->n_blocks >= HISTORY_WALK_BLOCKS_MAX || w->bytes >= HISTORY_WALK_BYTES_MAX ||
-         w->n_found >= WALK_FOUND_MAX - ETH_RPC_LOGS_MAX - 1))
+    if (w->n_found > 0 && (w->n_blocks >= w->in.max_blocks || w->bytes >= HISTORY_WALK_BYTES_MAX ||
+                           w->n_found >= WALK_FOUND_MAX - ETH_RPC_LOGS_MAX - 1))
         return SOURCE_DONE;
     return pick_peer(w) ? ask(s) : give_up(s);
 }
@@ -406,6 +405,8 @@ static enum ms_err init(struct source *s, const struct history_walk *in, struct 
     if (w->found == NULL)
         return MS_ERR_MEMORY;
     w->in = *in;
+    if (w->in.max_blocks == 0)
+        w->in.max_blocks = HISTORY_WALK_BLOCKS_MAX;
     if (w->in.newest < in->from.sequence)
         w->in.newest = in->from.sequence;
     w->at = in->from;

@@ -12,7 +12,7 @@
 #include "resolver/source/history_chain.h"
 #include "resolver/source/source.h"
 
-#define HISTORY_WALK_BLOCKS_MAX 64u              /* of one walk: one request each */
+#define HISTORY_WALK_BLOCKS_MAX 16u /* of one walk: one request each, what a crash may lose */
 #define HISTORY_WALK_BYTES_MAX ((size_t)4 << 20) /* of what one walk has found */
 
 struct history_walk {
@@ -20,6 +20,7 @@ struct history_walk {
     struct history_at until; /* one below that is known already; sequence 0: walk to the first */
     uint64_t newest;         /* operations up to this one are known to be: one above `from` may lie
                                 in its block; 0: that of from */
+    uint32_t max_blocks;     /* 0: HISTORY_WALK_BLOCKS_MAX */
     uint32_t first_provider; /* asked before the others */
 };
 

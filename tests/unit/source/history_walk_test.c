@@ -252,7 +252,7 @@ static void test_honest(void **state)
     enum source_state end;
     (void)state;
     set_up(60);
-    struct history_walk in = {.from = history_newest(&fake.state)};
+    struct history_walk in = {.from = history_newest(&fake.state), .max_blocks = 1000};
     struct source *s = run(&in, &end);
     assert_int_equal(end, SOURCE_DONE);
     assert_int_equal(check_found(s, 60), 1);
@@ -297,6 +297,7 @@ static void test_until(void **state)
     for (uint64_t known = 1; known < 40; known++) {
         const struct registry_event *e = &fake.event[known - 1];
         struct history_walk in = {.from = history_newest(&fake.state),
+                                  .max_blocks = 1000,
                                   .until = {e->sequence, e->block, e->history_hash}};
         struct source *s = run(&in, &end);
         assert_int_equal(end, SOURCE_DONE);
@@ -375,7 +376,7 @@ static void test_lies(void **state)
                 continue;
             memset(nodes, 0, sizeof(nodes));
             nodes[0] = (struct node){.lie = lies[i].lie, .about = about};
-            struct history_walk in = {.from = history_newest(&fake.state)};
+            struct history_walk in = {.from = history_newest(&fake.state), .max_blocks = 1000};
             struct source *s = run(&in, &end);
             enum history_fault fault;
             struct ms_diag diag = {0};
@@ -411,7 +412,7 @@ static void test_all_lie(void **state)
             if (lies[i].lie == DATA && fake.event[about - 1].data.len == 0)
                 continue;
             nodes[0] = nodes[1] = (struct node){.lie = lies[i].lie, .about = about};
-            struct history_walk in = {.from = history_newest(&fake.state)};
+            struct history_walk in = {.from = history_newest(&fake.state), .max_blocks = 1000};
             struct source *s = run(&in, &end);
             uint64_t low = check_found(s, 24);
             struct history_at next = source_walk_next(s);
