@@ -52,6 +52,7 @@ static const char *const level_names[] = {[SPEC_LEVEL_L0] = "l0",
                                           NULL};
 static const char *const eip55_names[] = {"warn", "strict", NULL};
 static const char *const audit_names[] = {"require", "best-effort", NULL};
+static const char *const backfill_names[] = {"no", "registry", "all", NULL};
 static const char *const nonfinality_names[] = {"keep", "safe", NULL};
 static const char *const proofs_names[] = {"no", "head", "finalized", NULL};
 
@@ -121,6 +122,10 @@ static const struct row rows[] = {
            "what happens when other code is found behind a contract"),
     POLICY("sie", TYPE_DURATION, sie_max_s, 0, 30 * DAY_S, NULL, "30d", "duration 0s..30d",
            "the longest that any answer is served while its source fails; 0s for the strict"),
+    POLICY("backfill", TYPE_CHOICE, backfill, 0, 0, backfill_names, "no", "no | registry | all",
+           "whose past is fetched without being asked for: nobody's, of registries, of all contracts"),
+    POLICY("backfill-rate", TYPE_U32, backfill_rate, 1, 100, NULL, "5", "number 1..100",
+           "requests a second that are made for it"),
 
     FETCH("ca-file", TYPE_PATH, ca_file, "path",
           "PEM file of trust anchors beside the system's, for https locations"),

@@ -26,6 +26,7 @@
 
 enum config_eip55 { CONFIG_EIP55_WARN = 0, CONFIG_EIP55_STRICT };
 #define CONFIG_MAX_EVIDENCE_AGE_S 21600 /* its default */
+enum config_backfill { CONFIG_BACKFILL_NO = 0, CONFIG_BACKFILL_REGISTRY, CONFIG_BACKFILL_ALL };
 enum config_nonfinality { CONFIG_NONFINALITY_KEEP = 0, CONFIG_NONFINALITY_SAFE };
 #define CONFIG_CODE_HOLD (-1) /* code_delay_s: other code is never taken by itself */
 enum config_audit { CONFIG_AUDIT_REQUIRE = 0, CONFIG_AUDIT_BEST_EFFORT };
@@ -94,7 +95,9 @@ struct config { /* strings and arrays live as long as the config */
     enum config_audit audit;
     struct config_checkpoint checkpoint;
     enum config_nonfinality nonfinality;
-    int64_t code_delay_s; /* 0: other code is taken at once */
+    enum config_backfill backfill;
+    uint32_t backfill_rate; /* requests a second */
+    int64_t code_delay_s;   /* 0: other code is taken at once */
     int64_t sie_max_s;
     /* [fetch] */
     const char *ca_file; /* NULL: none */

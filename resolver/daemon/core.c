@@ -141,6 +141,7 @@ struct core_entry {
     int64_t apart_until_ms;    /* it takes no part in polls before */
     int64_t proven_ms;         /* L3: when its state was last proven */
     int64_t touched_ms;        /* when its times were last stored */
+    struct core_mark mark;     /* for those who look into its past */
 };
 
 struct core {
@@ -2363,4 +2364,41 @@ json_t *core_entries_json(const struct core *core, size_t max)
         }
     }
     return list;
+}
+
+/* ---- for what looks into the past ---- */
+
+static bool good_of(struct core_entry *e, struct core_good *ret_good)
+{
+    if (!is_contract(e) || e->good == NULL || !e->has_evidence || e->unstored ||
+        e->facts.conflict || e->facts.hold)
+        return false;
+    *ret_good = (struct core_good){.id = e->id,
+                                   .spec = e->spec,
+                                   .result = e->good->result,
+                                   .evidence = e->evidence,
+                                   .mark = &e->mark};
+    return true;
+}
+
+bool core_good(struct core *core, const struct answer_id *id, struct core_good *ret_good)
+{
+    struct core_entry *e = find(core, id);
+    return e != NULL && good_of(e, ret_good);
+}
+
+void core_each_good(struct core *core, bool (*fn)(void *arg, const struct core_good *good),
+                    void *arg)
+{
+    struct core_good good;
+
+    for (size_t b = 0; b < CORE_BUCKETS; b++)
+        for (struct core_entry *e = core->buckets[b]; e != NULL; e = e->next)
+            if (good_of(e, &good) && !fn(arg, &good))
+                return;
+}
+
+bool core_quiet(const struct core *core)
+{
+    return core->n_flying == 0 && core->polls == NULL;
 }

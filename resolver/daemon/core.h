@@ -179,6 +179,27 @@ int64_t core_time_floor(const struct core *core);
 void core_count(const struct core *core, size_t counts[ENTRY_CLOCK_SUSPECT + 1]);
 json_t *core_entries_json(const struct core *core, size_t max);
 
+/* ---- for what looks into the past of contracts (backfill.h) ---- */
+struct core_mark { /* kept with the entry for the one who looks; zero at first */
+    uint64_t sequence;
+    int64_t after_ms;
+};
+struct core_good { /* a good answer of a contract whose evidence is durable; borrowed for the call
+                    */
+    struct answer_id id;
+    const struct spec *spec;
+    const struct source_result *result;
+    struct ms_sha256 evidence;
+    struct core_mark *mark;
+};
+/* False: there is no such answer. */
+bool core_good(struct core *core, const struct answer_id *id, struct core_good *ret_good);
+/* Each of them until fn says false; fn must not call the core. */
+void core_each_good(struct core *core, bool (*fn)(void *arg, const struct core_good *good),
+                    void *arg);
+/* Nothing is being resolved or polled. */
+bool core_quiet(const struct core *core);
+
 /* The id under which a specifier is kept: its key, and for contracts the level it is read at. */
 struct answer_id core_id(const struct spec *spec, enum spec_level policy_level);
 

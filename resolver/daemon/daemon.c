@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "resolver/daemon/daemon.h"
 
+#include "resolver/daemon/backfill.h"
 #include "resolver/daemon/feed.h"
 #include "resolver/daemon/http.h"
 #include "resolver/daemon/log.h"
@@ -52,6 +53,7 @@ struct daemon {
     struct acceptor *acceptor;
     struct http *http;
     struct feed *feed;
+    struct backfill *backfill;
     struct identity *identity; /* NULL: nothing is signed */
     uint32_t files;            /* descriptors there may be */
     uv_timer_t tick;
@@ -124,7 +126,12 @@ static void env_log(void *arg, int level, const char *event, const struct answer
 
 static void on_upstream(void *arg, uint64_t tag, const struct source_response *response)
 {
-    core_response(((struct daemon *)arg)->core, tag, response);
+    struct daemon *d = arg;
+
+    if ((tag & BACKFILL_TAG) != 0 && tag >> 63 == 0) /* above it is the core's own flag */
+        backfill_response(d->backfill, tag, response);
+    else
+        core_response(d->core, tag, response);
 }
 
 static void on_stored(void *arg, struct core_change *change, enum ms_err err,
@@ -396,6 +403,7 @@ static void reload(struct daemon *d)
     http_end_streams(d->http);
     feed_set_config(d->feed, fresh);
     witnesses_configure(d->witnesses, fresh);
+    backfill_set_config(d->backfill, fresh);
     old->config = d->config;
     old->next = d->retired;
     d->retired = old;
@@ -412,6 +420,7 @@ static void on_tick(uv_timer_t *timer)
 
     loop_turn(d->loop);
     core_tick(d->core);
+    backfill_tick(d->backfill);
     http_tick(d->http);
     if (d->stop_ms == 0)
         witnesses_tick(d->witnesses);
@@ -540,7 +549,13 @@ static enum ms_err open_parts(struct daemon *d, struct ms_diag *diag)
         err = open_log(d, cache, diag);
     if (err == MS_OK)
         err = core_new(&env, &options, d->table, &d->core);
-    return err == MS_OK ? open_identity(d, diag) : err;
+    if (err == MS_OK)
+        err = open_identity(d, diag);
+    if (err != MS_OK)
+        return err;
+    struct backfill_env fill = {
+        .loop = d->loop, .core = d->core, .store = d->store, .upstream = d->upstream};
+    return backfill_new(&fill, d->config, &d->backfill);
 }
 
 static enum ms_err listen_one(struct daemon *d, const char *name, mode_t mode,
@@ -586,6 +601,7 @@ static enum ms_err open_http(struct daemon *d, struct ms_diag *diag)
                            .acceptor = d->acceptor,
                            .identity = d->identity,
                            .reader = d->reader,
+                           .backfill = d->backfill,
                            .status = render_status,
                            .metrics = render_metrics,
                            .arg = d};
@@ -635,6 +651,7 @@ static void close_parts(struct daemon *d)
     feed_close(d->feed);
     if (d->loop != NULL)
         loop_run_posted(d->loop);
+    backfill_stop(d->backfill);
     core_stop(d->core); /* what comes back from the store begins nothing new */
     store_free(d->store);
     if (d->loop != NULL)
@@ -651,6 +668,7 @@ static void close_parts(struct daemon *d)
         loop_run_posted(d->loop);
         loop_free(d->loop);
     }
+    backfill_free(d->backfill);
     acceptor_free(d->acceptor);
     clients_free(d->clients);
     while (d->retired != NULL) {

@@ -17,6 +17,7 @@
 #define HTTP_LOOP_STALL_MS 5000 /* healthz: the loop must have turned within this */
 
 struct http;
+struct backfill;
 
 struct http_env {
     struct loop *loop;
@@ -26,6 +27,7 @@ struct http_env {
     struct acceptor *acceptor;
     const struct identity *identity; /* signs decisions; NULL: they are not signed */
     struct reader *reader;
+    struct backfill *backfill;
     /* Loop thread: status text (JSON) and metrics text, appended to out. */
     void (*status)(void *arg, struct ms_buf *out);
     void (*metrics)(void *arg, struct ms_buf *out);

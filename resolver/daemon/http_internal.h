@@ -4,6 +4,7 @@
 
 #include "cache/log.h"
 #include "cache/report.h"
+#include "resolver/daemon/backfill.h"
 #include "resolver/daemon/http.h"
 #include "resolver/daemon/publish.h"
 #include "resolver/source/workload.h"
@@ -83,23 +84,26 @@ struct http_request {
     bool asked;
     struct ms_buf reply; /* status, metrics: made on the loop thread */
     bool holding;        /* one of the client's replies, until it is sent */
-    struct http_audit {  /* read on the reader's thread */
-        struct reader_job job;
-        struct report_page page;
-        const char *from, *to; /* in the arena */
-        int64_t time_s;
-        struct ms_sha256 hash;
-        enum ms_err err;
-        struct ms_diag diag;
-    } audit;
-    struct http_log { /* read on the reader's thread */
-        struct reader_job job;
-        bool is_tile, cosigned, has_leaf;
-        struct msig_tlog_tile tile;
-        uint64_t leaf, old_size;
-        enum ms_err err;
-        struct ms_diag diag;
-    } log;
+    union { /* of the one route that needs it; read on the reader's thread, or the store's */
+        struct http_audit { /* read on the reader's thread */
+            struct reader_job job;
+            struct report_page page;
+            const char *from, *to; /* in the arena */
+            int64_t time_s;
+            struct ms_sha256 hash;
+            enum ms_err err;
+            struct ms_diag diag;
+        } audit;
+        struct http_log { /* read on the reader's thread */
+            struct reader_job job;
+            bool is_tile, cosigned, has_leaf;
+            struct msig_tlog_tile tile;
+            uint64_t leaf, old_size;
+            enum ms_err err;
+            struct ms_diag diag;
+        } log;
+        struct backfill_list operations;
+    };
 };
 
 /* What a handler does with a published answer (inside a read section). */
@@ -202,6 +206,11 @@ enum MHD_Result http_dstack_error(struct http_request *r, unsigned status, enum 
 /* http_log.c */
 enum ms_err http_prepare_log(struct http_request *r, struct ms_diag *diag);
 enum MHD_Result http_log(struct http_request *r);
+/* http_past.c */
+enum MHD_Result http_backfill_ask(struct http_request *r, struct answer *answer);
+enum MHD_Result http_backfill_status(struct http_request *r);
+enum ms_err http_prepare_operations(struct http_request *r, struct ms_diag *diag);
+enum MHD_Result http_operations(struct http_request *r);
 
 /* http_watch.c */
 enum MHD_Result http_watch(struct http_request *r);

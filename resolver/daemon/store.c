@@ -24,6 +24,7 @@ struct store_op {
     struct store_events events; /* the store may be gone when the outcome is told */
     struct core_change *change; /* commit, or NULL */
     struct core_loaded loaded;  /* load */
+    struct store_job *work;     /* neither of them, or NULL */
     enum ms_err err;
     struct ms_diag diag;
 };
@@ -297,7 +298,9 @@ static void deliver(struct loop_job *job)
     struct store_op *op = (struct store_op *)job;
     struct store_events *events = &op->events;
 
-    if (op->change != NULL)
+    if (op->work != NULL)
+        op->work->done(op->work);
+    else if (op->change != NULL)
         events->stored(events->arg, op->change, op->err, &op->diag);
     else
         events->loaded(events->arg, &op->loaded);
@@ -425,7 +428,10 @@ static void run_loads(struct store *store, struct store_op **ops, bool all)
             continue;
         }
         *at = op->next;
-        load(store, &op->loaded);
+        if (op->work != NULL)
+            op->work->run(op->work, store->cache);
+        else
+            load(store, &op->loaded);
         finish(store, op);
     }
 }
@@ -536,6 +542,13 @@ void store_load(struct store *store, const struct answer_id *id)
 {
     struct store_op *op = new_op();
     op->loaded.id = *id;
+    push(store, op);
+}
+
+void store_run(struct store *store, struct store_job *job)
+{
+    struct store_op *op = new_op();
+    op->work = job;
     push(store, op);
 }
 

@@ -12,6 +12,12 @@
 
 struct store;
 
+/* Any work with the database; the owner keeps it alive until `done`. */
+struct store_job {
+    void (*run)(struct store_job *job, struct cache *cache); /* store thread */
+    void (*done)(struct store_job *job);                     /* loop thread */
+};
+
 struct store_events { /* called on the loop thread */
     void *arg;
     void (*stored)(void *arg, struct core_change *change, enum ms_err err,
@@ -34,6 +40,8 @@ struct tlog;
 void store_set_log(struct store *store, struct tlog *tlog);
 /* Any thread: the log has something to do. */
 void store_wake(struct store *store);
+/* In order with questions; a change that waits is made durable before or after it. */
+void store_run(struct store *store, struct store_job *job);
 /* Finish what was handed in, join the thread, close the database. Outcomes still posted to the loop
  * must be run (loop_run_posted) before the core is freed. */
 void store_free(struct store *store);

@@ -1,0 +1,687 @@
+/* resolver/daemon/backfill.c - jobs, one after the other, and their requests, one after the other.
+ */
+#define _GNU_SOURCE
+#include "resolver/daemon/backfill.h"
+
+#include "resolver/daemon/backfill_job.h"
+#include "resolver/daemon/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUSY_MS 50       /* while something is resolved, look again */
+#define BUSY_MAX_MS 2000 /* a daemon that is never idle gets on with it all the same */
+#define LOOK_MS 5000     /* how often entries are looked at, when configured */
+#define RETRY_MS 10000   /* doubled with each failure */
+#define RETRY_MAX_MS 600000
+#define TRIES_MAX 8u
+#define AGAIN_MS 3600000 /* an entry whose job failed is not begun again by itself before */
+
+struct backfill {
+    struct backfill_env env;
+    const struct config *config;
+    struct backfill_job *jobs; /* oldest first */
+    struct backfill_job *active;
+    uint64_t last_serial;
+    bool stopped;
+    int64_t look_ms;
+    uv_timer_t timer;
+    /* the request that is held back, or out */
+    bool has_request, is_out;
+    struct source_request request;
+    int64_t wanted_ms, last_sent_ms;
+};
+
+static struct ms_now now_of(const struct backfill *b)
+{
+    return loop_now(b->env.loop);
+}
+
+static void note(const struct backfill_job *job, enum log_level level, const char *event,
+                 const char *detail)
+{
+    log_line(level, "backfill", event, log_str("specifier", job->spec.canonical),
+             log_str("detail", detail));
+}
+
+/* ---- jobs ---- */
+
+static struct backfill_job *find(const struct backfill *b, const struct answer_id *id)
+{
+    for (struct backfill_job *job = b->jobs; job != NULL; job = job->next)
+        if (job->id.level == id->level && ms_sha256_eq(&job->id.key, &id->key))
+            return job;
+    return NULL;
+}
+
+static bool has_ended(const struct backfill_job *job)
+{
+    return job->state == JOB_DONE || job->state == JOB_FAILED;
+}
+
+static void job_free(struct backfill_job *job)
+{
+    source_free(job->source);
+    spec_done(&job->spec);
+    free(job);
+}
+
+static void forget(struct backfill *b, struct backfill_job *job)
+{
+    struct backfill_job **at = &b->jobs;
+
+    while (*at != job)
+        at = &(*at)->next;
+    *at = job->next;
+    job_free(job);
+}
+
+/* Those that have ended make room, the oldest first. */
+static bool make_room(struct backfill *b)
+{
+    size_t n = 0;
+
+    for (struct backfill_job *job = b->jobs; job != NULL; job = job->next)
+        n++;
+    for (struct backfill_job *job = b->jobs, *next; job != NULL && n >= BACKFILL_JOBS_MAX;
+         job = next) {
+        next = job->next;
+        if (!has_ended(job))
+            continue;
+        forget(b, job);
+        n--;
+    }
+    return n < BACKFILL_JOBS_MAX;
+}
+
+static struct backfill_job *new_job(struct backfill *b, const struct core_good *good)
+{
+    static const struct spec_context lax; /* it was accepted when it was first asked for */
+    struct backfill_job *job = make_room(b) ? calloc(1, sizeof(*job)) : NULL, **end = &b->jobs;
+
+    if (job == NULL)
+        return NULL;
+    job->owner = b;
+    job->id = good->id;
+    spec_init(&job->spec);
+    if (spec_parse(ms_span_str(good->spec->canonical), &lax, &job->spec, NULL) != MS_OK) {
+        free(job);
+        return NULL;
+    }
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = job;
+    return job;
+}
+
+/* ---- the end of one ---- */
+
+static void drop_attempt(struct backfill *b)
+{
+    struct backfill_job *job = b->active;
+
+    (void)uv_timer_stop(&b->timer);
+    if (b->is_out)
+        upstream_cancel(b->env.upstream, BACKFILL_TAG | job->serial << 12 | b->request.id);
+    b->has_request = b->is_out = false;
+    source_free(job->source);
+    job->source = NULL;
+}
+
+static void mark(struct backfill *b, const struct backfill_job *job, int64_t after_ms)
+{
+    struct core_good good;
+
+    if (!core_good(b->env.core, &job->id, &good))
+        return;
+    good.mark->sequence = after_ms == 0 ? (job->logs ? job->last_block : job->total) : 0;
+    good.mark->after_ms = after_ms;
+}
+
+static void finish(struct backfill *b, enum ms_err err, const struct ms_diag *diag)
+{
+    struct backfill_job *job = b->active;
+    struct ms_diag why = diag == NULL ? (struct ms_diag){0} : *diag;
+
+    drop_attempt(b);
+    b->active = NULL;
+    job->err = err;
+    job->diag = why;
+    job->ended_s = now_of(b).wall_s;
+    job->state = err == MS_OK ? JOB_DONE : JOB_FAILED;
+    mark(b, job, err == MS_OK ? 0 : now_of(b).boot_ms + AGAIN_MS);
+    if (err == MS_OK)
+        note(job, LOG_LEVEL_NOTICE, "complete",
+             job->logs ? "logs, as endpoints tell them" : "proven back to the first operation");
+    else
+        note(job, LOG_LEVEL_WARNING, "failed", ms_diag_text(&why, err));
+}
+
+/* Somebody may answer later. */
+static void wait_or_fail(struct backfill *b, enum ms_err err, const struct ms_diag *diag)
+{
+    struct backfill_job *job = b->active;
+    int64_t wait_ms = RETRY_MS << (job->tries < 6 ? job->tries : 6);
+
+    if (++job->tries >= TRIES_MAX) {
+        finish(b, err, diag);
+        return;
+    }
+    drop_attempt(b);
+    b->active = NULL;
+    job->state = JOB_WAITING;
+    job->err = err;
+    job->diag = diag == NULL ? (struct ms_diag){0} : *diag;
+    job->retry_ms = now_of(b).boot_ms + (wait_ms < RETRY_MAX_MS ? wait_ms : RETRY_MAX_MS);
+    note(job, LOG_LEVEL_NOTICE, "waiting", ms_diag_text(&job->diag, err));
+}
+
+/* ---- what endpoints did ---- */
+
+static void complain(struct backfill_job *job, const char *provider, const char *event,
+                     const char *text)
+{
+    log_line(LOG_LEVEL_WARNING, "backfill", event, log_str("name", provider),
+             log_str("specifier", job->spec.canonical), log_str("cause", text));
+    if (job->n_complaints == BACKFILL_COMPLAINTS_MAX) { /* the oldest goes */
+        memmove(job->complaints, job->complaints + 1,
+                (BACKFILL_COMPLAINTS_MAX - 1) * sizeof(job->complaints[0]));
+        job->n_complaints--;
+    }
+    struct job_complaint *c = &job->complaints[job->n_complaints++];
+    c->provider = provider;
+    (void)snprintf(c->text, sizeof(c->text), "%s", text);
+}
+
+static void note_conduct(struct backfill *b)
+{
+    struct backfill_job *job = b->active;
+
+    for (uint32_t p = 0; p < job->policy.n_providers; p++) {
+        enum history_fault fault = HISTORY_FAULT_NONE;
+        struct ms_diag diag = {0};
+        upstream_conduct(b->env.upstream, p, source_conduct(job->source, p));
+        upstream_learned(b->env.upstream, p, source_learned(job->source, p));
+        if (job->logs || !source_walk_complaint(job->source, p, &fault, &diag))
+            continue;
+        complain(job, job->policy.providers[p].name,
+                 fault == HISTORY_FAULT_NONE      ? "no-logs"
+                 : fault == HISTORY_FAULT_MISSING ? "logs-missing"
+                                                  : "logs-wrong",
+                 diag.text);
+    }
+}
+
+/* ---- requests ---- */
+
+static void send_later(struct backfill *b);
+
+static void send_now(struct backfill *b)
+{
+    struct backfill_job *job = b->active;
+
+    b->is_out = true;
+    b->last_sent_ms = now_of(b).boot_ms;
+    job->n_requests++;
+    job->provider = job->policy.providers[b->request.provider].name;
+    upstream_send(b->env.upstream, BACKFILL_TAG | job->serial << 12 | b->request.id, &b->request);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct backfill *b = timer->data;
+
+    loop_turn(b->env.loop);
+    if (b->has_request && !b->is_out)
+        send_later(b);
+}
+
+/* At its time, and while nobody else needs the endpoints. */
+static void send_later(struct backfill *b)
+{
+    int64_t now_ms = now_of(b).boot_ms;
+    int64_t due_ms = b->last_sent_ms + 1000 / (int64_t)b->config->backfill_rate;
+    bool busy = !core_quiet(b->env.core) && now_ms - b->wanted_ms < BUSY_MAX_MS;
+
+    if (now_ms < due_ms)
+        (void)uv_timer_start(&b->timer, on_timer, (uint64_t)(due_ms - now_ms), 0);
+    else if (busy)
+        (void)uv_timer_start(&b->timer, on_timer, BUSY_MS, 0);
+    else
+        send_now(b);
+}
+
+static void step(struct backfill *b, const struct source_response *response);
+
+/* ---- attempts ---- */
+
+static void begin_walk(struct backfill *b);
+
+static void written(struct store_job *work)
+{
+    struct backfill_job *job = job_of(work);
+    struct backfill *b = job->owner;
+    uint64_t window;
+
+    if (b->stopped)
+        return;
+    if (job->work_err != MS_OK) {
+        finish(b, job->work_err, &job->work_diag);
+        return;
+    }
+    const struct history_found *found;
+    const struct log_walk_found *logs;
+    if (job->logs) {
+        job->stored += source_log_walk_found(job->source, &logs);
+        job->next_block = source_log_walk_next(job->source, &window);
+        job->window = window;
+    } else {
+        job->stored += source_walk_found(job->source, &found);
+        job->at = source_walk_next(job->source);
+        if (job->at.sequence == 0 && job->until.sequence != 0)
+            job->at = job->until;
+    }
+    struct ms_diag diag = {0};
+    enum ms_err err = job->failing ? source_error(job->source, &diag) : MS_OK;
+    source_free(job->source);
+    job->source = NULL;
+    job->tries = 0;
+    if (err == MS_OK)
+        begin_walk(b);
+    else
+        finish(b, err, &diag);
+}
+
+/* What it found is stored, be it that it failed afterwards. */
+static void attempt_ended(struct backfill *b, enum source_state state)
+{
+    struct backfill_job *job = b->active;
+    const struct history_found *found;
+    const struct log_walk_range *ranges;
+    struct ms_diag diag = {0};
+
+    note_conduct(b);
+    size_t n = job->logs ? source_log_walk_ranges(job->source, &ranges)
+                         : source_walk_found(job->source, &found);
+    if (n == 0) {
+        enum ms_err err = source_error(job->source, &diag);
+        if (err == MS_ERR_UNAVAILABLE)
+            wait_or_fail(b, err, &diag);
+        else
+            finish(b, err, &diag);
+        return;
+    }
+    job->failing = state == SOURCE_FAILED;
+    job->state = JOB_STORING;
+    job->work = (struct store_job){.run = job_write, .done = written};
+    store_run(b->env.store, &job->work);
+}
+
+static void step(struct backfill *b, const struct source_response *response)
+{
+    struct backfill_job *job = b->active;
+    enum source_state state = source_step(job->source, response, now_of(b));
+
+    if (state != SOURCE_WANTS) {
+        attempt_ended(b, state);
+        return;
+    }
+    b->has_request = source_take_request(job->source, &b->request);
+    b->wanted_ms = now_of(b).boot_ms;
+    if (b->has_request)
+        send_later(b);
+}
+
+/* Over what is stored already; false: it does not fit to what is proven. */
+static bool skip_stored(struct backfill_job *job, struct ms_diag *diag)
+{
+    job->until = (struct history_at){0};
+    for (size_t i = 0; i < job->n_runs; i++) {
+        const struct job_run *run = &job->runs[i];
+        if (job->at.sequence == 0)
+            return true;
+        if (run->high.sequence < job->at.sequence) {
+            job->until = run->high;
+            return true;
+        }
+        if (run->below.sequence >= job->at.sequence)
+            continue; /* all of it lies above */
+        if (run->high.sequence == job->at.sequence &&
+            !eth_hash_eq(&run->high.hash, &job->at.hash)) {
+            (void)ms_diag_set(diag, MS_ERR_CONFLICT,
+                              "operation %llu: another one is stored under its number",
+                              (unsigned long long)job->at.sequence);
+            return false;
+        }
+        job->at = run->below;
+    }
+    return true;
+}
+
+static enum ms_err new_attempt(struct backfill *b, struct ms_diag *diag)
+{
+    struct backfill_job *job = b->active;
+
+    if (job->logs) {
+        struct log_walk in = {
+            .from = job->next_block, .to = job->last_block, .window = job->window};
+        return source_log_walk_new(&job->spec, &job->policy, &in, now_of(b), &job->source, diag);
+    }
+    struct history_walk in = {.from = job->at, .until = job->until, .newest = job->total};
+    return source_walk_new(&job->spec, &job->policy, &in, now_of(b), &job->source, diag);
+}
+
+static void begin_walk(struct backfill *b)
+{
+    struct backfill_job *job = b->active;
+    struct ms_diag diag = {0};
+
+    if (!job->logs && !skip_stored(job, &diag)) {
+        finish(b, MS_ERR_CONFLICT, &diag);
+        return;
+    }
+    if (job->logs ? job->next_block > job->last_block : job->at.sequence == 0) {
+        finish(b, MS_OK, NULL);
+        return;
+    }
+    config_policy(b->config, &job->policy);
+    upstream_mark_providers(b->env.upstream, &job->policy);
+    enum ms_err err = new_attempt(b, &diag);
+    if (err != MS_OK) {
+        finish(b, err, &diag);
+        return;
+    }
+    job->serial = ++b->last_serial;
+    job->state = JOB_WALKING;
+    step(b, NULL);
+}
+
+static void was_read(struct store_job *work)
+{
+    struct backfill_job *job = job_of(work);
+    struct backfill *b = job->owner;
+
+    if (b->stopped)
+        return;
+    if (job->work_err != MS_OK) {
+        finish(b, job->work_err, &job->work_diag);
+        return;
+    }
+    if (job->logs && job->next_block < job->first_block)
+        job->next_block = job->first_block;
+    begin_walk(b);
+}
+
+/* ---- beginning ---- */
+
+/* Why the past of this entry is not fetched; MS_OK: it can be. */
+static enum ms_err refusal(const struct backfill *b, const struct core_good *good,
+                           struct ms_diag *diag)
+{
+    if (good->id.level < SPEC_LEVEL_L2)
+        return ms_diag_set(diag, MS_ERR_LEVEL,
+                           "at level %s the state is one endpoint's word: a history is walked back "
+                           "from level l2 on",
+                           spec_level_name(good->id.level));
+    if (b->config->nonfinality == CONFIG_NONFINALITY_SAFE)
+        return ms_diag_set(diag, MS_ERR_LEVEL,
+                           "with nonfinality = safe states are read that may be undone: a history "
+                           "is walked back from finalized ones only");
+    return MS_OK;
+}
+
+static enum ms_err start(struct backfill *b, struct backfill_job *job, struct ms_diag *diag)
+{
+    struct core_good good;
+
+    if (!core_good(b->env.core, &job->id, &good))
+        return ms_diag_set(diag, MS_ERR_UNAVAILABLE, "there is no answer whose evidence is stored");
+    enum ms_err err = refusal(b, &good, diag);
+    if (err != MS_OK)
+        return err;
+    job->logs = good.result->adapter == NULL || strcmp(good.result->adapter, "registry") != 0;
+    job->evidence = good.evidence;
+    if (job->logs) {
+        job->first_block = good.result->scan.begun ? good.result->scan.from : good.spec->from;
+        job->last_block = good.result->block.number;
+        job->total = job->last_block;
+        return MS_OK;
+    }
+    err = operations_proof_of(good.result, &job->proof, diag);
+    job->at = job->proof.newest;
+    job->total = job->proof.newest.sequence;
+    return err;
+}
+
+static void begin(struct backfill *b, struct backfill_job *job)
+{
+    struct ms_diag diag = {0};
+
+    b->active = job;
+    enum ms_err err = start(b, job, &diag);
+    if (err != MS_OK) {
+        finish(b, err, &diag);
+        return;
+    }
+    job->state = JOB_READING;
+    job->work = (struct store_job){.run = job_read, .done = was_read};
+    store_run(b->env.store, &job->work);
+}
+
+static void requeue(const struct backfill *b, struct backfill_job *job)
+{
+    job->state = JOB_QUEUED;
+    job->err = MS_OK;
+    job->diag = (struct ms_diag){0};
+    job->tries = 0;
+    job->retry_ms = 0;
+    job->n_requests = 0;
+    job->n_complaints = 0;
+    job->ended_s = 0;
+    job->started_s = now_of(b).wall_s;
+}
+
+void backfill_ask(struct backfill *b, const struct answer_id *id)
+{
+    struct backfill_job *job = find(b, id);
+    struct core_good good;
+
+    if (b->stopped)
+        return;
+    if (job == NULL && core_good(b->env.core, id, &good))
+        job = new_job(b, &good);
+    if (job == NULL)
+        return;
+    if (has_ended(job) || job->state == JOB_WAITING || job->started_s == 0)
+        requeue(b, job);
+}
+
+/* By configuration: what has more operations, or blocks, than when it was last looked at. */
+static bool look_at(void *arg, const struct core_good *good)
+{
+    struct backfill *b = arg;
+    bool registry = good->result->adapter != NULL && strcmp(good->result->adapter, "registry") == 0;
+    uint64_t now = registry ? good->result->sequence : good->result->block.number;
+    struct ms_diag diag;
+
+    if ((!registry && b->config->backfill != CONFIG_BACKFILL_ALL) || good->mark->sequence >= now ||
+        good->mark->after_ms > now_of(b).boot_ms || refusal(b, good, &diag) != MS_OK)
+        return true;
+    if (!registry && good->mark->sequence > 0 && now - good->mark->sequence < LOG_WALK_WINDOW)
+        return true; /* a window at a time */
+    struct backfill_job *job = find(b, &good->id);
+    if (job == NULL)
+        job = new_job(b, good);
+    if (job != NULL && (has_ended(job) || job->started_s == 0))
+        requeue(b, job);
+    return job != NULL;
+}
+
+void backfill_tick(struct backfill *b)
+{
+    int64_t now_ms = now_of(b).boot_ms;
+
+    if (b->stopped || b->active != NULL)
+        return;
+    if (b->config->backfill != CONFIG_BACKFILL_NO && now_ms >= b->look_ms) {
+        b->look_ms = now_ms + LOOK_MS;
+        core_each_good(b->env.core, look_at, b);
+    }
+    for (struct backfill_job *job = b->jobs; job != NULL && b->active == NULL; job = job->next)
+        if (job->state == JOB_QUEUED || (job->state == JOB_WAITING && now_ms >= job->retry_ms))
+            begin(b, job);
+}
+
+void backfill_response(struct backfill *b, uint64_t tag, const struct source_response *response)
+{
+    struct backfill_job *job = b->active;
+
+    if (b->stopped || job == NULL || job->source == NULL || !b->is_out ||
+        (tag & ~BACKFILL_TAG) >> 12 != job->serial)
+        return;
+    b->has_request = b->is_out = false;
+    step(b, response);
+}
+
+/* ---- telling ---- */
+
+static const char *state_name(enum job_state state)
+{
+    switch (state) {
+    case JOB_QUEUED:
+        return "queued";
+    case JOB_READING:
+        return "reading";
+    case JOB_WALKING:
+        return "walking";
+    case JOB_STORING:
+        return "storing";
+    case JOB_WAITING:
+        return "waiting";
+    case JOB_DONE:
+        return "done";
+    case JOB_FAILED:
+        return "failed";
+    }
+    return "failed";
+}
+
+static json_t *complaints_json(const struct backfill_job *job)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; list != NULL && i < job->n_complaints; i++)
+        (void)json_array_append_new(list,
+                                    json_pack("{s:s, s:s}", "provider", job->complaints[i].provider,
+                                              "text", job->complaints[i].text));
+    return list;
+}
+
+static void add_kind(const struct backfill_job *job, json_t *out)
+{
+    if (job->logs) {
+        (void)json_object_set_new(out, "next_block", json_integer((json_int_t)job->next_block));
+        (void)json_object_set_new(out, "last_block", json_integer((json_int_t)job->last_block));
+        (void)json_object_set_new(out, "logs", json_integer((json_int_t)job->stored));
+        return;
+    }
+    (void)json_object_set_new(out, "operations", json_integer((json_int_t)job->total));
+    (void)json_object_set_new(out, "stored", json_integer((json_int_t)job->stored));
+    if (job->at.sequence != 0)
+        (void)json_object_set_new(out, "block", json_integer((json_int_t)job->at.block));
+}
+
+json_t *backfill_status(const struct backfill *b, const struct answer_id *id)
+{
+    const struct backfill_job *job = find(b, id);
+    char code[32];
+
+    if (job == NULL)
+        return json_pack("{s:s}", "state", "none");
+    json_t *out =
+        json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:o}", "specifier", job->spec.canonical,
+                  "state", state_name(job->state), "kind", job->logs ? "logs" : "registry",
+                  "complete", !job->logs && job->state == JOB_DONE, "requests",
+                  (json_int_t)job->n_requests, "started", (json_int_t)job->started_s, "ended",
+                  (json_int_t)job->ended_s, "complaints", complaints_json(job));
+    if (out == NULL)
+        return NULL;
+    add_kind(job, out);
+    if (job->provider != NULL)
+        (void)json_object_set_new(out, "provider", json_string(job->provider));
+    (void)snprintf(code, sizeof(code), "%s", ms_err_code(job->err));
+    if (job->err != MS_OK)
+        (void)json_object_set_new(
+            out, "error",
+            json_pack("{s:s, s:s}", "code", code, "text", ms_diag_text(&job->diag, job->err)));
+    return out;
+}
+
+static void was_listed(struct store_job *work)
+{
+    struct backfill_list *list = (struct backfill_list *)work;
+    list->done(list);
+}
+
+void backfill_read(struct backfill *b, const struct answer_id *id, struct backfill_list *list)
+{
+    struct core_good good;
+
+    list->key = id->key;
+    list->n_known = 0;
+    if (core_good(b->env.core, id, &good))
+        for (size_t i = 0; i < good.result->n_releases && i < MS_ARRAY_LEN(list->known); i++)
+            list->known[list->n_known++] = good.result->releases[i].id;
+    list->job = (struct store_job){.run = job_list, .done = was_listed};
+    store_run(b->env.store, &list->job);
+}
+
+/* ---- life ---- */
+
+enum ms_err backfill_new(const struct backfill_env *env, const struct config *config,
+                         struct backfill **ret_backfill)
+{
+    struct backfill *b = calloc(1, sizeof(*b));
+
+    if (b == NULL)
+        return MS_ERR_MEMORY;
+    b->env = *env;
+    b->config = config;
+    (void)uv_timer_init(loop_uv(env->loop), &b->timer);
+    b->timer.data = b;
+    *ret_backfill = b;
+    return MS_OK;
+}
+
+/* Providers are known by their index in the configuration. */
+void backfill_set_config(struct backfill *b, const struct config *config)
+{
+    struct backfill_job *job = b->active;
+
+    b->config = config;
+    b->look_ms = 0;
+    if (job == NULL || job->state != JOB_WALKING)
+        return;
+    drop_attempt(b);
+    b->active = NULL;
+    job->state = JOB_QUEUED;
+}
+
+void backfill_stop(struct backfill *b)
+{
+    if (b == NULL || b->stopped)
+        return;
+    b->stopped = true;
+    (void)uv_timer_stop(&b->timer);
+    uv_close((uv_handle_t *)&b->timer, NULL);
+}
+
+void backfill_free(struct backfill *b)
+{
+    if (b == NULL)
+        return;
+    while (b->jobs != NULL)
+        forget(b, b->jobs);
+    free(b);
+}

@@ -1,0 +1,63 @@
+/* resolver/daemon/backfill.h - fetches the past of contracts in the background: operations of
+ * registries, proven back to the first, and logs of other contracts, which nobody can prove
+ * complete.
+ *
+ * One contract at a time and one request at a time, at most so many a second, and only while
+ * nothing is being resolved. What is found is stored in parts, so that whoever ends it loses a
+ * minute's work at most: the next one goes on from what is stored. Only finalized states are walked
+ * back from, so what a reorganisation undoes is never stored. Loop thread only. */
+#ifndef MS_DAEMON_BACKFILL_H
+#define MS_DAEMON_BACKFILL_H
+
+#include "resolver/daemon/store.h"
+#include "resolver/daemon/upstream.h"
+
+#define BACKFILL_TAG (UINT64_C(1) << 62) /* in tags of requests: ours */
+#define BACKFILL_JOBS_MAX 256u           /* told of; those that have ended make room */
+
+struct backfill;
+
+struct backfill_env {
+    struct loop *loop;
+    struct core *core;
+    struct store *store;
+    struct upstream *upstream;
+};
+
+MS_MUST_USE enum ms_err backfill_new(const struct backfill_env *env, const struct config *config,
+                                     struct backfill **ret_backfill);
+/* A reload: what is under way begins again from what is stored. The old configuration's strings
+ * live on. */
+void backfill_set_config(struct backfill *backfill, const struct config *config);
+/* Somebody asks for the past of this entry, which has an answer. */
+void backfill_ask(struct backfill *backfill, const struct answer_id *id);
+void backfill_response(struct backfill *backfill, uint64_t tag,
+                       const struct source_response *response);
+/* A few times a second. */
+void backfill_tick(struct backfill *backfill);
+
+/* How it stands with an entry, docs/back-fill.md (new reference, NULL when memory is out). */
+json_t *backfill_status(const struct backfill *backfill, const struct answer_id *id);
+
+/* The stored operations of an entry as JSON text, read on the store's thread. The asker keeps it
+ * alive until `done`, on the loop thread. */
+struct backfill_list {
+    struct store_job job;
+    struct ms_sha256 key;
+    uint64_t from;      /* first sequence wanted */
+    struct ms_buf *out; /* borrowed */
+    size_t n_known;     /* releases whose documents are at hand */
+    uint64_t known[SOURCE_RELEASES_MAX];
+    enum ms_err err;
+    struct ms_diag diag;
+    void (*done)(struct backfill_list *list);
+};
+void backfill_read(struct backfill *backfill, const struct answer_id *id,
+                   struct backfill_list *list);
+
+/* Nothing is begun any more; what is with the store comes back. NULL is fine. */
+void backfill_stop(struct backfill *backfill);
+/* After the loop is freed. */
+void backfill_free(struct backfill *backfill);
+
+#endif

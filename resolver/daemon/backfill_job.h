@@ -1,0 +1,80 @@
+/* resolver/daemon/backfill_job.h - one contract whose past is fetched; shared by backfill*.c. */
+#ifndef MS_DAEMON_BACKFILL_JOB_H
+#define MS_DAEMON_BACKFILL_JOB_H
+
+#include "resolver/daemon/backfill.h"
+#include "resolver/entry/operations.h"
+#include "resolver/source/history_walk.h"
+#include "resolver/source/log_walk.h"
+
+#define BACKFILL_COMPLAINTS_MAX 8u
+#define BACKFILL_RUNS_MAX 256u
+
+enum job_state {
+    JOB_QUEUED = 0,
+    JOB_READING, /* what is stored already */
+    JOB_WALKING,
+    JOB_STORING,
+    JOB_WAITING, /* for an endpoint that can be asked */
+    JOB_DONE,
+    JOB_FAILED,
+};
+
+/* Operations that are stored, without a gap: down from `high`. */
+struct job_run {
+    struct history_at high;
+    struct history_at below; /* the one that the lowest follows on; sequence 0: there is none */
+};
+
+struct job_complaint {
+    const char *provider;
+    char text[256];
+};
+
+struct backfill_job {
+    struct backfill_job *next;
+    struct backfill *owner;
+    struct answer_id id;
+    struct spec spec; /* ours: the entry may go */
+    bool logs;        /* no registry: what endpoints say, never complete */
+    enum job_state state;
+    struct ms_sha256 evidence; /* of what it goes back from */
+    /* registries */
+    struct operations_proof proof;
+    size_t n_runs; /* highest first */
+    struct job_run runs[BACKFILL_RUNS_MAX];
+    struct history_at at;    /* the newest that is still missing; sequence 0: none is */
+    struct history_at until; /* of the walk under way */
+    /* other contracts */
+    uint64_t first_block, next_block, last_block, window;
+    /* how it goes */
+    uint64_t total, stored; /* operations; or blocks, and logs */
+    uint64_t n_requests;
+    enum ms_err err;
+    struct ms_diag diag;
+    int64_t started_s, ended_s, retry_ms;
+    unsigned tries;
+    const char *provider; /* asked last */
+    size_t n_complaints;
+    struct job_complaint complaints[BACKFILL_COMPLAINTS_MAX];
+    /* one attempt */
+    struct source *source;
+    bool failing; /* it failed after it had found something, which is being stored */
+    struct source_policy policy;
+    uint64_t serial;
+    struct store_job work; /* reading or writing; what it found: */
+    enum ms_err work_err;
+    struct ms_diag work_diag;
+};
+
+/* ---- backfill_store.c: on the store's thread, with nobody else looking at the job ---- */
+void job_read(struct store_job *work, struct cache *cache);
+void job_write(struct store_job *work, struct cache *cache);
+void job_list(struct store_job *work, struct cache *cache);
+
+static inline struct backfill_job *job_of(struct store_job *work)
+{
+    return (struct backfill_job *)((char *)work - offsetof(struct backfill_job, work));
+}
+
+#endif

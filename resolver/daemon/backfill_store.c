@@ -1,0 +1,318 @@
+/* resolver/daemon/backfill_store.c - what a back-fill reads from the database and writes to it. */
+#define _GNU_SOURCE
+#include "resolver/daemon/backfill_job.h"
+
+#include <stdlib.h>
+
+/* ---- what is stored already ---- */
+
+struct reader {
+    struct backfill_job *job;
+    struct registry_event last; /* its data is gone */
+    uint64_t n;
+};
+
+/* A row that follows on nothing begins a run. Runs come lowest first, and are turned round at the
+ * end. */
+static enum ms_err add_row(struct reader *reader, const struct cache_operation *o,
+                           struct ms_diag *diag)
+{
+    struct backfill_job *job = reader->job;
+    const struct registry_event *event = &o->event;
+    bool follows = reader->n > 0 && event->sequence == reader->last.sequence + 1 &&
+                   eth_hash_eq(&o->before, &reader->last.history_hash);
+
+    if (!follows && job->n_runs == BACKFILL_RUNS_MAX)
+        return ms_diag_set(diag, MS_ERR_LIMIT, "what is stored has more than %u gaps",
+                           BACKFILL_RUNS_MAX);
+    if (!follows)
+        job->runs[job->n_runs++].below = (struct history_at){
+            .sequence = event->sequence - 1, .block = event->prev_block, .hash = o->before};
+    job->runs[job->n_runs - 1].high =
+        (struct history_at){event->sequence, event->block, event->history_hash};
+    reader->last = *event;
+    reader->n++;
+    return MS_OK;
+}
+
+/* Each row has our code, and is a link: what the walk rests on is looked at again. */
+static enum ms_err read_row(void *arg, enum ms_err row, const struct cache_operation *o,
+                            const struct ms_diag *why)
+{
+    struct reader *reader = arg;
+    struct ms_diag *diag = &reader->job->work_diag;
+
+    if (row != MS_OK)
+        return ms_diag_set(diag, row, "stored operation %llu: %s",
+                           (unsigned long long)o->event.sequence, why->text);
+    struct eth_hash hash = registry_history_hash(&o->before, &o->event);
+    if (!eth_hash_eq(&hash, &o->event.history_hash))
+        return ms_diag_set(diag, MS_ERR_COMMITMENT,
+                           "stored operation %llu: its hash does not follow from what is stored",
+                           (unsigned long long)o->event.sequence);
+    return add_row(reader, o, diag);
+}
+
+static enum ms_err read_range(void *arg, enum ms_err row, const struct cache_log_range *range,
+                              const struct ms_diag *why)
+{
+    struct backfill_job *job = arg;
+
+    if (row != MS_OK)
+        return ms_diag_set(&job->work_diag, row, "a stored range of blocks: %s", why->text);
+    if (job->next_block == 0 && range->from <= job->first_block)
+        job->first_block = range->from;
+    if (range->from <= job->next_block || job->next_block == 0)
+        job->next_block = range->to + 1;
+    job->stored += range->n_logs;
+    return MS_OK;
+}
+
+void job_read(struct store_job *work, struct cache *cache)
+{
+    struct backfill_job *job = job_of(work);
+    struct reader reader = {.job = job};
+
+    job->work_diag = (struct ms_diag){0};
+    job->stored = 0;
+    if (job->logs) {
+        job->next_block = 0;
+        job->work_err =
+            cache_log_ranges_each(cache, &job->id.key, read_range, job, &job->work_diag);
+        return;
+    }
+    job->n_runs = 0;
+    job->work_err = cache_operations_each(cache, &job->id.key, read_row, &reader, &job->work_diag);
+    for (size_t i = 0; i < job->n_runs / 2; i++) {
+        struct job_run run = job->runs[i];
+        job->runs[i] = job->runs[job->n_runs - 1 - i];
+        job->runs[job->n_runs - 1 - i] = run;
+    }
+    job->stored = reader.n;
+}
+
+/* ---- what was found ---- */
+
+static const char *provider_name(const struct backfill_job *job, uint32_t provider)
+{
+    return provider < job->policy.n_providers ? job->policy.providers[provider].name : "?";
+}
+
+static enum ms_err write_operations(struct backfill_job *job, struct cache *cache)
+{
+    const struct history_found *found;
+    size_t n = source_walk_found(job->source, &found);
+    struct cache_operation *rows = calloc(n == 0 ? 1 : n, sizeof(*rows));
+
+    if (rows == NULL)
+        return MS_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++)
+        rows[i] = (struct cache_operation){.key = job->id.key,
+                                           .event = found[i].event,
+                                           .before = found[i].before,
+                                           .bundle = job->evidence,
+                                           .provider = provider_name(job, found[i].provider),
+                                           .recorded_s = clocks_now().wall_s};
+    enum ms_err err = cache_operations_add(cache, rows, n, &job->work_diag);
+    free(rows);
+    return err;
+}
+
+static enum ms_err write_logs(struct backfill_job *job, struct cache *cache)
+{
+    const struct log_walk_found *found;
+    const struct log_walk_range *seen;
+    size_t n = source_log_walk_found(job->source, &found);
+    size_t n_seen = source_log_walk_ranges(job->source, &seen);
+    struct cache_log *logs = calloc(n + 1, sizeof(*logs));
+    struct cache_log_range *ranges = calloc(n_seen + 1, sizeof(*ranges));
+    int64_t now_s = clocks_now().wall_s;
+    enum ms_err err = logs == NULL || ranges == NULL ? MS_ERR_MEMORY : MS_OK;
+
+    for (size_t i = 0; err == MS_OK && i < n; i++) {
+        const struct eth_log *log = &found[i].log;
+        logs[i] = (struct cache_log){.block = log->block,
+                                     .index = log->index,
+                                     .address = log->address,
+                                     .n_topics = log->n_topics,
+                                     .data = log->data,
+                                     .provider = provider_name(job, found[i].provider),
+                                     .recorded_s = now_s};
+        memcpy(logs[i].topics, log->topics, sizeof(log->topics));
+    }
+    for (size_t i = 0; err == MS_OK && i < n_seen; i++)
+        ranges[i] = (struct cache_log_range){.from = seen[i].from,
+                                             .to = seen[i].to,
+                                             .n_logs = seen[i].n_logs,
+                                             .provider = provider_name(job, seen[i].provider),
+                                             .recorded_s = now_s};
+    if (err == MS_OK)
+        err = cache_logs_add(cache, &job->id.key, logs, n, ranges, n_seen, &job->work_diag);
+    free(logs);
+    free(ranges);
+    return err;
+}
+
+void job_write(struct store_job *work, struct cache *cache)
+{
+    struct backfill_job *job = job_of(work);
+
+    job->work_diag = (struct ms_diag){0};
+    job->work_err = job->logs ? write_logs(job, cache) : write_operations(job, cache);
+}
+
+/* ---- telling what is stored ---- */
+
+struct teller {
+    struct backfill_list *list;
+    struct history_past past;
+    struct ms_arena arena;  /* what `past` borrows */
+    uint64_t n, last, next; /* next: the first that did not fit, 0: all did */
+    bool gap;
+    size_t told;
+};
+
+#define LIST_OPERATIONS_MAX 5000u /* or logs */
+#define LIST_ARENA_MAX_BYTES ((size_t)HISTORY_OPERATIONS_MAX * 1024)
+
+static bool has_document(void *arg, const struct registry_release *release)
+{
+    const struct backfill_list *list = arg;
+
+    for (size_t i = 0; i < list->n_known; i++)
+        if (list->known[i] == release->id)
+            return true;
+    return false;
+}
+
+static enum ms_err tell(struct teller *t, const struct cache_operation *o,
+                        const struct history_operation *operation)
+{
+    struct operation_facts facts = {&o->bundle, o->provider, has_document, t->list};
+    struct ms_buf *out = t->list->out;
+    json_t *json = operation_json(operation, &t->past, &facts);
+
+    if (json == NULL)
+        return MS_ERR_MEMORY;
+    enum ms_err err = MS_OK;
+    if (o->event.sequence >= t->list->from && t->told == LIST_OPERATIONS_MAX && t->next == 0)
+        t->next = o->event.sequence;
+    if (o->event.sequence >= t->list->from && t->told < LIST_OPERATIONS_MAX) {
+        (void)ms_buf_add_str(out, t->told++ == 0 ? "\n" : ",\n");
+        err = ms_json_print(json, false, out);
+    }
+    json_decref(json);
+    return err;
+}
+
+/* Past states are known from the first operation on; behind a gap they are not. */
+static enum ms_err tell_row(void *arg, enum ms_err row, const struct cache_operation *o,
+                            const struct ms_diag *why)
+{
+    struct teller *t = arg;
+    struct history_operation operation;
+    struct registry_event event = o->event;
+
+    if (row != MS_OK)
+        return ms_diag_set(&t->list->diag, row, "stored operation %llu: %s",
+                           (unsigned long long)o->event.sequence, why->text);
+    t->gap = t->gap || o->event.sequence != t->last + 1;
+    t->last = o->event.sequence;
+    t->n++;
+    const char *data = ms_arena_strdup(&t->arena, event.data);
+    if (data == NULL)
+        return MS_ERR_MEMORY;
+    event.data = ms_span_of(data, event.data.len);
+    enum ms_err err = history_operation_read(&event, &t->arena, &operation);
+    return err == MS_OK ? tell(t, o, &operation) : err;
+}
+
+/* ---- logs and the blocks they were searched in ---- */
+
+static enum ms_err tell_log(void *arg, enum ms_err row, const struct cache_log *log,
+                            const struct ms_diag *why)
+{
+    struct teller *t = arg;
+    const char *event = log->n_topics == 0 ? NULL : log_event_name(&log->topics[0]);
+    json_t *topics = json_array();
+
+    if (row != MS_OK) {
+        json_decref(topics);
+        return ms_diag_set(&t->list->diag, row, "a stored log: %s", why->text);
+    }
+    for (size_t i = 0; i < log->n_topics; i++)
+        (void)json_array_append_new(topics, ms_json_hex(eth_hash_span(&log->topics[i])));
+    json_t *json =
+        json_pack("{s:I, s:I, s:s?, s:o, s:o, s:o, s:s, s:b}", "block", (json_int_t)log->block,
+                  "index", (json_int_t)log->index, "event", event, "address",
+                  ms_json_hex(ms_span_of(log->address.b, sizeof(log->address.b))), "topics", topics,
+                  "data", ms_json_hex(log->data), "provider", log->provider, "complete", 0);
+    enum ms_err err = json == NULL ? MS_ERR_MEMORY : MS_OK;
+    if (err == MS_OK && log->block >= t->list->from && t->told >= LIST_OPERATIONS_MAX &&
+        t->next == 0 && log->block != t->last)
+        t->next = log->block; /* a block's logs are not torn apart */
+    if (err == MS_OK && log->block >= t->list->from && t->next == 0) {
+        (void)ms_buf_add_str(t->list->out, t->told++ == 0 ? "\n" : ",\n");
+        err = ms_json_print(json, false, t->list->out);
+    }
+    t->last = log->block;
+    t->n++;
+    json_decref(json);
+    return err;
+}
+
+static enum ms_err tell_range(void *arg, enum ms_err row, const struct cache_log_range *range,
+                              const struct ms_diag *why)
+{
+    struct teller *t = arg;
+
+    if (row != MS_OK)
+        return ms_diag_set(&t->list->diag, row, "a stored range of blocks: %s", why->text);
+    (void)ms_buf_addf(t->list->out, "%s\n{\"from\":%llu,\"to\":%llu,\"logs\":%llu,\"provider\":",
+                      t->told++ == 0 ? "" : ",", (unsigned long long)range->from,
+                      (unsigned long long)range->to, (unsigned long long)range->n_logs);
+    (void)ms_json_add_string(t->list->out, ms_span_str(range->provider));
+    return ms_buf_add_str(t->list->out, "}");
+}
+
+static enum ms_err list_logs(struct teller *t, struct cache *cache)
+{
+    struct backfill_list *list = t->list;
+
+    t->told = 0;
+    t->n = t->last = 0;
+    (void)ms_buf_add_str(list->out, ",\"logs\":[");
+    enum ms_err err = cache_logs_each(cache, &list->key, tell_log, t, &list->diag);
+    t->told = 0;
+    (void)ms_buf_add_str(list->out, "\n],\"ranges\":[");
+    if (err == MS_OK)
+        err = cache_log_ranges_each(cache, &list->key, tell_range, t, &list->diag);
+    (void)ms_buf_add_str(list->out, "\n]");
+    return err;
+}
+
+void job_list(struct store_job *work, struct cache *cache)
+{
+    struct backfill_list *list = (struct backfill_list *)work;
+    struct teller *t = calloc(1, sizeof(*t));
+
+    list->err = t == NULL ? MS_ERR_MEMORY : MS_OK;
+    if (t == NULL)
+        return;
+    t->list = list;
+    t->arena.max = LIST_ARENA_MAX_BYTES;
+    (void)ms_buf_add_str(list->out, "{\"operations\":[");
+    list->err = cache_operations_each(cache, &list->key, tell_row, t, &list->diag);
+    (void)ms_buf_addf(list->out, "\n],\"stored\":%llu,\"newest\":%llu,\"complete\":%s",
+                      (unsigned long long)t->n, (unsigned long long)t->last,
+                      t->n > 0 && !t->gap ? "true" : "false");
+    if (list->err == MS_OK && t->n == 0)
+        list->err = list_logs(t, cache);
+    if (t->next != 0)
+        (void)ms_buf_addf(list->out, ",\"next\":%llu", (unsigned long long)t->next);
+    (void)ms_buf_add_str(list->out, "}\n");
+    if (list->err == MS_OK)
+        list->err = ms_buf_err(list->out);
+    ms_arena_done(&t->arena);
+    free(t);
+}
