@@ -80,5 +80,6 @@ int cli_compare(struct cli *cli, int argc, char **argv);
 int cli_status(struct cli *cli, int argc, char **argv);
 int cli_log(struct cli *cli, int argc, char **argv);
 int cli_refresh(struct cli *cli, int argc, char **argv);
+int cli_backfill(struct cli *cli, int argc, char **argv);
 
 #endif

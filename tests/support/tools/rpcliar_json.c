@@ -20,7 +20,8 @@
  * the root stands inside of it, whatever its length proof-claim FIELD VALUE  a member of the
  * answer, such as balance storage-value HEX        the value claimed for the storage key batch
  * reverse|partial|repeat|extra|error|refuse|413 answers out of order, one missing, one twice, one
- * too many, one error for all, -32600 to all, HTTP 413 */
+ * too many, one error for all, -32600 to all, HTTP 413
+ * log-drop N log-flip N   of eth_getLogs, the log of a registry's operation N: missing, changed */
 #define _POSIX_C_SOURCE 200809L
 
 #include "tests/support/tools/rpcliar.h"
@@ -346,12 +347,34 @@ static void lie_about_call(const struct control *c, json_t *answer)
     ms_buf_done(&text);
 }
 
+/* The log whose second topic is this number: the operation of a registry. */
+static void lie_about_logs(const struct control *c, json_t *logs)
+{
+    const struct lie *drop = lie_find(c, "log-drop"), *change = lie_find(c, "log-flip");
+
+    for (size_t i = 0; i < json_array_size(logs); i++) {
+        json_t *log = json_array_get(logs, i);
+        const char *data = str(log, "data");
+        uint64_t n = quantity(json_string_value(json_array_get(json_object_get(log, "topics"), 1)));
+        if (drop != NULL && n == lie_number(drop, 0, 0)) {
+            (void)json_array_remove(logs, i--);
+        } else if (change != NULL && n == lie_number(change, 0, 0) && data != NULL) {
+            char *copy = strdup(data);
+            copy[2 + 127] = copy[2 + 127] == '1' ? '2' : '1'; /* the last digit of its time */
+            set_str(log, "data", copy);
+            free(copy);
+        }
+    }
+}
+
 static void lie_about_result(const struct control *c, const char *method, const json_t *asked,
                              json_t *answer)
 {
     json_t *result = json_object_get(answer, "result");
     const struct lie *lie;
 
+    if (is(method, "eth_getLogs"))
+        lie_about_logs(c, json_object_get(answer, "result"));
     if (is(method, "eth_chainId") && (lie = lie_find(c, "chain-id")) != NULL)
         set_str(answer, "result", lie->word[0]);
     if (is(method, "eth_getBlockByNumber") && json_is_object(result))

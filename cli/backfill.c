@@ -1,0 +1,222 @@
+/* cli/backfill.c - the past of a contract, fetched by the daemon. */
+#define _GNU_SOURCE
+#include "cli/backfill.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOOK_MS 300
+#define IDLE_MAX_MS 600000 /* as long as the daemon waits between two tries, at most */
+
+static int64_t number(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+static bool is_state(const json_t *status, const char *state)
+{
+    return ms_span_eq_str(ms_json_member_str(status, "state"), state);
+}
+
+/* What the daemon passes on from endpoints goes to a terminal. */
+static const char *printable(const json_t *object, const char *name, char *out, size_t size)
+{
+    struct ms_span text = ms_json_member_str(object, name);
+    size_t n = text.len < size - 1 ? text.len : size - 1;
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = (char)(text.ptr[i] >= 0x20 && text.ptr[i] <= 0x7e ? text.ptr[i] : '?');
+    out[n] = '\0';
+    return out;
+}
+
+/* ---- one question ---- */
+
+static enum ms_err target_of(const struct client_subject *subject, struct ms_buf *out)
+{
+    return client_target("/v1/backfill", subject, NULL, out);
+}
+
+static int post(const struct cli *cli, const char *target)
+{
+    struct client_ask ask = {
+        .socket = "admin.sock", .target = target, .post = true, .timeout_ms = CLIENT_TIMEOUT_MS};
+    struct client_reply reply;
+    struct ms_diag diag = {0};
+    int code = CLI_YES;
+
+    client_reply_init(&reply);
+    enum ms_err err = client_ask(cli, &ask, &reply, &diag);
+    if (err != MS_OK)
+        code = client_fail_err(cli, err, &diag);
+    else if (reply.status != 202)
+        code = client_fail_reply(cli, &reply);
+    client_reply_done(&reply);
+    return code;
+}
+
+static int look(const struct cli *cli, const char *target, json_t **ret_status)
+{
+    struct client_ask ask = {
+        .socket = "api.sock", .target = target, .timeout_ms = CLIENT_TIMEOUT_MS};
+    struct client_reply reply;
+    struct ms_diag diag = {0};
+    int code = CLI_YES;
+
+    client_reply_init(&reply);
+    enum ms_err err = client_ask(cli, &ask, &reply, &diag);
+    if (err == MS_OK && reply.status != 200)
+        code = client_fail_reply(cli, &reply);
+    else if (err == MS_OK)
+        err = client_json(ms_buf_span(&reply.body), ret_status, &diag);
+    if (err != MS_OK)
+        code = client_fail_err(cli, err, &diag);
+    client_reply_done(&reply);
+    return code;
+}
+
+/* ---- progress ---- */
+
+static void show_progress(const json_t *status, bool end)
+{
+    char state[16], provider[64];
+
+    if (isatty(STDERR_FILENO) == 0)
+        return;
+    (void)printable(status, "state", state, sizeof(state));
+    (void)printable(status, "provider", provider, sizeof(provider));
+    if (ms_span_eq_str(ms_json_member_str(status, "kind"), "logs"))
+        (void)fprintf(stderr, "\r\033[K%s: block %" PRId64 " of %" PRId64 ", %" PRId64 " logs, %s",
+                      state, number(status, "next_block"), number(status, "last_block"),
+                      number(status, "logs"), provider);
+    else
+        (void)fprintf(stderr,
+                      "\r\033[K%s: %" PRId64 " of %" PRId64 " operations, block %" PRId64 ", %s",
+                      state, number(status, "stored"), number(status, "operations"),
+                      number(status, "block"), provider);
+    if (end)
+        (void)fputc('\n', stderr);
+}
+
+static void say_complaints(const struct cli *cli, const json_t *status)
+{
+    json_t *list = json_object_get(status, "complaints"), *one;
+    char provider[64], text[256];
+    size_t i;
+
+    json_array_foreach(list, i, one)
+    {
+        cli_say(cli, "%s: %s", printable(one, "provider", provider, sizeof(provider)),
+                printable(one, "text", text, sizeof(text)));
+    }
+}
+
+static int say_failure(const struct cli *cli, const json_t *status)
+{
+    json_t *error = json_object_get(status, "error");
+    char code[64], text[512];
+
+    return client_fail(cli, printable(error, "code", code, sizeof(code)),
+                       printable(error, "text", text, sizeof(text)), CLI_UNKNOWN);
+}
+
+static void rest(void)
+{
+    struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
+    (void)nanosleep(&pause, NULL);
+}
+
+static int follow(const struct cli *cli, const char *target, json_t **ret_status)
+{
+    int64_t seen = -1, idle_ms = 0;
+
+    for (;;) {
+        json_t *status = NULL;
+        int code = look(cli, target, &status);
+        if (code != CLI_YES)
+            return code;
+        bool done = is_state(status, "done"), failed = is_state(status, "failed");
+        int64_t now = number(status, "requests") + number(status, "stored");
+        show_progress(status, done || failed);
+        idle_ms = now == seen ? idle_ms + LOOK_MS : 0;
+        seen = now;
+        if (is_state(status, "none")) {
+            json_decref(status);
+            return client_fail(
+                cli, ms_err_code(MS_ERR_UNAVAILABLE),
+                "the daemon has no answer of it whose evidence is stored, or as many "
+                "back-fills as it takes",
+                CLI_UNKNOWN);
+        }
+        if (done) {
+            say_complaints(cli, status);
+            *ret_status = status;
+            return CLI_YES;
+        }
+        if (failed || idle_ms > IDLE_MAX_MS) {
+            say_complaints(cli, status);
+            code = failed ? say_failure(cli, status)
+                          : client_fail(cli, ms_err_code(MS_ERR_TIMEOUT),
+                                        "no progress for ten minutes; the daemon goes on with it",
+                                        CLI_UNKNOWN);
+            json_decref(status);
+            return code;
+        }
+        json_decref(status);
+        rest();
+    }
+}
+
+int backfill_run(const struct cli *cli, const struct client_subject *subject, json_t **ret_status)
+{
+    struct ms_buf target = MS_BUF_INIT((size_t)1 << 20);
+    int code = CLI_UNKNOWN;
+
+    enum ms_err err = target_of(subject, &target);
+    const char *text = err == MS_OK ? ms_buf_str(&target) : NULL;
+    if (text == NULL)
+        code = client_fail_err(cli, err == MS_OK ? MS_ERR_MEMORY : err, NULL);
+    else
+        code = post(cli, text);
+    if (code == CLI_YES)
+        code = follow(cli, text, ret_status);
+    ms_buf_done(&target);
+    return code;
+}
+
+/* ---- the command ---- */
+
+static int say_result(const struct cli *cli, const json_t *status)
+{
+    if (is_state(status, "done") && ms_span_eq_str(ms_json_member_str(status, "kind"), "registry"))
+        cli_say(cli, "%" PRId64 " operations, proven back to the first",
+                number(status, "operations"));
+    else
+        cli_say(cli,
+                "%" PRId64 " logs up to block %" PRId64 ", as endpoints tell them: nobody can "
+                "prove that these are all",
+                number(status, "logs"), number(status, "last_block"));
+    return CLI_YES;
+}
+
+int cli_backfill(struct cli *cli, int argc, char **argv)
+{
+    struct client_subject subject;
+    json_t *status = NULL;
+    const char *arg;
+
+    if (!cli_args(cli, argc, argv, NULL, 0, "SPEC|URL", &arg, 1, 1))
+        return CLI_USAGE;
+    int code = client_subject(cli, arg, &subject);
+    if (code == CLI_YES)
+        code = backfill_run(cli, &subject, &status);
+    if (code != CLI_YES)
+        return code;
+    if (cli->json)
+        return cli_print_json(cli, status, CLI_YES);
+    code = say_result(cli, status);
+    json_decref(status);
+    return code;
+}
