@@ -24,6 +24,7 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "eth/keccak.h"
+#include "resolver/entry/operations.h"
 #include "resolver/source/history_chain.h"
 #include "resolver/source/source.h"
 
@@ -270,6 +271,15 @@ typedef enum ms_err cache_operation_fn(void *arg, enum ms_err row,
 MS_MUST_USE enum ms_err cache_operations_each(struct cache *cache, const struct ms_sha256 *key,
                                               cache_operation_fn *fn, void *arg,
                                               struct ms_diag *diag);
+
+/* For auditors, offline: every stored operation of a registry has our code, is a link that leads
+ * back from the state which its bundle proves, and all of them add up to what that state commits
+ * to; each bundle is verified on the way. No operations: a verdict of none. MS_ERR_HMAC,
+ * MS_ERR_COMMITMENT with the operation's name, MS_ERR_EVIDENCE a bundle is missing or does not
+ * verify, MS_ERR_UNAVAILABLE operations were added meanwhile. */
+MS_MUST_USE enum ms_err cache_operations_verify(struct cache *cache, const struct ms_sha256 *key,
+                                                struct operations_verdict *ret_verdict,
+                                                struct ms_diag *diag);
 
 /* ---- logs of other contracts: what endpoints said, never known to be complete ---- */
 #define CACHE_LOG_TOPICS_MAX 4u

@@ -233,6 +233,13 @@ lying 'log-drop 20' 'a: operation 20 (block' 'operation 20' closed
 lying 'log-flip 40' 'a: operation 40 (' 'operation 40' benched
 lying 'error eth_getLogs 4444 pruned' 'a: ' 'pruned' closed
 
+# What auditors do, without a network: every row against the states that the bundles prove.
+check_db() { # WHOLE|part
+    "$RIG_TOOLS/dbcheck" "$work/state/measured.db" >"$work/dbcheck" 2>&1 || fail "the database: $(cat "$work/dbcheck")"
+    grep -qE "^operations [0-9]+ $1" "$work/dbcheck" || fail "operations: $(cat "$work/dbcheck")"
+}
+check_db whole
+
 # ---- killed in the middle, it goes on ----
 
 configure 8
@@ -246,6 +253,7 @@ had=$(status_of | jq .stored)
 kill -9 "$DAEMON_PID"
 wait "$DAEMON_PID" 2>/dev/null || true
 DAEMON_PID=
+check_db part
 [ "$had" -lt "$sequence" ] || fail 'it was done before it was killed'
 before=$(asked_logs)
 configure 100
@@ -255,6 +263,7 @@ operations
 jq -S '[.operations[] | del(.evidence, .provider)]' "$work/operations.json" | cmp -s - "$work/whole.json" ||
     fail 'after a kill: other operations than without it'
 blocks=$(jq '[.operations[].block] | unique | length' "$work/operations.json")
+check_db whole
 [ "$(($(asked_logs) - before))" -lt "$blocks" ] || fail 'after a kill all was fetched again'
 [ "$(($(asked_logs)))" -le "$((blocks + 20))" ] || fail "$(asked_logs) requests in all for $blocks blocks"
 
