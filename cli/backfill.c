@@ -36,7 +36,7 @@ static const char *printable(const json_t *object, const char *name, char *out, 
 
 static enum ms_err target_of(const struct client_subject *subject, struct ms_buf *out)
 {
-    return client_target("/v1/backfill", subject, NULL, out);
+    return client_target("/v1/backfill", subject, out);
 }
 
 static int post(const struct cli *cli, const char *target)
