@@ -274,13 +274,15 @@ static void test_all_set(void **state)
 }
 
 #define URL "url = https://r.test\n"
+#define WITNESS_KEY "BCyEithmTuZR5IlsE6hKiaKWSspet3qLiB5g3tXIG06d"
+#define WITNESS "w.example/1+9507d422+" WITNESS_KEY
 
 static const struct {
     const char *name, *text, *want; /* want: LINE: text */
 } bad[] = {
     {"unknown section", "\n[servers]\n",
-     "2: unknown section [servers]; there are server, policy, fetch, times, dstack, rpc, alias and "
-     "dstack-app"},
+     "2: unknown section [servers]; there are server, policy, fetch, times, dstack, log, "
+     "rpc, alias, dstack-app and witness"},
     {"unknown key", "[server]\nport = 1\n", "2: unknown key 'port' in section [server]"},
     {"key of another section", "[fetch]\nlevel = l2\n",
      "2: unknown key 'level' in section [fetch]"},
@@ -296,8 +298,8 @@ static const struct {
     {"text behind a section", "[server] x\n", "1: a section's line must end in ']'"},
     {"lone bracket", "[\n", "1: a section's line must end in ']'"},
     {"empty section", "[]\n",
-     "1: unknown section []; there are server, policy, fetch, times, dstack, rpc, alias and "
-     "dstack-app"},
+     "1: unknown section []; there are server, policy, fetch, times, dstack, log, "
+     "rpc, alias, dstack-app and witness"},
     {"name where none belongs", "[fetch x]\n", "1: section [fetch] takes no name"},
     {"rpc without name", "[rpc]\n",
      "1: [rpc NAME] needs a name of 1 to 64 letters, digits, '-', '_' and '.'"},
@@ -449,6 +451,23 @@ static const struct {
     {"no deadline", "[dstack]\ndeadline = 0s\n", "2: deadline must lie from 1s to 5s, not '0s'"},
     {"gateway of two words", "[dstack]\ngateway-app-id = a b\n",
      "2: gateway-app-id must be 1 to 64 letters, digits, '-', '_' and '.', not 'a b'"},
+    {"origin with a space", "[log]\norigin = a b\n",
+     "2: origin must be a name without spaces and '+', of at most 255 bytes"},
+    {"origin with a plus", "[log]\norigin = a+b\n",
+     "2: origin must be a name without spaces and '+', of at most 255 bytes"},
+    {"witness without key", "[witness a]\n" URL, "1: [witness a] has no key"},
+    {"witness without url", "[witness a]\nkey = " WITNESS "\n", "1: [witness a] has no url"},
+    {"witness by http", "[witness a]\nurl = http://r.test\n",
+     "2: url of [witness a]: http:// is only for this machine (127.0.0.1, [::1], localhost); use "
+     "https://"},
+    {"two witnesses of one name", "[witness a]\n" URL "key = " WITNESS "\n[witness a]\n",
+     "4: [witness a] is already in line 1"},
+    {"witness with another id", "[witness a]\nkey = w.example/1+00000000+" WITNESS_KEY "\n",
+     "2: key of [witness a]: not a key of the form NAME+ID+BASE64: its id is not that of its name "
+     "and key"},
+    {"witness with a log's key",
+     "[witness a]\nkey = PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW\n",
+     "2: key of [witness a]: it is the key of a log, not of a witness"},
     {"untrusted bytes are escaped", "[server]\n\xc3\xa9 = 1\n",
      "2: unknown key '\\xc3\\xa9' in section [server]"},
 };
@@ -758,6 +777,27 @@ static void test_fixed_difference(void **state)
     config_free(c);
 }
 
+static void test_log(void **state)
+{
+    (void)state;
+    static const char text[] = "[log]\norigin = log.example/1\n[witness a]\n" URL "key = " WITNESS
+                               "\n[witness b]\nurl = http://127.0.0.1:1/w\n"
+                               "key = " WITNESS "\n";
+    struct config *config = NULL, *plain = NULL;
+
+    assert_int_equal(parse(text, strlen(text), &root, &config, NULL), MS_OK);
+    assert_string_equal(config->log_origin, "log.example/1");
+    assert_int_equal(config->n_witnesses, 2);
+    assert_string_equal(config->witnesses[0].vkey.name, "w.example/1");
+    assert_int_equal(config->witnesses[0].vkey.type, MSIG_NOTE_COSIGNATURE);
+    assert_string_equal(config->witnesses[1].url, "http://127.0.0.1:1/w");
+    assert_int_equal(parse("", 0, &root, &plain, NULL), MS_OK);
+    assert_null(plain->log_origin);
+    assert_string_equal(config_fixed_difference(plain, config), "log.origin");
+    config_free(config);
+    config_free(plain);
+}
+
 /* Cutting the example anywhere never reads beyond the end, and what parses is whole. */
 static void test_prefixes(void **state)
 {
@@ -781,7 +821,7 @@ static void find_key(void *arg, const struct config_key *key)
     struct page *page = arg;
     struct ms_buf row = MS_BUF_INIT(512);
     bool named = strcmp(key->section, "rpc") == 0 || strcmp(key->section, "alias") == 0 ||
-                 strcmp(key->section, "dstack-app") == 0;
+                 strcmp(key->section, "dstack-app") == 0 || strcmp(key->section, "witness") == 0;
     const char *fallback = key->required              ? "required"
                            : key->fallback[0] == '\0' ? "empty"
                                                       : key->fallback;
@@ -818,14 +858,23 @@ static void test_docs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_times),
-        cmocka_unit_test(test_choices),     cmocka_unit_test(test_example),
-        cmocka_unit_test(test_all_set),     cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_limits),      cmocka_unit_test(test_specifier_callback),
-        cmocka_unit_test(test_directories), cmocka_unit_test(test_long_runtime_dir),
-        cmocka_unit_test(test_load_file),   cmocka_unit_test(test_warnings),
-        cmocka_unit_test(test_dstack),      cmocka_unit_test(test_fixed_difference),
-        cmocka_unit_test(test_prefixes),    cmocka_unit_test(test_docs),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_example),
+        cmocka_unit_test(test_all_set),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_specifier_callback),
+        cmocka_unit_test(test_directories),
+        cmocka_unit_test(test_long_runtime_dir),
+        cmocka_unit_test(test_load_file),
+        cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_dstack),
+        cmocka_unit_test(test_log),
+        cmocka_unit_test(test_fixed_difference),
+        cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_docs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
