@@ -126,8 +126,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    static const char *const names[] = {CACHE_DB_NAME, CACHE_DB_NAME "-wal", CACHE_DB_NAME "-shm",
-                                        CACHE_KEY_NAME, CACHE_LOCK_NAME, CACHE_FLOOR_NAME};
+    static const char *const names[] = {CACHE_DB_NAME,  CACHE_DB_NAME "-wal", CACHE_DB_NAME "-shm",
+                                        CACHE_KEY_NAME, CACHE_LOCK_NAME,      CACHE_FLOOR_NAME};
     (void)state;
     (void)sqlite3_close(w.other);
     store_free(w.store);
