@@ -4,6 +4,7 @@
 #include "base/hex.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define REPLAYS_MAX 50u                  /* of one page; then the page ends */
 #define PAGE_MAX_BYTES ((size_t)4 << 20) /* of summaries; likewise */
@@ -412,19 +413,28 @@ json_t *report_row_json(struct cache *cache, const struct cache_history *h, json
     return row;
 }
 
-struct listing { /* numbers first: a statement must not be stepped while rows are rendered */
-    size_t n;
-    uint64_t rows[REPORT_ROWS_MAX + 1];
+struct listing { /* read first: a statement must not be stepped while rows are rendered */
+    size_t n, max;
+    struct report_row *rows;
 };
 
 static enum ms_err note_row(void *arg, enum ms_err bad, const struct cache_history *h,
                             const struct ms_diag *why)
 {
     struct listing *l = arg;
-    (void)bad;
-    (void)why;
-    l->rows[l->n++] = h->n;
-    return MS_OK;
+
+    if (l->n == l->max)
+        return MS_OK;
+    struct report_row *row = &l->rows[l->n++];
+    *row = (struct report_row){.arena = MS_ARENA_INIT(ROW_ARENA_BYTES)};
+    return take_row(row, bad, h, why);
+}
+
+static void listing_done(struct listing *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        report_row_done(&l->rows[i]);
+    free(l->rows);
 }
 
 static json_t *bad_row_json(uint64_t n, enum ms_err err, const struct ms_diag *why)
@@ -436,46 +446,36 @@ static json_t *bad_row_json(uint64_t n, enum ms_err err, const struct ms_diag *w
 }
 
 /* What is not to be believed is listed as that, and hides nothing else. */
-static enum ms_err list_row(struct cache *cache, const struct ms_sha256 *key, uint64_t n,
-                            size_t *replays, json_t **ret_row, struct ms_diag *diag)
+static enum ms_err list_row(struct cache *cache, struct report_row *row, size_t *replays,
+                            json_t **ret_row)
 {
-    struct report_row row = {0};
     json_t *summary = NULL;
     bool replayed = false;
 
-    enum ms_err err = report_row_get(cache, key, n, &row, diag);
-    if (err != MS_OK)
-        return err;
-    if (row.err == MS_OK)
-        row.err = report_row_summary(cache, &row.h, &summary, &replayed, &row.diag);
+    if (row->err == MS_OK)
+        row->err = report_row_summary(cache, &row->h, &summary, &replayed, &row->diag);
     *replays += replayed;
-    *ret_row = row.err == MS_OK ? report_row_json(cache, &row.h, summary)
-                                : bad_row_json(n, row.err, &row.diag);
+    *ret_row = row->err == MS_OK ? report_row_json(cache, &row->h, summary)
+                                 : bad_row_json(row->h.n, row->err, &row->diag);
     json_decref(summary);
-    report_row_done(&row);
     return *ret_row == NULL ? MS_ERR_MEMORY : MS_OK;
 }
 
-static size_t text_bytes(const json_t *row)
-{
-    return json_dumpb(row, NULL, 0, JSON_COMPACT);
-}
-
 /* Rows in the order of the query, as many as the page may hold; *ret_more: there are others. */
-static enum ms_err list_rows(struct cache *cache, const struct ms_sha256 *key,
-                             const struct listing *l, size_t limit, bool newest_first, json_t *rows,
-                             bool *ret_more, struct ms_diag *diag)
+static enum ms_err list_rows(struct cache *cache, const struct listing *l, size_t limit,
+                             bool newest_first, json_t *rows, bool *ret_more)
 {
     size_t replays = 0, bytes = 0, i = 0;
 
     for (; i < l->n && i < limit; i++) {
+        struct report_row *one = &l->rows[i];
         json_t *row = NULL;
         if (i > 0 && (replays >= REPLAYS_MAX || bytes > PAGE_MAX_BYTES))
             break;
-        enum ms_err err = list_row(cache, key, l->rows[i], &replays, &row, diag);
+        enum ms_err err = list_row(cache, one, &replays, &row);
         if (err != MS_OK)
             return err;
-        bytes += text_bytes(row);
+        bytes += one->h.summary == NULL ? SUMMARY_MAX_BYTES : strlen(one->h.summary);
         int bad =
             newest_first ? json_array_insert_new(rows, 0, row) : json_array_append_new(rows, row);
         if (bad != 0)
@@ -501,19 +501,18 @@ static int add_next(json_t *root, const json_t *rows, bool newest_first, bool mo
                                      json_integer(row_number(rows, json_array_size(rows) - 1)));
 }
 
-/* Whether there is such a row in this history; a bad one is listed as that. */
-static enum ms_err check_point(struct cache *cache, const struct ms_sha256 *key,
-                               struct ms_span point, struct listing *l, struct ms_diag *diag)
+/* The one row of a point; a bad one is listed as that. */
+static enum ms_err read_point(struct cache *cache, const struct ms_sha256 *key,
+                              struct ms_span point, struct listing *l, struct ms_diag *diag)
 {
-    struct report_row row = {0};
-    enum ms_err err = MS_OK;
+    uint64_t n = 0;
 
-    if (l->rows[0] != 0)
-        err = report_row_get(cache, key, l->rows[0], &row, diag);
-    if (err == MS_OK && !row.found)
+    enum ms_err err = find_point(cache, key, point, &n, diag);
+    if (err == MS_OK && n != 0)
+        err = report_row_get(cache, key, n, &l->rows[0], diag);
+    if (err == MS_OK && !l->rows[0].found)
         err = no_such_row(diag, point);
     l->n = 1;
-    report_row_done(&row);
     return err;
 }
 
@@ -528,18 +527,16 @@ enum ms_err report_history(struct cache *cache, const struct spec *spec,
                                       .before = page->before,
                                       .max = limit + 1};
     json_t *root = report_head(spec), *rows = json_array(), *operations = NULL;
-    struct listing l = {0};
+    struct listing l = {.max = limit + 1, .rows = calloc(limit + 1, sizeof(struct report_row))};
     bool more = false;
 
-    enum ms_err err = root == NULL || rows == NULL ? MS_ERR_MEMORY : MS_OK;
+    enum ms_err err = root == NULL || rows == NULL || l.rows == NULL ? MS_ERR_MEMORY : MS_OK;
     if (err == MS_OK && page->point.len > 0)
-        err = find_point(cache, &spec->key, page->point, &l.rows[0], diag);
+        err = read_point(cache, &spec->key, page->point, &l, diag);
     else if (err == MS_OK)
         err = cache_history_range(cache, &spec->key, &range, note_row, &l, diag);
-    if (err == MS_OK && page->point.len > 0)
-        err = check_point(cache, &spec->key, page->point, &l, diag);
     if (err == MS_OK)
-        err = list_rows(cache, &spec->key, &l, limit, page->has_before, rows, &more, diag);
+        err = list_rows(cache, &l, limit, page->has_before, rows, &more);
     if (err == MS_OK && report_operations != NULL)
         err = report_operations(cache, &spec->key, &operations, diag);
     if (err == MS_OK && operations != NULL && json_object_set(root, "operations", operations) != 0)
@@ -549,6 +546,7 @@ enum ms_err report_history(struct cache *cache, const struct spec *spec,
         err = MS_ERR_MEMORY;
     if (err == MS_OK)
         err = report_print(json_incref(root), out);
+    listing_done(&l);
     json_decref(operations);
     json_decref(rows);
     json_decref(root);
