@@ -23,13 +23,16 @@ static void publication_free(struct feed_publication *p)
 
 /* ---- loop thread ---- */
 
-static void post(struct feed_topic *topic, struct feed_publication *p)
+/* `last`: nobody watches any more. Whoever takes that mail frees the topic, so it must not be seen
+ * before the topic is in the list for the last time. */
+static void post(struct feed_topic *topic, struct feed_publication *p, bool last)
 {
     struct feed *feed = topic->feed;
 
     (void)pthread_mutex_lock(&feed->lock);
     publication_free(topic->mail);
     topic->mail = p;
+    topic->ended = last;
     if (!topic->in_mail) {
         topic->in_mail = true;
         topic->next_mail = NULL;
@@ -91,7 +94,7 @@ static void on_published(struct core_watcher *watcher, const struct answer *answ
         p->fresh_until_ms = p->fresh_until_ms < end_ms ? p->fresh_until_ms : end_ms;
         p->serve_until_ms = p->serve_until_ms < end_ms ? p->serve_until_ms : end_ms;
     }
-    post(topic, p);
+    post(topic, p, false);
 }
 
 static void run_begin(struct loop_job *job)
@@ -110,7 +113,7 @@ static void run_begin(struct loop_job *job)
         return;
     p->err = err;
     p->diag = diag;
-    post(topic, p);
+    post(topic, p, false);
 }
 
 static void run_end(struct loop_job *job)
@@ -119,10 +122,7 @@ static void run_end(struct loop_job *job)
         (struct feed_topic *)((char *)job - offsetof(struct feed_topic, end));
 
     core_unwatch(topic->feed->env.core, &topic->watcher);
-    (void)pthread_mutex_lock(&topic->feed->lock);
-    topic->ended = true;
-    (void)pthread_mutex_unlock(&topic->feed->lock);
-    post(topic, NULL);
+    post(topic, NULL, true);
 }
 
 /* ---- feed thread ---- */

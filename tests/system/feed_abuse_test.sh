@@ -1,0 +1,63 @@
+#!/bin/bash
+# One user of the feed against the others: what was found by trying to break it.
+set -euo pipefail
+build=${1:?usage: feed_abuse_test.sh BUILD_DIR}
+[ -x "$build/bin/measured" ] || { echo 'skipped: measured is not built'; exit 77; }
+MEASURED_BIN=$(realpath "$build/bin")
+RIG_TOOLS=$build/tests
+. tests/support/anvil.sh
+. tests/support/tls.sh
+. tests/support/daemon.sh
+. tests/support/check.sh
+
+work=$(mktemp -d /tmp/m.XXXXXX)
+started=()
+end_started() {
+    local pid
+    for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done
+    for pid in "${started[@]}"; do wait "$pid" 2>/dev/null || true; done
+    started=()
+}
+trap 'end_started; daemon_stop || true; tls_stop; rm -rf "$work"' EXIT
+tls_start "$work/tls" --host docs.example.test
+value=$(printf '%096d' 7)
+other=$(printf '%096d' 8)
+list() { # VALUE: what is approved
+    printf 'Cache-Control: max-age=300\n' >"$work/tls/www/set.json.http"
+    printf '[{"measurement_id":"one","attestation_type":"dcap-tdx","measurements":{"0":{"expected":"%s"}}}]' \
+        "$1" >"$work/tls/www/set.json"
+}
+list "$value"
+spec=$(measuredctl url --host h --location "https://docs.example.test:$TLS_PORT/set.json")
+spec=${spec#https://}
+spec=${spec%%@*}
+daemon_config "$work" <<CONF
+[times]
+location-min = 0s
+[fetch]
+ca-file = $TLS_CA
+resolve = docs.example.test:$TLS_PORT:127.0.0.1
+CONF
+daemon_start "$work"
+
+abuse() { # WAY SECONDS
+    "$RIG_TOOLS/feedabuse" "$1" "$work/run" "$spec" "$2" >"$work/$1" 2>&1 &
+    started+=($!)
+    eventually 60 grep -q ready "$work/$1" || fail "$1: $(cat "$work/$1")"
+}
+cpu_ticks() { awk '{ print $14 + $15 }' "/proc/$DAEMON_PID/stat"; }
+says() { tail -n 1 "$work/probe" | grep -q "$1"; }
+
+"$RIG_TOOLS/feedprobe" "$work/run" dcap-tdx "0=$value" "$spec" >"$work/probe" 2>&1 &
+probe=$!
+started+=("$probe")
+eventually 10 says verdict=approved || fail "the reader: $(cat "$work/probe")"
+
+# ---- subscriptions that end while their first answer is on its way ----
+abuse churn 8
+wait "${started[-1]}" || fail 'the daemon did not outlive subscriptions that come and go'
+
+end_started
+daemon_stop || fail 'the daemon did not end with 0'
+check_log "$work"
+check_end
