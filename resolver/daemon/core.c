@@ -541,20 +541,31 @@ static void tell_event(struct core_watcher *w, const struct answer *answer,
     w->event(w, answer->envelope, answer->envelope_len);
 }
 
+static struct ms_sha256 shown_of(const struct answer *answer)
+{
+    return answer->serve ? ms_sha256(ms_span_str(answer->etag))
+                         : ms_sha256(ms_span_str(ms_err_code(answer->err)));
+}
+
 /* answer is NULL when there is none any more. */
+static void tell_watcher(struct core_watcher *w, const struct answer *answer,
+                         const struct ms_sha256 *shown)
+{
+    if (w->published != NULL)
+        w->published(w, answer);
+    if (w->event != NULL && answer != NULL)
+        tell_event(w, answer, shown);
+}
+
 static void tell_watchers(struct core_entry *e, const struct answer *answer)
 {
     struct ms_sha256 shown = {0};
 
     if (answer != NULL)
-        shown = answer->serve ? ms_sha256(ms_span_str(answer->etag))
-                              : ms_sha256(ms_span_str(ms_err_code(answer->err)));
+        shown = shown_of(answer);
     for (struct core_watcher *w = e->watchers, *next; w != NULL; w = next) {
         next = w->next;
-        if (w->published != NULL)
-            w->published(w, answer);
-        if (w->event != NULL && answer != NULL)
-            tell_event(w, answer, &shown);
+        tell_watcher(w, answer, &shown);
     }
 }
 
@@ -1946,6 +1957,14 @@ void core_ask(struct core *core, struct core_request *r)
     ask_entry(core, e, r);
 }
 
+/* What is published is what would be published now. Rendering it for each who begins to watch, and
+ * telling all the others, is work that one client could make without end. */
+static bool is_current(const struct core_entry *e, struct ms_now now)
+{
+    return e->answer != NULL && now.boot_ms < e->next_change_ms &&
+           (!e->answer->serve || now.boot_ms < e->answer->serve_until_ms);
+}
+
 enum ms_err core_watch(struct core *core, struct core_watcher *w, struct spec *spec,
                        struct ms_diag *diag)
 {
@@ -1966,8 +1985,12 @@ enum ms_err core_watch(struct core *core, struct core_watcher *w, struct spec *s
     if (e->loading)
         return MS_OK;
     struct entry_view view = entry_view(&e->facts, now_of(core));
-    if (view.serve || !view.refresh)
+    if (is_current(e, now_of(core))) {
+        struct ms_sha256 shown = shown_of(e->answer);
+        tell_watcher(w, e->answer, &shown);
+    } else if (view.serve || !view.refresh) {
         publish(core, e, false);
+    }
     if (view.refresh)
         start_flight(core, e);
     return MS_OK;

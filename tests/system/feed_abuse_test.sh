@@ -50,8 +50,20 @@ says() { tail -n 1 "$work/probe" | grep -q "$1"; }
 
 # ---- subscriptions that end while their first answer is on its way; nobody else has the same ----
 measuredctl resolve "$spec" >/dev/null
-for n in 1 2 3; do abuse churn 15 ";max-age=1000$n"; done
-for pid in "${started[@]: -4}"; do wait "$pid" || fail "the daemon did not outlive subscriptions that come and go"; done
+for n in 1 2 3; do abuse churn 8 ";max-age=1000$n"; done
+for pid in "${started[@]: -3}"; do wait "$pid" || fail "the daemon did not outlive subscriptions that come and go"; done
+
+# ---- one set of many records, followed in a thousand ways: the core has time for others ----
+records=$(for i in $(seq 900); do
+    printf ',{"measurement_id":"r%d","attestation_type":"dcap-tdx","measurements":{"0":{"expected":"%096d"}}}' "$i" "$i"
+done)
+printf 'Cache-Control: max-age=300\n' >"$work/tls/www/large.json.http"
+printf '[%s]' "${records:1}" >"$work/tls/www/large.json"
+large=$(measuredctl url --host h --location "https://docs.example.test:$TLS_PORT/large.json")
+large=${large#https://}
+measuredctl resolve "${large%%@*}" >"$work/large" || fail 'the large set'
+spec=${large%%@*} abuse vary 5
+daemon_get /v1/status --max-time 5 >"$work/status" || fail 'the core has no time for others'
 
 "$RIG_TOOLS/feedprobe" "$work/run" dcap-tdx "0=$value" "$spec" >"$work/probe" 2>&1 &
 probe=$!

@@ -5,6 +5,7 @@
  *   feedabuse linger SOCKET_DIR SPECIFIER SECONDS  leave the daemon the last descriptor of a
  *                                                  connection that takes SECONDS to close
  *   feedabuse hoard SOCKET_DIR SPECIFIER SECONDS   let snapshots lie unread on many connections
+ *   feedabuse vary SOCKET_DIR SPECIFIER SECONDS    follow one thing 1000 times, each in another way
  *
  * Prints "ready" when the harm is done, then stays for SECONDS. Ends with 0, or 1: the daemon is
  * gone, or there is no such way. */
@@ -92,6 +93,22 @@ static int churn(void)
                 return 1;
         drain(fd);
     }
+    return 0;
+}
+
+static int vary(void)
+{
+    static char text[FEED_TEXT_MAX_BYTES + 32];
+    int fd = dial();
+
+    for (uint32_t n = 1; n <= 1000; n++) {
+        (void)snprintf(text, sizeof(text), "%s;max-age=%u", specifier, 100000 + n);
+        if (say(fd, subscribe(n, text), 0) != 0)
+            return 1;
+        drain(fd);
+    }
+    ready();
+    (void)sleep((unsigned)seconds);
     return 0;
 }
 
@@ -186,6 +203,8 @@ int main(int argc, char **argv)
     seconds = strtol(argv[4], NULL, 10);
     if (strcmp(argv[1], "churn") == 0)
         return churn();
+    if (strcmp(argv[1], "vary") == 0)
+        return vary();
     if (strcmp(argv[1], "deaf") == 0)
         return deaf();
     if (strcmp(argv[1], "linger") == 0)
