@@ -140,6 +140,17 @@ static void drop_sub(struct feed *feed, struct feed_sub *sub)
     free(sub);
 }
 
+static void want(struct feed *feed, struct feed_conn *conn)
+{
+    struct epoll_event event = {.events = EPOLLRDHUP, .data.ptr = conn};
+
+    if (!conn->paced && !conn->closing)
+        event.events |= EPOLLIN;
+    if (conn->blocked)
+        event.events |= EPOLLOUT;
+    (void)epoll_ctl(feed->epoll, EPOLL_CTL_MOD, conn->fd, &event);
+}
+
 /* An error that a connection is to hear; one that lets too many pile up is closed. */
 static void say_error(struct feed *feed, struct feed_conn *conn, uint32_t number, enum ms_err err,
                       const struct ms_diag *diag)
@@ -147,8 +158,10 @@ static void say_error(struct feed *feed, struct feed_conn *conn, uint32_t number
     struct feed_error_out *out = conn->n_errors < FEED_ERRORS_MAX ? calloc(1, sizeof(*out)) : NULL;
 
     METRIC_INC(feed_refusals);
-    if (number == 0 || out == NULL)
+    if (number == 0 || out == NULL) {
         conn->closing = true;
+        want(feed, conn); /* what it still says is not read, so it must not wake us */
+    }
     if (out == NULL) {
         flush_later(feed, conn);
         return;
@@ -308,17 +321,6 @@ static bool take_connection(void *arg, int fd)
     (void)pthread_mutex_unlock(&feed->lock);
     feed_wake(feed);
     return true;
-}
-
-static void want(struct feed *feed, struct feed_conn *conn)
-{
-    struct epoll_event event = {.events = EPOLLRDHUP, .data.ptr = conn};
-
-    if (!conn->paced && !conn->closing)
-        event.events |= EPOLLIN;
-    if (conn->blocked)
-        event.events |= EPOLLOUT;
-    (void)epoll_ctl(feed->epoll, EPOLL_CTL_MOD, conn->fd, &event);
 }
 
 /* ---- sending ---- */

@@ -70,6 +70,13 @@ probe=$!
 started+=("$probe")
 eventually 10 says verdict=approved || fail "the reader: $(cat "$work/probe")"
 
+# ---- one that is to be closed, but reads nothing and has more to say ----
+abuse deaf 6
+before=$(cpu_ticks)
+sleep 5
+used=$(($(cpu_ticks) - before))
+[ "$used" -lt 100 ] || fail "the daemon was busy for $used of 500 ticks with one who says nothing"
+
 end_started
 daemon_stop || fail 'the daemon did not end with 0'
 check_log "$work"
