@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 #define SOCKETS_BACKLOG 1024
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* Linux 6.16, include/uapi/asm-generic/socket.h */
+#endif
 
 enum ms_err sockets_make_dir(const char *dir, mode_t mode, struct ms_diag *diag)
 {
@@ -61,6 +64,15 @@ static enum ms_err bind_unix(int fd, const struct sockaddr_un *addr, mode_t mode
     return MS_OK;
 }
 
+/* Nobody sends us descriptors. One that is thrown away with a packet is closed by our thread, and
+ * closing can take as long as its sender likes (SO_LINGER on a full connection, a file of a FUSE).
+ * Connections inherit it. Kernels before 6.16 cannot refuse them. */
+static void refuse_descriptors(int fd)
+{
+    int no = 0;
+    (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof(no));
+}
+
 enum ms_err sockets_listen_unix(const char *dir, const char *name, int type, mode_t mode,
                                 int *ret_fd, struct ms_diag *diag)
 {
@@ -78,6 +90,7 @@ enum ms_err sockets_listen_unix(const char *dir, const char *name, int type, mod
         (void)unlink(addr.sun_path);
     }
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    refuse_descriptors(fd);
     enum ms_err err = fd < 0 ? MS_ERR_IO : bind_unix(fd, &addr, mode);
     if (err != MS_OK) {
         (void)ms_diag_set(diag, err, "cannot listen on %s: %s", addr.sun_path, strerror(errno));

@@ -77,6 +77,17 @@ sleep 5
 used=$(($(cpu_ticks) - before))
 [ "$used" -lt 100 ] || fail "the daemon was busy for $used of 500 ticks with one who says nothing"
 
+# ---- a descriptor that takes long to close: a revocation is pushed all the same ----
+if printf '6.16\n%s\n' "$(uname -r)" | sort -V -C; then
+    abuse linger 20
+    list "$other"
+    measuredctl refresh "$spec" >/dev/null
+    eventually 3 says verdict=refused || fail "a user's descriptor holds up a revocation: $(tail -n 1 "$work/probe")"
+    list "$value"
+    measuredctl refresh "$spec" >/dev/null
+    eventually 10 says verdict=approved || fail "the reader: $(tail -n 1 "$work/probe")"
+fi
+
 end_started
 daemon_stop || fail 'the daemon did not end with 0'
 check_log "$work"
