@@ -7,10 +7,12 @@
 #include "resolver/daemon/specifier.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -52,8 +54,13 @@ static void fill_purses(struct feed *feed)
             p->tokens = p->tokens + more > FEED_BURST ? FEED_BURST : p->tokens + more;
             p->filled_ms = feed->now_ms;
         }
+        /* what was lost from sight comes back slowly: it may lie unread for ever */
+        if (p->unread > 0 && feed->now_ms - p->eased_ms >= 1000) {
+            p->eased_ms = feed->now_ms;
+            p->unread -= p->unread > p->seen ? 1 : 0;
+        }
         /* an empty purse outlives its connections: coming again does not fill it */
-        if (p->conns == 0 && p->tokens == FEED_BURST) {
+        if (p->conns == 0 && p->tokens == FEED_BURST && p->unread == 0) {
             *at = p->next;
             free(p);
         } else {
@@ -228,8 +235,30 @@ static enum ms_err subscribe(struct feed *feed, struct feed_conn *conn,
 
 /* ---- connections ---- */
 
+/* Descriptors that nobody has received count against the daemon's limit (ETOOMANYREFS), whoever lets
+ * them lie. */
+static void see_unread(struct feed_conn *conn)
+{
+    int left = 0;
+
+    if (conn->unread == 0 || ioctl(conn->fd, SIOCOUTQ, &left) != 0 || left > 0)
+        return;
+    conn->purse->unread -= conn->unread;
+    conn->purse->seen -= conn->unread;
+    conn->unread = 0;
+}
+
+static bool may_send_descriptor(struct feed_conn *conn)
+{
+    if (conn->purse->unread >= FEED_UNREAD_MAX)
+        see_unread(conn);
+    return conn->purse->unread < FEED_UNREAD_MAX;
+}
+
 static void close_conn(struct feed *feed, struct feed_conn *conn)
 {
+    see_unread(conn);
+    conn->purse->seen -= conn->unread; /* the rest lies there as long as the peer likes */
     while (conn->subs != NULL)
         drop_sub(feed, conn->subs);
     while (conn->errors != NULL) {
@@ -379,7 +408,7 @@ static enum sent send_times(struct feed_sub *sub, const struct feed_renew *times
     return sent;
 }
 
-/* No snapshot can be made (no memory, no descriptor): what the reader has is withdrawn rather than
+/* No snapshot can be made or sent (no memory, no descriptor): what the reader has is withdrawn rather than
  * used, and the next tick tries again. */
 static enum sent withdraw(struct feed_sub *sub)
 {
@@ -404,8 +433,15 @@ static enum sent send_sub(struct feed_sub *sub)
     if (fd < 0)
         return withdraw(sub);
     size_t bytes = feed_message_snapshot(sub->number, topic->generation, topic->bytes, packet);
-    enum sent sent = send_packet(sub->conn, packet, bytes, fd);
+    enum sent sent = may_send_descriptor(sub->conn)
+                         ? send_packet(sub->conn, packet, bytes, fd)
+                         : SENT_REST;
+    if (sent == SENT_REST)
+        return withdraw(sub);
     if (sent == SENT) {
+        sub->conn->unread++;
+        sub->conn->purse->unread++;
+        sub->conn->purse->seen++;
         sub->outdated = false;
         sub->generation = topic->generation;
         sub->sent = topic->built; /* the times of then: */
@@ -571,6 +607,7 @@ static void tick(struct feed *feed)
     fill_purses(feed);
     for (struct feed_conn *conn = feed->conns, *next; conn != NULL; conn = next) {
         next = conn->next;
+        see_unread(conn);
         bool waiting = conn->unsent != NULL || conn->errors != NULL;
         if (conn->welcomed && !waiting)
             conn->since_ms = feed->now_ms;

@@ -19,6 +19,7 @@
 #define FEED_WINDOW_SLACK_MS 100 /* the two clocks are not read at the same instant */
 #define FEED_BURST 32768         /* messages of one client, weighed */
 #define FEED_REFILL_PER_S 16384
+#define FEED_UNREAD_MAX 4096u /* snapshots that lie unread, of one client */
 #define FEED_WEIGHT_BYTES 64u /* of text cost as much as a message */
 
 struct feed_conn;
@@ -86,8 +87,9 @@ struct feed_error_out {
 struct feed_purse {
     struct feed_purse *next;
     uint64_t client;
-    int64_t tokens, filled_ms;
+    int64_t tokens, filled_ms, eased_ms;
     size_t conns;
+    size_t unread, seen; /* snapshots sent and perhaps not received; on connections that are open */
 };
 
 struct feed_conn {
@@ -98,7 +100,7 @@ struct feed_conn {
     bool paced, blocked;    /* not read for want of tokens; not writable */
     bool resting;           /* not sent to before the next tick */
     int64_t since_ms; /* when it came, later: when something was last sent or nothing waited */
-    size_t n_subs, n_errors;
+    size_t n_subs, n_errors, unread; /* as the purse's */
     struct feed_sub *subs;
     struct feed_sub *unsent, **unsent_tail;
     struct feed_error_out *errors, **errors_tail;

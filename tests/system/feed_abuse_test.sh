@@ -88,6 +88,24 @@ if printf '6.16\n%s\n' "$(uname -r)" | sort -V -C; then
     eventually 10 says verdict=approved || fail "the reader: $(tail -n 1 "$work/probe")"
 fi
 
+# ---- snapshots that lie unread on many connections: a revocation is heard of all the same ----
+end_started
+daemon_stop || fail 'the daemon did not end with 0'
+measured() { # as an ordinary user's, whose unread descriptors are limited
+    ulimit -n 8192
+    [ "$(id -u)" != 0 ] || exec setpriv --bounding-set=-sys_resource,-sys_admin "$MEASURED_BIN/measured" "$@"
+    exec "$MEASURED_BIN/measured" "$@"
+}
+daemon_start "$work"
+"$RIG_TOOLS/feedprobe" "$work/run" dcap-tdx "0=$value" "$spec" >"$work/probe" 2>&1 &
+started+=($!)
+eventually 10 says verdict=approved || fail "the reader: $(cat "$work/probe")"
+abuse hoard 20
+list "$other"
+measuredctl refresh "$spec" >/dev/null
+eventually 5 says 'verdict=\(refused\|unknown\)' || fail "unread snapshots hold up a revocation: $(tail -n 1 "$work/probe")"
+end_started
+
 end_started
 daemon_stop || fail 'the daemon did not end with 0'
 check_log "$work"
