@@ -1920,17 +1920,18 @@ static void ask_entry(struct core *core, struct core_entry *e, struct core_reque
 
 /* `sha256:` and the inline list it names are one entry; who comes with the bytes brings the source.
  */
-static void take_bytes(struct core_entry *e, struct core_request *r)
+static void take_bytes(struct core_entry *e, struct spec **spec)
 {
-    if (r->spec == NULL || r->spec->kind != SPEC_INLINE || e->spec->kind != SPEC_SHA256 ||
+    if (*spec == NULL || (*spec)->kind != SPEC_INLINE || e->spec->kind != SPEC_SHA256 ||
         e->facts.good || e->flight != NULL)
         return;
     spec_release(e->spec);
-    e->spec = r->spec;
-    r->spec = NULL;
+    e->spec = *spec;
+    *spec = NULL;
     bundle_identity_only(e->spec);
     e->facts.next_try_ms = 0;
     e->facts.negative_until_ms = 0;
+    e->next_change_ms = 0; /* what is published says that nobody knows */
 }
 
 void core_ask(struct core *core, struct core_request *r)
@@ -1953,7 +1954,7 @@ void core_ask(struct core *core, struct core_request *r)
             return;
         }
     }
-    take_bytes(e, r);
+    take_bytes(e, &r->spec);
     ask_entry(core, e, r);
 }
 
@@ -1975,6 +1976,8 @@ enum ms_err core_watch(struct core *core, struct core_watcher *w, struct spec *s
         err = add_entry(core, &w->id, w->client, &spec, &e, diag);
     else
         note_host(e, spec->host);
+    if (err == MS_OK)
+        take_bytes(e, &spec);
     spec_release(spec);
     if (err != MS_OK)
         return err;

@@ -36,12 +36,13 @@ struct feed_publication {
 };
 
 /* One entry as some subscribers see it: those with the same seq= and max-age=, and where it matters
- * the same host. */
+ * the same host, or the same bytes. */
 struct feed_topic {
     struct feed *feed;
     struct answer_id id;
     uint64_t min_sequence;
     int64_t max_age_s;
+    bool has_bytes; /* an inline list; `sha256:` of it is the same entry, and needs these */
     char *host; /* of a signer set: one more place where it may be found; or NULL */
     /* the loop thread's */
     struct core_watcher watcher;

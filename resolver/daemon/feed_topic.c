@@ -140,6 +140,7 @@ static bool is_topic(const struct feed_topic *t, const struct answer_id *id,
 {
     return t->id.level == id->level && ms_sha256_eq(&t->id.key, &id->key) &&
            t->min_sequence == spec->seq && t->max_age_s == specifier_max_age_s(spec) &&
+           t->has_bytes == (spec->kind == SPEC_INLINE) &&
            (host == NULL ? t->host == NULL : t->host != NULL && strcmp(host, t->host) == 0);
 }
 
@@ -185,6 +186,7 @@ struct feed_topic *feed_topic_get(struct feed *feed, const struct answer_id *id,
                             .min_sequence = spec->seq,
                             .max_age_s = specifier_max_age_s(spec),
                             .host = copy,
+                            .has_bytes = spec->kind == SPEC_INLINE,
                             .watcher = {.id = *id, .client = client, .published = on_published},
                             .spec = spec,
                             .begin = {.run = run_begin},

@@ -262,6 +262,12 @@ static bool tells_where(const struct http_request *r, const struct answer *a)
            r->spec->host != NULL && r->spec->at.url == NULL;
 }
 
+/* `sha256:` of it was asked for before, and nobody had it. */
+static bool brings_bytes(const struct http_request *r, const struct answer *a)
+{
+    return !a->serve && !r->asked && r->has_bytes;
+}
+
 /* seq= and max-age= of the query, which the shared answer knows nothing of. */
 static enum ms_err query_floor(const struct http_request *r, const struct answer *a, int64_t now_ms,
                                struct ms_diag *diag)
@@ -289,7 +295,7 @@ static bool try_answer(struct http_request *r, enum MHD_Result *ret_result)
 
     answer_read_lock();
     struct answer *a = table_find(r->http->env.table, &r->id);
-    if (a != NULL && usable(r, a, now_ms) && !tells_where(r, a)) {
+    if (a != NULL && usable(r, a, now_ms) && !tells_where(r, a) && !brings_bytes(r, a)) {
         note_use(r, a, now_ms);
         enum ms_err err = query_floor(r, a, now_ms, &diag);
         if (!r->asked)
@@ -334,6 +340,7 @@ struct known_target {
     struct answer_id id;
     int64_t max_age_s;
     uint64_t seq;
+    bool has_bytes;
     struct publish_ask list;
     size_t len;
     char text[KNOWN_TARGET_MAX];
@@ -379,6 +386,7 @@ bool http_known_target(struct http_request *r)
     r->id = k->id;
     r->max_age_s = k->max_age_s;
     r->seq = k->seq;
+    r->has_bytes = k->has_bytes;
     r->list = k->list;
     return true;
 }
@@ -394,6 +402,7 @@ void http_remember_target(const struct http_request *r)
     k->id = r->id;
     k->max_age_s = r->max_age_s;
     k->seq = r->seq;
+    k->has_bytes = r->has_bytes;
     k->list = r->list;
     k->len = len;
     memcpy(k->text, r->target, len);
@@ -414,6 +423,7 @@ enum ms_err http_take_spec(struct http_request *r, struct ms_span text, bool is_
     r->spec = spec;
     r->max_age_s = specifier_max_age_s(spec);
     r->seq = spec->seq;
+    r->has_bytes = spec->kind == SPEC_INLINE;
     if (spec->n_warnings > 0) {
         r->has_spelling = true;
         return envelope_spelling(spec, &r->spelling);

@@ -64,6 +64,7 @@ struct http_request {
     struct answer_id id;
     int64_t max_age_s;
     uint64_t seq;
+    bool has_bytes; /* the specifier is the list itself */
     struct publish_ask list;
     struct ms_buf
         spelling; /* warnings about the spelling of this request, elements of a JSON array */

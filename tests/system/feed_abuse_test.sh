@@ -70,6 +70,21 @@ probe=$!
 started+=("$probe")
 eventually 10 says verdict=approved || fail "the reader: $(cat "$work/probe")"
 
+# ---- an inline list that somebody asked for by its hash only, and follows ----
+printf '[{"measurement_id":"in","attestation_type":"dcap-tdx","measurements":{"0":{"expected":"%s"}}}]' "$value" >"$work/inline.json"
+inline=$(measuredctl url --host h --inline "$work/inline.json")
+inline=${inline#https://}
+inline=${inline%%@*}
+hash=$(measuredctl explain "$inline" --json | grep -o 'sha256:[0-9a-f]\{64\}' | head -n 1)
+"$RIG_TOOLS/feedprobe" "$work/run" dcap-tdx "0=$value" "$hash" >"$work/hash" 2>&1 &
+started+=($!)
+eventually 10 grep -q state=negative "$work/hash" || fail "a hash without a document: $(cat "$work/hash")"
+get "/v1/measurements?specifier=$inline"
+want 200 'an inline list whose hash was asked for'
+"$RIG_TOOLS/feedprobe" "$work/run" dcap-tdx "0=$value" "$inline" >"$work/inline" 2>&1 &
+started+=($!)
+eventually 5 grep -q verdict=approved "$work/inline" || fail "an inline list: $(cat "$work/inline")"
+
 # ---- one that is to be closed, but reads nothing and has more to say ----
 abuse deaf 6
 before=$(cpu_ticks)
