@@ -12,9 +12,9 @@
 #include "cache/cache.h"
 
 struct audit_finding {
-    const char
-        *what;  /* "history", "entry", "blob", "confirmed", "schema", "database", "floor", "log" */
-    uint64_t n; /* history row, 0: of none */
+    const char *what; /* "history", "entry", "blob", "confirmed", "schema", "database", "floor",
+                     "operation", "log" */
+    uint64_t n;       /* history row, 0: of none */
     bool has_key;
     struct ms_sha256 key; /* of the specifier; of a blob its name */
     const char *why;      /* one sentence, printable */

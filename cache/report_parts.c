@@ -1,7 +1,149 @@
-/* cache/report_parts.c - the one place where other parts of the cache join in what is reported. */
+/* cache/report_parts.c - the one place where other parts of the cache join in what is reported and
+ * audited: operations that were fetched from a contract's past, and the transparency log. */
 #include "cache/audit.h"
+#include "cache/log.h"
 #include "cache/report.h"
+#include "resolver/entry/operations.h"
 
-report_operations_fn *const report_operations = NULL;
+#include <stdlib.h>
 
-audit_log_fn *const audit_log = NULL;
+/* ---- operations, told ---- */
+
+#define ARENA_MAX_BYTES ((size_t)HISTORY_OPERATIONS_MAX * 1024)
+#define TOLD_MAX 5000u /* the newest ones; /v1/operations pages through all */
+
+struct teller {
+    json_t *rows;
+    struct history_past past;
+    struct ms_arena arena; /* what `past` borrows */
+    struct ms_diag *diag;
+};
+
+static enum ms_err tell_operation(void *arg, enum ms_err row, const struct cache_operation *o,
+                                  const struct ms_diag *why)
+{
+    const struct operation_facts facts = {.evidence = &o->bundle, .provider = o->provider};
+    struct teller *t = arg;
+    struct history_operation operation;
+    struct registry_event event = o->event;
+
+    if (row != MS_OK)
+        return ms_diag_set(t->diag, row, "stored operation %llu: %s",
+                           (unsigned long long)o->event.sequence, why->text);
+    const char *data = ms_arena_strdup(&t->arena, event.data);
+    if (data == NULL)
+        return MS_ERR_MEMORY;
+    event.data = ms_span_of(data, event.data.len);
+    enum ms_err err = history_operation_read(&event, &t->arena, &operation);
+    json_t *json = err == MS_OK ? operation_json(&operation, &t->past, &facts) : NULL;
+    if (err != MS_OK || json == NULL ||
+        json_object_set_new(json, "source", json_string("chain")) != 0 ||
+        (json_array_size(t->rows) == TOLD_MAX && json_array_remove(t->rows, 0) != 0)) {
+        json_decref(json);
+        return err != MS_OK ? err : MS_ERR_MEMORY;
+    }
+    return json_array_append_new(t->rows, json) == 0 ? MS_OK : MS_ERR_MEMORY;
+}
+
+static enum ms_err tell_operations(struct cache *cache, const struct ms_sha256 *key,
+                                   json_t **ret_rows, struct ms_diag *diag)
+{
+    struct teller *t = calloc(1, sizeof(*t)); /* a past state is large */
+    enum ms_err err = MS_ERR_MEMORY;
+
+    if (t == NULL)
+        return err;
+    t->rows = json_array();
+    t->arena.max = ARENA_MAX_BYTES;
+    t->diag = diag;
+    if (t->rows != NULL)
+        err = cache_operations_each(cache, key, tell_operation, t, diag);
+    if (err == MS_OK && json_array_size(t->rows) > 0)
+        *ret_rows = json_incref(t->rows);
+    ms_arena_done(&t->arena);
+    json_decref(t->rows);
+    free(t);
+    return err;
+}
+
+report_operations_fn *const report_operations = tell_operations;
+
+/* ---- operations and the log, audited ---- */
+
+struct auditing {
+    const struct audit_sink *sink;
+    struct audit_counts *counts;
+    size_t n_keys, cap_keys;
+    struct ms_sha256 *keys;
+};
+
+static void found(void *arg, const char *text)
+{
+    struct auditing *a = arg;
+    const struct audit_finding finding = {.what = "log", .why = text};
+
+    audit_tell(a->sink, a->counts, &finding);
+}
+
+/* Each key once: rows come grouped by key. */
+static enum ms_err note_key(void *arg, enum ms_err row, const struct cache_operation *o,
+                            const struct ms_diag *why)
+{
+    struct auditing *a = arg;
+
+    (void)row; /* a bad one is found when its key is checked */
+    (void)why;
+    if (a->n_keys > 0 && ms_sha256_eq(&a->keys[a->n_keys - 1], &o->key))
+        return MS_OK;
+    if (a->n_keys == a->cap_keys) {
+        size_t cap = a->cap_keys == 0 ? 16 : 2 * a->cap_keys;
+        struct ms_sha256 *grown = realloc(a->keys, cap * sizeof(*grown));
+        if (grown == NULL)
+            return MS_ERR_MEMORY;
+        a->keys = grown;
+        a->cap_keys = cap;
+    }
+    a->keys[a->n_keys++] = o->key;
+    return MS_OK;
+}
+
+static bool is_finding(enum ms_err err)
+{
+    return err == MS_ERR_HMAC || err == MS_ERR_COMMITMENT || err == MS_ERR_EVIDENCE ||
+           err == MS_ERR_STORE;
+}
+
+static enum ms_err audit_operations(struct cache *cache, struct auditing *a, struct ms_diag *diag)
+{
+    enum ms_err err = cache_operations_each(cache, NULL, note_key, a, diag);
+
+    for (size_t i = 0; err == MS_OK && i < a->n_keys; i++) {
+        struct operations_verdict verdict;
+        struct ms_diag why = {0};
+        enum ms_err one = cache_operations_verify(cache, &a->keys[i], &verdict, &why);
+        struct audit_finding finding = {.what = "operation",
+                                        .has_key = true,
+                                        .key = a->keys[i],
+                                        .why = ms_diag_text(&why, one)};
+        if (is_finding(one))
+            audit_tell(a->sink, a->counts, &finding);
+        else
+            err = one == MS_OK ? MS_OK : ms_diag_set(diag, one, "%s", finding.why);
+    }
+    return err;
+}
+
+static enum ms_err audit_parts(struct cache *cache, const struct audit_sink *sink,
+                               struct audit_counts *counts, struct ms_diag *diag)
+{
+    struct auditing a = {.sink = sink, .counts = counts};
+    struct cache_log_report report;
+
+    enum ms_err err = audit_operations(cache, &a, diag);
+    if (err == MS_OK)
+        err = cache_log_audit(cache, NULL, 0, found, &a, &report, diag);
+    free(a.keys);
+    return err;
+}
+
+audit_log_fn *const audit_log = audit_parts;
