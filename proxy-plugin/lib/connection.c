@@ -280,8 +280,20 @@ static int on_renew(struct measured *m, const struct plug_message *message)
     return err;
 }
 
+/* What may be otherwise in a moment says nothing of the set. All else does: the text is no specifier
+ * (any more), an alias is gone. */
+static bool passes(const char *code)
+{
+    static const char *const codes[] = {"quota", "overload", "memory", "io", "store", "shutdown"};
+
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (strcmp(code, codes[i]) == 0)
+            return true;
+    return false;
+}
+
 /* Against the connection, which is closed behind it; or against one set, whose old snapshot goes on
- * to its end. */
+ * to its end when the reason may pass, and else is withdrawn. */
 static int on_error(struct measured *m, const struct plug_message *message)
 {
     int err = 0;
@@ -293,8 +305,11 @@ static int on_error(struct measured *m, const struct plug_message *message)
         return version ? EPROTONOSUPPORT : ECONNRESET;
     }
     struct measured_set *set = find_set(m, message->sub, &err);
-    if (set != NULL)
+    if (set != NULL) {
         refuse_set(m, set, message->error.text);
+        if (!passes(message->error.code))
+            publish(set, NULL);
+    }
     return err;
 }
 

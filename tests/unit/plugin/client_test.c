@@ -277,12 +277,20 @@ static void test_refused_subscription(void **state)
     assert_pump(0);
     assert_int_equal(describe().state, MEASURED_STATE_FRESH);
     assert_string_equal(measured_error(set), "");
-    /* an ERROR takes nothing away that was given */
+    /* an ERROR that may pass takes nothing away that was given */
     feed_fake_error(&fake, again, "quota", "no more");
     assert_pump(0);
     assert_in_use(BYTE_OLD);
     assert_int_equal(describe().state, MEASURED_STATE_FRESH);
     assert_string_equal(measured_error(set), "quota: no more");
+    /* but for one that says that there is nothing of this name */
+    m->ask_again_at_ms = 0;
+    assert_pump(0);
+    again = feed_fake_want(&fake, FEED_SUBSCRIBE);
+    feed_fake_error(&fake, again, "alias", "no such alias");
+    assert_pump(0);
+    assert_int_equal(check(set, BYTE_OLD), MEASURED_UNKNOWN);
+    assert_int_equal(describe().state, MEASURED_STATE_FAILED);
     measured_unsubscribe(other);
     assert_pump(0);
     assert_int_equal(feed_fake_want(&fake, FEED_UNSUBSCRIBE), other_sub);
