@@ -96,18 +96,19 @@ static void flush_later(struct feed *feed, struct feed_conn *conn)
     feed->flush = conn;
 }
 
-void feed_sub_mark(struct feed_sub *sub)
+static void enlist(struct feed_sub *sub)
 {
     struct feed_conn *conn = sub->conn;
 
-    if (!sub->unsent) {
-        sub->unsent = true;
-        sub->next_unsent = NULL;
-        *conn->unsent_tail = sub;
-        conn->unsent_tail = &sub->next_unsent;
-        sub->topic->n_unsent++;
-    }
-    flush_later(sub->topic->feed, conn);
+    sub->unsent = true;
+    sub->next_unsent = NULL;
+    sub->prev_unsent = conn->unsent_last;
+    if (conn->unsent_last != NULL)
+        conn->unsent_last->next_unsent = sub;
+    else
+        conn->unsent = sub;
+    conn->unsent_last = sub;
+    sub->topic->n_unsent++;
 }
 
 static void unlist(struct feed_sub *sub)
@@ -116,14 +117,23 @@ static void unlist(struct feed_sub *sub)
 
     if (!sub->unsent)
         return;
-    struct feed_sub **at = &conn->unsent;
-    while (*at != sub)
-        at = &(*at)->next_unsent;
-    *at = sub->next_unsent;
-    if (conn->unsent_tail == &sub->next_unsent)
-        conn->unsent_tail = at;
+    if (sub->prev_unsent != NULL)
+        sub->prev_unsent->next_unsent = sub->next_unsent;
+    else
+        conn->unsent = sub->next_unsent;
+    if (sub->next_unsent != NULL)
+        sub->next_unsent->prev_unsent = sub->prev_unsent;
+    else
+        conn->unsent_last = sub->prev_unsent;
     sub->unsent = false;
     sub->topic->n_unsent--;
+}
+
+void feed_sub_mark(struct feed_sub *sub)
+{
+    if (!sub->unsent)
+        enlist(sub);
+    flush_later(sub->topic->feed, sub->conn);
 }
 
 static void drop_sub(struct feed *feed, struct feed_sub *sub)
@@ -235,8 +245,8 @@ static enum ms_err subscribe(struct feed *feed, struct feed_conn *conn,
 
 /* ---- connections ---- */
 
-/* Descriptors that nobody has received count against the daemon's limit (ETOOMANYREFS), whoever lets
- * them lie. */
+/* Descriptors that nobody has received count against the daemon's limit (ETOOMANYREFS), whoever
+ * lets them lie. */
 static void see_unread(struct feed_conn *conn)
 {
     int left = 0;
@@ -309,7 +319,6 @@ static void let_in(struct feed *feed, struct feed_arrival *a)
                                .purse = purse,
                                .since_ms = feed->now_ms,
                                .next = feed->conns};
-    conn->unsent_tail = &conn->unsent;
     conn->errors_tail = &conn->errors;
     if (conn->next != NULL)
         conn->next->prev = conn;
@@ -408,8 +417,8 @@ static enum sent send_times(struct feed_sub *sub, const struct feed_renew *times
     return sent;
 }
 
-/* No snapshot can be made or sent (no memory, no descriptor): what the reader has is withdrawn rather than
- * used, and the next tick tries again. */
+/* No snapshot can be made or sent (no memory, no descriptor): what the reader has is withdrawn
+ * rather than used, and the next tick tries again. */
 static enum sent withdraw(struct feed_sub *sub)
 {
     int64_t now_ms = sub->topic->feed->now_ms;
@@ -433,9 +442,8 @@ static enum sent send_sub(struct feed_sub *sub)
     if (fd < 0)
         return withdraw(sub);
     size_t bytes = feed_message_snapshot(sub->number, topic->generation, topic->bytes, packet);
-    enum sent sent = may_send_descriptor(sub->conn)
-                         ? send_packet(sub->conn, packet, bytes, fd)
-                         : SENT_REST;
+    enum sent sent =
+        may_send_descriptor(sub->conn) ? send_packet(sub->conn, packet, bytes, fd) : SENT_REST;
     if (sent == SENT_REST)
         return withdraw(sub);
     if (sent == SENT) {
@@ -468,18 +476,30 @@ static enum sent send_errors(struct feed_conn *conn)
     return SENT;
 }
 
+/* One whose snapshot cannot be made now lets the others go first. */
 static enum sent send_subs(struct feed *feed, struct feed_conn *conn)
 {
-    for (unsigned i = 0; conn->unsent != NULL && !conn->closing; i++) {
+    const struct feed_sub *put_off = NULL;
+
+    for (unsigned i = 0; conn->unsent != NULL; i++) {
         struct feed_sub *sub = conn->unsent;
-        if (i == FEED_SEND_AT_ONCE) { /* the others first */
+        if (sub == put_off)
+            return SENT_REST;         /* all have had their turn */
+        if (i == FEED_SEND_AT_ONCE) { /* the other connections first */
+            if (put_off != NULL)
+                return SENT_REST;
             flush_later(feed, conn);
             return SENT;
         }
         enum sent sent = send_sub(sub);
-        if (sent != SENT)
+        if (sent != SENT && sent != SENT_REST)
             return sent;
         unlist(sub);
+        if (sent == SENT_REST) {
+            enlist(sub);
+            put_off = put_off == NULL ? sub : put_off;
+            continue;
+        }
         conn->since_ms = feed->now_ms;
         if (sub->again)
             feed_sub_mark(sub);
@@ -489,13 +509,14 @@ static enum sent send_subs(struct feed *feed, struct feed_conn *conn)
     return SENT;
 }
 
+/* Before a connection is closed, what was published goes out: its reader uses that for a while. */
 static void flush_conn(struct feed *feed, struct feed_conn *conn)
 {
-    enum sent sent = send_errors(conn);
+    enum sent sent = conn->welcomed ? send_subs(feed, conn) : SENT;
 
-    if (sent == SENT && !conn->closing)
-        sent = send_subs(feed, conn);
-    if (sent == SENT_NEVER || (sent == SENT && conn->closing)) {
+    if (sent == SENT && conn->unsent == NULL)
+        sent = send_errors(conn);
+    if (sent == SENT_NEVER || (sent == SENT && conn->closing && conn->unsent == NULL)) {
         close_conn(feed, conn);
         return;
     }

@@ -43,10 +43,11 @@ struct feed_topic {
     uint64_t min_sequence;
     int64_t max_age_s;
     bool has_bytes; /* an inline list; `sha256:` of it is the same entry, and needs these */
-    char *host; /* of a signer set: one more place where it may be found; or NULL */
+    char *host;     /* of a signer set: one more place where it may be found; or NULL */
     /* the loop thread's */
     struct core_watcher watcher;
-    struct spec *spec; /* until `begin` gave it to the core */
+    struct spec *spec;              /* until `begin` gave it to the core */
+    struct feed_publication *spare; /* for when there is no memory */
     struct loop_job begin, end;
     /* guarded by feed->lock */
     struct feed_publication *mail; /* the newest, not yet taken; NULL: none */
@@ -70,7 +71,7 @@ struct feed_sub {
     struct feed_sub *next_bucket;
     struct feed_sub *next_topic, *prev_topic;
     struct feed_sub *next_conn, *prev_conn;
-    struct feed_sub *next_unsent;
+    struct feed_sub *next_unsent, *prev_unsent;
     bool unsent;            /* in the connection's list */
     bool again;             /* once more after this */
     bool outdated;          /* it has no snapshot, or one of another set */
@@ -103,7 +104,7 @@ struct feed_conn {
     int64_t since_ms; /* when it came, later: when something was last sent or nothing waited */
     size_t n_subs, n_errors, unread; /* as the purse's */
     struct feed_sub *subs;
-    struct feed_sub *unsent, **unsent_tail;
+    struct feed_sub *unsent, *unsent_last; /* in the order in which they are served */
     struct feed_error_out *errors, **errors_tail;
     struct feed_conn *next, *prev;
     struct feed_conn *next_flush;

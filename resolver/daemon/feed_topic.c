@@ -70,24 +70,35 @@ static bool meets(const struct feed_topic *topic, const struct answer *answer)
            (result->has_sequence && result->sequence >= topic->min_sequence);
 }
 
+/* Without memory the topic's spare one: a revocation must not be lost for want of 400 bytes. NULL:
+ * that has gone too. */
+static struct feed_publication *new_publication(struct feed_topic *topic)
+{
+    struct feed_publication *p = calloc(1, sizeof(*p));
+
+    if (p == NULL) {
+        p = topic->spare;
+        topic->spare = NULL;
+    }
+    return p;
+}
+
 static void on_published(struct core_watcher *watcher, const struct answer *answer)
 {
     struct feed_topic *topic =
         (struct feed_topic *)((char *)watcher - offsetof(struct feed_topic, watcher));
-    struct feed_publication *p = calloc(1, sizeof(*p));
+    struct feed_publication *p = new_publication(topic);
 
     if (p == NULL)
-        return; /* what readers have still ends at its deadline */
+        return; /* the spare one has gone already, and with it what readers had */
     p->published_ms = loop_now(topic->feed->env.loop).boot_ms;
     p->state = answer == NULL || answer->state == ENTRY_EMPTY ? ENTRY_NEGATIVE : answer->state;
     if (answer != NULL && answer->serve) {
         bool meeting = meets(topic, answer);
         if (!meeting)
             p->state = ENTRY_NEGATIVE;
-        if (meeting && !copy_answer(p, answer)) {
-            free(p);
-            return;
-        }
+        if (meeting && !copy_answer(p, answer))
+            p->state = ENTRY_EXPIRED; /* rather nothing than what was before */
     }
     if (p->shared != NULL && topic->max_age_s > 0) {
         int64_t end_ms = p->checked_boot_ms + topic->max_age_s * 1000;
@@ -108,7 +119,7 @@ static void run_begin(struct loop_job *job)
     enum ms_err err = core_watch(topic->feed->env.core, &topic->watcher, spec, &diag);
     if (err == MS_OK)
         return;
-    struct feed_publication *p = calloc(1, sizeof(*p));
+    struct feed_publication *p = new_publication(topic);
     if (p == NULL)
         return;
     p->err = err;
@@ -148,6 +159,7 @@ static void topic_free(struct feed_topic *topic)
 {
     publication_free(topic->mail);
     publication_free(topic->now);
+    publication_free(topic->spare);
     if (topic->fd >= 0)
         (void)close(topic->fd);
     if (topic->spec != NULL) {
@@ -173,8 +185,10 @@ struct feed_topic *feed_topic_get(struct feed *feed, const struct answer_id *id,
     }
     struct feed_topic *topic = calloc(1, sizeof(*topic));
     char *copy = host == NULL ? NULL : strdup(host);
-    if (topic == NULL || (host != NULL && copy == NULL)) {
+    struct feed_publication *spare = calloc(1, sizeof(*spare));
+    if (topic == NULL || spare == NULL || (host != NULL && copy == NULL)) {
         free(topic);
+        free(spare);
         free(copy);
         spec_done(spec);
         free(spec);
@@ -189,6 +203,7 @@ struct feed_topic *feed_topic_get(struct feed *feed, const struct answer_id *id,
                             .has_bytes = spec->kind == SPEC_INLINE,
                             .watcher = {.id = *id, .client = client, .published = on_published},
                             .spec = spec,
+                            .spare = spare,
                             .begin = {.run = run_begin},
                             .end = {.run = run_end},
                             .next_bucket = *bucket,
