@@ -206,6 +206,16 @@ MS_MUST_USE enum ms_err cache_history_range(struct cache *cache, const struct ms
                                             const struct cache_range *range, cache_history_fn *fn,
                                             void *arg, struct ms_diag *diag);
 
+/* Of all keys: the newest row of each, the newest first. A walk looks at no more than
+ * CACHE_WALK_ROWS rows, however many changes one key had.
+ *   before     rows before this one; 0: all
+ *   max        rows at most
+ *   ret_below  where to go on, as `before`; 0: these are all */
+#define CACHE_WALK_ROWS 50000u
+MS_MUST_USE enum ms_err cache_history_newest(struct cache *cache, uint64_t before, size_t max,
+                                             cache_history_fn *fn, void *arg, uint64_t *ret_below,
+                                             struct ms_diag *diag);
+
 /* The number of the newest row of a key that is all of what is asked for; 0: there is none. Whether
  * that row is ours shows when it is read (cache_history_range after n - 1). */
 struct cache_wanted {

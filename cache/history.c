@@ -246,25 +246,14 @@ enum ms_err cache_history_each(struct cache *cache, const struct ms_sha256 *key,
     return err;
 }
 
-enum ms_err cache_history_range(struct cache *cache, const struct ms_sha256 *key,
-                                const struct cache_range *range, cache_history_fn *fn, void *arg,
-                                struct ms_diag *diag)
+/* Rows of a bound statement; that none is missing between two is not looked at. */
+static enum ms_err each_row(struct cache *cache, enum cache_stmt which, cache_history_fn *fn,
+                            void *arg, struct ms_diag *diag)
 {
-    enum cache_stmt which =
-        range->newest_first ? CACHE_STMT_HISTORY_BEFORE : CACHE_STMT_HISTORY_AFTER;
     sqlite3_stmt *stmt = cache->stmt[which];
-    uint64_t edge =
-        range->newest_first ? range->before == 0 ? INT64_MAX : range->before : range->after;
     enum ms_err err = MS_OK;
     int rc = SQLITE_DONE;
 
-    if (edge > INT64_MAX)
-        edge = INT64_MAX;
-    if (sqlite3_bind_blob(stmt, 1, key->b, sizeof(key->b), SQLITE_STATIC) != SQLITE_OK ||
-        sqlite3_bind_int64(stmt, 2, (int64_t)edge) != SQLITE_OK ||
-        sqlite3_bind_int64(stmt, 3, range->max > INT32_MAX ? INT32_MAX : (int64_t)range->max) !=
-            SQLITE_OK)
-        err = cache_sql_error(cache, diag, "read history");
     while (err == MS_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         struct ms_arena arena = MS_ARENA_INIT(HISTORY_ARENA_BYTES);
         struct ms_sha256 hmac, prev;
@@ -281,7 +270,89 @@ enum ms_err cache_history_range(struct cache *cache, const struct ms_sha256 *key
     }
     if (err == MS_OK && rc != SQLITE_DONE)
         err = cache_sql_error(cache, diag, "read history");
+    return err;
+}
+
+enum ms_err cache_history_range(struct cache *cache, const struct ms_sha256 *key,
+                                const struct cache_range *range, cache_history_fn *fn, void *arg,
+                                struct ms_diag *diag)
+{
+    enum cache_stmt which =
+        range->newest_first ? CACHE_STMT_HISTORY_BEFORE : CACHE_STMT_HISTORY_AFTER;
+    sqlite3_stmt *stmt = cache->stmt[which];
+    uint64_t edge =
+        range->newest_first ? range->before == 0 ? INT64_MAX : range->before : range->after;
+    enum ms_err err = MS_OK;
+
+    if (edge > INT64_MAX)
+        edge = INT64_MAX;
+    if (sqlite3_bind_blob(stmt, 1, key->b, sizeof(key->b), SQLITE_STATIC) != SQLITE_OK ||
+        sqlite3_bind_int64(stmt, 2, (int64_t)edge) != SQLITE_OK ||
+        sqlite3_bind_int64(stmt, 3, range->max > INT32_MAX ? INT32_MAX : (int64_t)range->max) !=
+            SQLITE_OK)
+        err = cache_sql_error(cache, diag, "read history");
+    if (err == MS_OK)
+        err = each_row(cache, which, fn, arg, diag);
     cache_reset(cache, which);
+    return err;
+}
+
+/* The newest row of all; 0: there is none. */
+static enum ms_err newest_n(struct cache *cache, uint64_t *ret_n, struct ms_diag *diag)
+{
+    sqlite3_stmt *stmt = cache->stmt[CACHE_STMT_HISTORY_N];
+    enum ms_err err = MS_OK;
+
+    if (sqlite3_step(stmt) != SQLITE_ROW)
+        err = cache_sql_error(cache, diag, "read history");
+    else
+        *ret_n = (uint64_t)sqlite3_column_int64(stmt, 0);
+    cache_reset(cache, CACHE_STMT_HISTORY_N);
+    return err;
+}
+
+struct walk { /* cache_history_newest: passes on, and notes how far it came */
+    cache_history_fn *fn;
+    void *arg;
+    size_t n;
+    uint64_t last;
+};
+
+static enum ms_err walk_row(void *arg, enum ms_err bad, const struct cache_history *h,
+                            const struct ms_diag *why)
+{
+    struct walk *walk = arg;
+
+    walk->n++;
+    walk->last = h->n;
+    return walk->fn(walk->arg, bad, h, why);
+}
+
+enum ms_err cache_history_newest(struct cache *cache, uint64_t before, size_t max,
+                                 cache_history_fn *fn, void *arg, uint64_t *ret_below,
+                                 struct ms_diag *diag)
+{
+    enum cache_stmt which = CACHE_STMT_HISTORY_NEWEST;
+    sqlite3_stmt *stmt = cache->stmt[which];
+    struct walk walk = {.fn = fn, .arg = arg};
+    uint64_t newest = 0;
+
+    enum ms_err err = newest_n(cache, &newest, diag);
+    if (err != MS_OK)
+        return err;
+    uint64_t edge = before == 0 || before > newest ? newest + 1 : before;
+    uint64_t least = edge > CACHE_WALK_ROWS ? edge - CACHE_WALK_ROWS : 1;
+    if (sqlite3_bind_int64(stmt, 1, (int64_t)edge) != SQLITE_OK ||
+        sqlite3_bind_int64(stmt, 2, (int64_t)least) != SQLITE_OK ||
+        sqlite3_bind_int64(stmt, 3, max > INT32_MAX ? INT32_MAX : (int64_t)max) != SQLITE_OK)
+        err = cache_sql_error(cache, diag, "read history");
+    if (err == MS_OK)
+        err = each_row(cache, which, walk_row, &walk, diag);
+    cache_reset(cache, which);
+    if (err == MS_OK) {
+        uint64_t below = walk.n == max ? walk.last : least;
+        *ret_below = below > 1 ? below : 0;
+    }
     return err;
 }
 

@@ -63,6 +63,12 @@ MS_MUST_USE enum ms_err report_evidence(struct cache *cache, const struct spec *
                                         struct ms_span point, struct ms_buf *out,
                                         struct ms_diag *diag);
 
+/* Specifiers that this database has a history of, the last changed first: `entries`, each with its
+ * newest change, and `next`, what to give as `before` (0: of all) for those changed earlier. A page
+ * may be shorter than its limit, even empty. */
+MS_MUST_USE enum ms_err report_entries(struct cache *cache, uint64_t before, size_t limit,
+                                       struct ms_buf *out, struct ms_diag *diag);
+
 /* ---- what others know of a history ---- */
 
 /* Every operation of a contract's own history chain, as far as it was read back: an array, oldest

@@ -274,6 +274,10 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
         " AND (?7 IS NULL OR n < ?7)",
     [CACHE_STMT_HISTORY_OF] = "SELECT max(n) FROM history WHERE bundle = ?1 AND key = ?2"
                               " AND level = ?3",
+    [CACHE_STMT_HISTORY_NEWEST] =
+        "SELECT " HISTORY_COLUMNS " FROM history AS h WHERE n < ?1 AND n >= ?2"
+        " AND NOT EXISTS (SELECT 1 FROM history AS l WHERE l.key = h.key AND l.n > h.n)"
+        " ORDER BY n DESC LIMIT ?3",
     [CACHE_STMT_CONFIRMED_LAST] = "SELECT " CONFIRMED_COLUMNS " FROM confirmed WHERE n = ?1"
                                   " ORDER BY id DESC LIMIT 1",
     [CACHE_STMT_CONFIRMED_EACH] = "SELECT " CONFIRMED_COLUMNS " FROM confirmed WHERE n = ?1"

@@ -1,6 +1,7 @@
 /* resolver/daemon/http_api.c - what each path answers. */
 #define _GNU_SOURCE
 #include "resolver/daemon/http_audit.h"
+#include "resolver/daemon/http_ui.h"
 
 #include "base/base64.h"
 #include "base/hex.h"
@@ -716,6 +717,9 @@ static const struct http_route routes[] = {
      NULL},
     {"/v1/operations", "GET", false, http_prepare_operations, NULL, http_operations,
      http_error_problem, NULL},
+    {"/v1/entries", "GET", false, http_prepare_entries, NULL, http_audit, http_error_problem, NULL},
+    {"/ui", "GET", false, http_prepare_ui, NULL, http_ui, http_error_problem, NULL},
+    {"/ui/", "GET", false, http_prepare_ui, NULL, http_ui, http_error_problem, NULL},
     {"/v1/status", "GET", false, NULL, NULL, direct_reply, http_error_problem, NULL},
     {"/metrics", "GET", false, NULL, NULL, direct_reply, http_error_problem, NULL},
     {"/healthz", "GET", false, NULL, NULL, direct_health, http_error_problem, NULL},

@@ -6,6 +6,7 @@
 
 #include "base/hex.h"
 #include "cache/report.h"
+#include "resolver/daemon/http_ui.h"
 #include "resolver/daemon/query.h"
 
 #define EVIDENCE_PATH "/v1/evidence/"
@@ -102,6 +103,23 @@ enum ms_err http_prepare_evidence(struct http_request *r, struct ms_diag *diag)
     return MS_OK;
 }
 
+enum ms_err http_prepare_entries(struct http_request *r, struct ms_diag *diag)
+{
+    struct report_page *page = &r->audit.page;
+    bool has_limit = false;
+    uint64_t limit = 0;
+
+    enum ms_err err = http_local_host(r, diag);
+    if (err == MS_OK)
+        err = query_number(r, "before", &page->before, &page->has_before, diag);
+    if (err == MS_OK)
+        err = query_number(r, "limit", &limit, &has_limit, diag);
+    if (err == MS_OK && has_limit && (limit == 0 || limit > REPORT_ROWS_MAX))
+        err = ms_diag_set(diag, MS_ERR_ARGUMENT, "limit is not 1 to %u", REPORT_ROWS_MAX);
+    page->limit = (size_t)limit;
+    return err;
+}
+
 /* ---- on the reader's thread ---- */
 
 static enum ms_err read_evidence(struct http_request *r, struct cache *cache, struct ms_diag *diag)
@@ -125,6 +143,8 @@ static enum ms_err read_for(struct http_request *r, struct cache *cache, struct 
                            &r->reply, diag);
     if (strcmp(path, "/v1/at") == 0)
         return report_at(cache, r->spec, r->audit.time_s, &r->reply, diag);
+    if (strcmp(path, "/v1/entries") == 0)
+        return report_entries(cache, r->audit.page.before, r->audit.page.limit, &r->reply, diag);
     return read_evidence(r, cache, diag);
 }
 
