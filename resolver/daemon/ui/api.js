@@ -43,3 +43,10 @@ export const parse_bytes = (bytes) => parse(new TextDecoder().decode(bytes));
 
 /** The query of a specifier, or of a URL, which is told by its "://". */
 export const of = (spec) => (spec.includes('://') ? 'url=' : 'specifier=') + encodeURIComponent(spec);
+
+/** How a canonical form is typed: that of a location shows its URL, which is written as base64. */
+export function typed(canonical) {
+  if (!canonical.startsWith('url:https://')) return canonical;
+  const bytes = new TextEncoder().encode(canonical.slice(4));
+  return 'url:' + btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+}

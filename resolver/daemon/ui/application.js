@@ -1,5 +1,5 @@
 // One specifier: what is in force now, all its releases, its history.
-import {get, of, Refused} from './api.js';
+import {get, of, Refused, typed} from './api.js';
 import {bdi, code, el, iso, pairs, plain, section, table, time, version} from './dom.js';
 import {change, hash_by, kind, level, register, state, state_badge, trust, window_badge} from './words.js';
 import {difference} from './difference.js';
@@ -91,7 +91,7 @@ function now(envelope) {
 const values = (entry) => (entry?.expected !== undefined ? [entry.expected] : entry?.expected_any ?? []);
 
 function record(one) {
-  return el('div.record', null, el('h4', null, bdi(one.measurement_id || 'without name'), ' ', el('span.soft', null, bdi(one.attestation_type))),
+  return el('div.record', null, el('h3', null, bdi(one.measurement_id || 'without name'), ' ', el('span.soft', null, bdi(one.attestation_type))),
     pairs(Object.entries(one.measurements ?? {}).map(([index, entry]) => [register(one.attestation_type, index),
       values(entry).map((value, i) => [i ? [el('br'), 'or '] : '', code(value)])])));
 }
@@ -276,11 +276,11 @@ export async function application(main, spec, options, again) {
     return;
   }
   const rows = past instanceof Refused ? [] : past.rows;
-  const parts = await Promise.all([at(spec, options), difference(spec, rows, options), evidence(name ?? spec, spec, rows, envelope, options)]);
+  const parts = await Promise.all([at(spec, options), difference(spec, rows, options), evidence(name === null ? spec : typed(name), spec, rows, envelope, options)]);
   main.replaceChildren(
     el('p.crumb', null, el('a', {href: '#/'}, 'All applications')),
     el('h1.code', null, bdi(name ?? spec)),
-    el('p.soft', null, kind(envelope.kind), name !== null && name !== spec ? [', asked for as ', code(spec)] : '',
+    el('p.soft', null, kind(envelope.kind), name !== null && typed(name) !== spec ? [', asked for as ', code(spec)] : '',
       el('br'), 'Key ', code(envelope.key ?? past.key ?? '')),
     now(envelope), releases(envelope, rows) ?? '', history(spec, past, envelope), parts[0], parts[1] ?? '', parts[2] ?? '');
   const target = options.has('evidence') ? 'evidence' : options.has('from') ? 'compare' : options.has('at') ? 'then' : null;

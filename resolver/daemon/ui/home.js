@@ -1,5 +1,5 @@
 // All applications that the daemon has a history of, and the head of its log.
-import {get, get_text, Refused} from './api.js';
+import {get, get_text, Refused, typed} from './api.js';
 import {bdi, code, el, pairs, section, time} from './dom.js';
 import {kind, state_badge} from './words.js';
 import {failure, href, say} from './app.js';
@@ -9,7 +9,7 @@ function row(entry, now) {
   const of = [kind(entry.kind), entry.level && `read at ${entry.level}`].filter(Boolean).join(', ');
   return el('li', null,
     el('div.state', null, state_badge(now ?? (entry.change === 'unreadable' ? 'unknown' : 'stored'))),
-    el('div.what', null, entry.specifier ? el('a.code', {href: href(entry.specifier)}, bdi(name)) : code(name),
+    el('div.what', null, entry.specifier ? el('a.code', {href: href(typed(entry.specifier))}, bdi(name)) : code(name),
       el('p.soft', null, of)),
     el('div.when', null, pairs([['Changed', entry.time ? time(entry.time) : null],
       ['Confirmed', entry.checked ? time(entry.checked) : null]])));
@@ -57,7 +57,7 @@ function unaccepted(states) {
   if (rest.length === 0) return null;
   return section('asked', 'Without history', el('p.soft', null, 'Asked for since the daemon started; no change is kept of them.'),
     el('ul.entries', null, rest.slice(0, 100).map((entry) => el('li', null, el('div.state', null, state_badge(entry.state)),
-      el('div.what', null, el('a.code', {href: href(entry.specifier)}, bdi(entry.specifier)), el('p.soft', null, kind(entry.kind)))))));
+      el('div.what', null, el('a.code', {href: href(typed(entry.specifier))}, bdi(entry.specifier)), el('p.soft', null, kind(entry.kind)))))));
 }
 
 /** A signed note: origin, size, root; then signatures. Null where the daemon keeps no log. */
