@@ -544,6 +544,12 @@ static bool dump(struct ms_buf *out)
                                           "SELECT * FROM history ORDER BY n",
                                           "SELECT hash, size FROM blob ORDER BY hash",
                                           "SELECT * FROM confirmed ORDER BY id",
+                                          "SELECT * FROM log_entry ORDER BY n",
+                                          "SELECT * FROM log_tile ORDER BY level, idx",
+                                          "SELECT * FROM log_checkpoint ORDER BY size",
+                                          "SELECT * FROM operation ORDER BY key, sequence",
+                                          "SELECT * FROM contract_log ORDER BY key, block",
+                                          "SELECT * FROM log_range ORDER BY key, from_block",
                                           "SELECT * FROM sqlite_sequence",
                                           "SELECT type, name, tbl_name, sql FROM sqlite_schema",
                                           "PRAGMA user_version",
@@ -621,7 +627,7 @@ static void test_flips(void **state)
     (void)close(fd);
     must_be_clean();
     (void)printf("%zu flips found, %zu change nothing\n", n_found, n_same);
-    assert_true(n_found > FLIPS / 4);
+    assert_true(n_found > FLIPS / 8); /* each of the tables that are empty here has its pages too */
     ms_buf_done(&before);
 }
 
