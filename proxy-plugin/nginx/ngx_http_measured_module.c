@@ -243,28 +243,16 @@ ngx_http_measured_make_ctx(ngx_http_request_t *r)
 }
 
 
-/* Before a check: nothing of an earlier one stays, neither here nor in nginx. */
+/* Before a check: nothing of an earlier one stays. */
 
 static void
-ngx_http_measured_forget(ngx_http_request_t *r, ngx_http_measured_ctx_t *ctx)
+ngx_http_measured_forget(ngx_http_measured_ctx_t *ctx)
 {
-    ngx_int_t                      *index;
-    ngx_uint_t                      i;
-    ngx_http_measured_main_conf_t  *mcf;
-
     ngx_str_null(&ctx->id);
     ngx_str_null(&ctx->release);
     ngx_str_null(&ctx->sequence);
     ngx_str_null(&ctx->state);
     ngx_str_null(&ctx->reason);
-
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_measured_module);
-    index = mcf->indices.elts;
-
-    for (i = 0; i < mcf->indices.nelts; i++) {
-        r->variables[index[i]].valid = 0;
-        r->variables[index[i]].not_found = 0;
-    }
 }
 
 
@@ -764,7 +752,7 @@ ngx_http_measured_check(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    ngx_http_measured_forget(r, ctx);
+    ngx_http_measured_forget(ctx);
 
     rc = ngx_http_measured_evidence(r, mlcf, ctx, &type, &presented, &why);
     if (rc != NGX_OK) {
@@ -810,7 +798,7 @@ ngx_http_measured_preaccess_handler(ngx_http_request_t *r)
         mlcf = ngx_http_get_module_loc_conf(r, ngx_http_measured_module);
 
         if (h.disguised || !ngx_http_measured_is_trusted(r, mlcf, ctx)) {
-            ngx_http_measured_forget(r, ctx);
+            ngx_http_measured_forget(ctx);
             return ngx_http_measured_refuse(r, ctx, "X-Flashbots-* headers "
                                             "from a peer that is no "
                                             "measured_trusted_hop");
@@ -841,11 +829,7 @@ ngx_http_measured_preaccess_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_measured_add_variables(ngx_conf_t *cf)
 {
-    ngx_int_t                      *index;
-    ngx_http_variable_t            *v, *var;
-    ngx_http_measured_main_conf_t  *mcf;
-
-    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_measured_module);
+    ngx_http_variable_t  *v, *var;
 
     for (v = ngx_http_measured_vars; v->name.len; v++) {
         var = ngx_http_add_variable(cf, &v->name, v->flags);
@@ -855,16 +839,6 @@ ngx_http_measured_add_variables(ngx_conf_t *cf)
 
         var->get_handler = v->get_handler;
         var->data = v->data;
-
-        index = ngx_array_push(&mcf->indices);
-        if (index == NULL) {
-            return NGX_ERROR;
-        }
-
-        *index = ngx_http_get_variable_index(cf, &v->name);
-        if (*index == NGX_ERROR) {
-            return NGX_ERROR;
-        }
     }
 
     return NGX_OK;
@@ -927,9 +901,7 @@ ngx_http_measured_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_array_init(&mcf->named, cf->pool, 4,
                        sizeof(ngx_http_measured_require_t *))
-        != NGX_OK
-        || ngx_array_init(&mcf->indices, cf->pool, 5, sizeof(ngx_int_t))
-           != NGX_OK)
+        != NGX_OK)
     {
         return NULL;
     }

@@ -45,7 +45,6 @@ typedef struct {
     ngx_str_t                  dir;      /* ends in NUL; data NULL: the default */
     ngx_uint_t                 max_sets;
     ngx_array_t                named;    /* of ngx_http_measured_require_t * */
-    ngx_array_t                indices;  /* of the variables; ngx_int_t */
     unsigned                   used:1;   /* a directive of the module stands somewhere */
     unsigned                   warned:1;
 } ngx_http_measured_main_conf_t;

@@ -373,6 +373,7 @@ body_has ' id=good '
 stops 403 'an error page that is for another set' /loose/x "${good[@]}"
 web /accel/x "${good[@]}" # the application is asked here, and sends it on
 want 403 'X-Accel-Redirect to another set'
+grep -q '"GET /accel/x HTTP/1.1" 403 - fresh "not approved by: inline' "$work/nginx/more.log" || fail 'a refusal after an approval keeps its id'
 stops 403 'a page for those refused' /pages/ -H "$type" -H "$bad"
 body_has 'denied by page'
 stops 403 'a fallback that is as strict' /named/ -H "$type" -H "$bad"
