@@ -116,7 +116,8 @@ PAGE='a conflict'
 visit "$(app "$UI_SIGNED")" "$PAGE"
 for_everybody "$PAGE"
 section now
-says 'conflict'
+says 'Contradiction'
+says 'Code conflict, status 409'
 says 'An error never means that nothing is approved'
 section history
 says 'Contradiction'
@@ -154,6 +155,9 @@ registry() {
             fail "release $row is not $want: $(cat "$work/words")"
     done
     [ "$(chromium_value 'document.querySelectorAll("#releases tbody tr").length')" = 3 ] || fail 'releases'
+    section governance
+    says 'Owner is a'
+    says "${SAFE_OWNERS[2]}"
     section history
     says '(Safe, 2 owners needed)'
     says 'Compare with row'

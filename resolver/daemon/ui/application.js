@@ -14,9 +14,8 @@ const caught = (promise) => promise.catch((error) => {
 
 // ---- who governs ----
 
-const PLAIN = {owner: 'Owner', owner_kind: 'Owner is a', guardian: 'Guardian', adapter: 'Kind of contract', threshold: 'Threshold',
-  min_delay: 'Least delay (s)', code_hash: 'Hash of its code', address: 'Address', chain: 'Chain', implementation: 'Implementation'};
-const FIRST = ['signed_by', 'owner', 'owner_kind', 'threshold', 'guardian'];
+const PLAIN = {owner_kind: 'Owner is a', adapter: 'Kind of contract', min_delay: 'Least delay (s)', code_hash: 'Hash of its code'};
+const FIRST = ['signed_by', 'owner', 'owner_kind', 'threshold', 'owners', 'modules', 'timelock_delay', 'pending', 'guardian', 'min_delay'];
 
 const words_of = (name) => PLAIN[name] ?? (name[0] ?? '').toUpperCase() + name.slice(1).replaceAll('_', ' ');
 
@@ -28,12 +27,14 @@ function value_of(value, name) {
   return code(String(value));
 }
 
-/** All that is known of who governs, the people first. */
-export function governance(facts) {
-  const names = Object.keys(facts ?? {});
-  const place = (name) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
-  names.sort((a, b) => place(a) - place(b));
-  return names.map((name) => [words_of(name), value_of(facts[name], name)]);
+/** All that is known of who governs: the people, then what is for experts. */
+function governance(facts) {
+  const row = (name) => [words_of(name), value_of(facts[name], name)];
+  const people = FIRST.filter((name) => facts?.[name] !== undefined);
+  const rest = Object.keys(facts ?? {}).filter((name) => !FIRST.includes(name)).sort();
+  if (!people.length && !rest.length) return null;
+  return section('governance', 'Who governs', people.length ? pairs(people.map(row)) : null,
+    rest.length ? el('details', {open: !people.length}, el('summary', null, 'How the daemon knows it'), pairs(rest.map(row))) : null);
 }
 
 /** Who answers for one change, in a line. */
@@ -63,7 +64,7 @@ function warnings(list) {
 
 function now(envelope) {
   if (envelope instanceof Refused) {
-    return section('now', 'Now', el('p.verdict', null, state_badge('unknown')), failure(envelope),
+    return section('now', 'Now', el('p.verdict', null, state_badge({409: 'conflict', 404: 'negative'}[envelope.status] ?? 'unknown')), failure(envelope),
       el('p.soft', null, 'An error never means that nothing is approved. What was accepted before is below.'));
   }
   const source = envelope.source ?? {};
@@ -81,9 +82,7 @@ function now(envelope) {
       ['Block’s hash by', source.hash_by ? hash_by(source.hash_by) : null],
       ['Level', level(source.level)],
       ['Set', envelope.set_hash ? code(envelope.set_hash) : null],
-    ]),
-    envelope.governance && Object.keys(envelope.governance).length
-      ? el('details', {open: true}, el('summary', null, 'Who governs'), pairs(governance(envelope.governance))) : null);
+    ]));
 }
 
 // ---- releases ----
@@ -111,8 +110,8 @@ const release_name = (one) => bdi(one.version ? version(one.version) : `Release 
 
 function release_row(one) {
   return el('tr', null, el('th', {scope: 'row'}, release_name(one), one.version ? el('span.soft', null, ` no. ${one.id}`) : null),
-    el('td', null, window_badge(standing_of(one)), one.gone ? el('div.when', null, time(one.gone)) : null),
-    el('td', null, one.not_before ? ['from ', time(one.not_before)] : one.gone ? '' : 'from its approval',
+    el('td', null, window_badge(standing_of(one))),
+    el('td', null, one.gone ? ['until ', time(one.gone)] : one.not_before ? ['from ', time(one.not_before)] : 'from its approval',
       one.not_after ? [el('br'), 'until ', time(one.not_after)] : ''),
     el('td', null, one.gone ? 'no more' : contents(one)));
 }
@@ -134,9 +133,9 @@ function releases(envelope, rows) {
   if (!all.length && !gone.length) return null;
   const n = (status) => all.filter((one) => standing_of(one) === status).length;
   return section('releases', 'Releases',
-    el('p.counts', null, window_badge('in-force'), ` ${n('in-force')}`, window_badge('pending'), ` ${n('pending')}`, window_badge('expired'),
-      ` ${n('expired')}`, window_badge('revoked'), ` ${gone.length}`),
-    table('Releases and their state now', ['Release', 'State', 'Window', 'Contents'], [...all, ...gone].map(release_row)));
+    el('p.counts', null, [['in-force', n('in-force')], ['pending', n('pending')], ['expired', n('expired')], ['revoked', gone.length]]
+      .map(([name, count]) => el('span', null, window_badge(name), ` ${count}`))),
+    table('Releases and their state now', ['Release', 'State', 'Window', 'Contents'], [...all, ...gone].map(release_row), 'stack'));
 }
 
 // ---- at a moment ----
@@ -162,7 +161,7 @@ function at_answer(answer, when) {
       ['Last looked at', seen ? [time(seen.last), seen.exact ? '' : ' at the latest'] : null],
       ['Looked at again', seen?.next ? time(seen.next) : null],
     ]),
-    answer.releases?.length ? table('Releases at that moment', ['Release', 'State then', 'Window', 'Contents'], answer.releases.map(release_row)) : null);
+    answer.releases?.length ? table('Releases at that moment', ['Release', 'State then', 'Window', 'Contents'], answer.releases.map(release_row), 'stack') : null);
 }
 
 async function at(spec, options) {
@@ -218,7 +217,7 @@ function history_row(spec, row, before, badge) {
     changed.length ? el('ul.changes', null, changed) : null,
     row.compared === false ? el('p.notice.warn', null, 'The set before this one could not be read, so nothing is said of what differs.') : null,
     pairs([
-      ['Approved', approved_by(row)],
+      [row.kind === 'change' ? 'Approved' : 'By', approved_by(row)],
       ['Read at', in_block(row)],
       ['Removal at', row.head_removes ? `block ${row.head_removes}, the newest then, which was not final` : null],
       ['Confirmed', row.confirmed ? [row.confirmed.times === 1 ? 'once, ' : `${row.confirmed.times} times, last `, time(row.confirmed.until)] : null],
@@ -263,13 +262,16 @@ function history(spec, page, envelope) {
 
 // ---- the page ----
 
+/** Of a canonical form, when nobody says. */
+const kind_of = (name) => ({url: 'location', sha256: 'sha256', inline: 'inline', eip155: 'contract'}[name.split(':')[0]] ??
+  (/^\d+of\d+:/.test(name) ? 'signers' : undefined));
+
 export async function application(main, spec, options, again) {
-  const canonical = (page) => (page instanceof Refused ? null : page.specifier);
   document.title = `${plain(spec).slice(0, 80)} – measured`;
   if (!again) main.replaceChildren(el('p.crumb', null, el('a', {href: '#/'}, 'All applications')), el('h1.code', null, bdi(spec)));
   const [envelope, past] = await Promise.all([caught(get(`/v1/resolve?${of(spec)}`)),
     caught(get(`/v1/history?${of(spec)}&before=0&limit=${ROWS}`))]);
-  const name = canonical(past) ?? canonical(envelope);
+  const name = past.specifier ?? envelope.specifier ?? null; // a refusal has none
   if (name === null && past.status === 400) {
     main.replaceChildren(el('p.crumb', null, el('a', {href: '#/'}, 'All applications')), el('h1', null, 'This is no specifier'),
       el('p.code', null, bdi(spec)), failure(past));
@@ -280,9 +282,9 @@ export async function application(main, spec, options, again) {
   main.replaceChildren(
     el('p.crumb', null, el('a', {href: '#/'}, 'All applications')),
     el('h1.code', null, bdi(name ?? spec)),
-    el('p.soft', null, kind(envelope.kind), name !== null && typed(name) !== spec ? [', asked for as ', code(spec)] : '',
+    el('p.soft', null, kind(envelope.kind ?? kind_of(name ?? '')), name !== null && typed(name) !== spec ? [', asked for as ', code(spec)] : '',
       el('br'), 'Key ', code(envelope.key ?? past.key ?? '')),
-    now(envelope), releases(envelope, rows) ?? '', history(spec, past, envelope), parts[0], parts[1] ?? '', parts[2] ?? '');
+    now(envelope), releases(envelope, rows) ?? '', governance(envelope.governance) ?? '', history(spec, past, envelope), parts[0], parts[1] ?? '', parts[2] ?? '');
   const target = options.has('evidence') ? 'evidence' : options.has('from') ? 'compare' : options.has('at') ? 'then' : null;
   if (target) {
     const heading = document.getElementById(target + '-title');

@@ -26,8 +26,8 @@ function seen(text) {
   return out;
 }
 
-const ATTRIBUTES = new Set(['class', 'id', 'href', 'for', 'type', 'name', 'value', 'role', 'scope', 'datetime', 'download', 'open',
-  'tabindex', 'title', 'selected', 'autocomplete', 'placeholder', 'required', 'colspan', 'rel', 'spellcheck', 'start']);
+const ATTRIBUTES = new Set(['id', 'href', 'for', 'type', 'name', 'value', 'role', 'scope', 'datetime', 'download', 'open', 'tabindex',
+  'selected', 'autocomplete', 'placeholder']);
 
 /** el('p.soft', {id: 'x'}, 'text', node, ['more', nodes]); null and false are left out. */
 export function el(tag, attributes, ...children) {
@@ -88,13 +88,18 @@ export function pairs(list) {
   return el('dl', null, rows.map(([name, value]) => el('div', null, el('dt', null, name), el('dd', null, value))));
 }
 
-/** A table with a caption for those who hear it, in a frame that scrolls when it must. */
+/** A table with a caption for those who hear it, in a frame that scrolls when it must. One of the kind `stack` is shown as a
+ * list on a phone; that it is a table is said, because browsers forget it then. */
 export function table(caption, heads, rows, kind) {
   const id = 'table-' + (table.n = (table.n ?? 0) + 1);
-  return el('div.frame', {role: 'region', tabindex: '0', 'aria-labelledby': id},
-    el('table' + (kind ? '.' + kind : ''), null, el('caption', {id}, caption),
-      el('thead', null, el('tr', null, heads.map((head) => el('th', {scope: 'col'}, head)))),
-      el('tbody', null, rows)));
+  const node = el('table' + (kind ? '.' + kind : ''), null, el('caption', {id}, caption),
+    el('thead', null, el('tr', null, heads.map((head) => el('th', {scope: 'col'}, head)))), el('tbody', null, rows));
+  if (kind === 'stack') {
+    const roles = {table: 'table', thead: 'rowgroup', tbody: 'rowgroup', tr: 'row', 'thead th': 'columnheader', 'tbody th': 'rowheader', td: 'cell'};
+    node.setAttribute('role', 'table');
+    for (const [what, role] of Object.entries(roles)) node.querySelectorAll(what).forEach((one) => one.setAttribute('role', role));
+  }
+  return el('div.frame', {role: 'region', tabindex: '0', 'aria-labelledby': id}, node);
 }
 
 /** A section of the page with its heading. */

@@ -92,10 +92,6 @@ export function rests(row) {
   return ['The row does not say how it was read.', moment];
 }
 
-const REGISTERS = {
-  dcap: ['MRTD', 'RTMR0', 'RTMR1', 'RTMR2', 'RTMR3'],
-};
+const DCAP = ['MRTD', 'RTMR0', 'RTMR1', 'RTMR2', 'RTMR3'];
 /** Register `index` of a record of this type. */
-export function register(type, index) {
-  return (String(type).startsWith('azure') ? null : REGISTERS.dcap[index]) ?? `PCR ${index}`;
-}
+export const register = (type, index) => (String(type).startsWith('azure') ? null : DCAP[index]) ?? `PCR ${index}`;
