@@ -101,8 +101,8 @@ ui_signed() {
     ui_list "$work/s1.json" "$(ui_record enclave 51)"
     ui_list "$work/s2.json" "$(ui_record enclave 52)"
     measuredctl release new --version 3.0.0 -o "$work/set1.json" "$work/s1.json" 2>/dev/null
-    measuredctl release new --version 3.0.1 --previous "$work/set1.json" -o "$work/set2.json" "$work/s2.json" 2>/dev/null
-    measuredctl release new --version 3.0.2 --previous "$work/set1.json" -o "$work/twin.json" "$work/s2.json" 2>/dev/null
+    measuredctl release new --version 3.0.1 --sequence "$UI_LONG" --previous "$work/set1.json" -o "$work/set2.json" "$work/s2.json" 2>/dev/null
+    measuredctl release new --version 3.0.2 --sequence "$UI_LONG" --previous "$work/set1.json" -o "$work/twin.json" "$work/s2.json" 2>/dev/null
     for fill in set1 set2 twin; do ui_sign "$work/$fill.json"; done
     cp "$work/set1.json" "$www/set.json" && ui_refresh "$UI_SIGNED"
     cp "$work/set2.json" "$www/set.json" && ui_refresh "$UI_SIGNED"

@@ -124,6 +124,7 @@ says 'Contradiction'
 says 'Two verified answers contradict each other'
 says 'The last that was accepted'
 says 'Signed by 0x'
+says "sequence $UI_LONG" # exactly, though it is no double
 section evidence
 says 'It approves nothing'
 
@@ -168,8 +169,7 @@ registry() {
     says 'Nothing in force'
     says 'nothing was known of this specifier then'
 
-    # a version that is no double
-    PAGE='long numbers'
+    PAGE='hostile names on a chain'
     visit "$(app "$UI_HOSTILE")" "$PAGE"
     for_everybody "$PAGE"
     says "$UI_LONG (32.0.1)"
