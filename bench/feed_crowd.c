@@ -76,17 +76,20 @@ static int join(const struct sockaddr_un *addr, const char *specifier)
     return fd;
 }
 
-/* One packet; the snapshot's descriptor or -1. 0: nothing there. */
+/* One packet; 0: nothing there. The snapshot's descriptor is taken where it is wanted, else the
+ * kernel drops it. */
 static int take(int fd, struct feed_message *head, struct feed_snapshot *snapshot, int *ret_memory)
 {
     struct iovec part = {.iov_base = packet, .iov_len = sizeof(packet)};
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    struct msghdr m = {.msg_iov = &part,
-                       .msg_iovlen = 1,
-                       .msg_control = control,
-                       .msg_controllen = sizeof(control)};
-    ssize_t n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
 
+    if (ret_memory != NULL) {
+        m.msg_control = control;
+        m.msg_controllen = sizeof(control);
+        *ret_memory = -1;
+    }
+    ssize_t n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
     if (n < 0 && errno == EAGAIN)
         return 0;
     if (n < (ssize_t)sizeof(*head))
@@ -96,13 +99,13 @@ static int take(int fd, struct feed_message *head, struct feed_snapshot *snapsho
         (void)fprintf(stderr, "feed_crowd: %.*s\n", (int)(n - 16), packet + 16);
         exit(1);
     }
-    *ret_memory = -1;
-    if (head->type == FEED_SNAPSHOT) {
-        memcpy(snapshot, packet + sizeof(*head), sizeof(*snapshot));
-        if (CMSG_FIRSTHDR(&m) == NULL)
-            die("a snapshot without a descriptor");
+    if (head->type != FEED_SNAPSHOT)
+        return 1;
+    memcpy(snapshot, packet + sizeof(*head), sizeof(*snapshot));
+    if (ret_memory != NULL && CMSG_FIRSTHDR(&m) == NULL)
+        die("a snapshot without a descriptor");
+    if (ret_memory != NULL)
         memcpy(ret_memory, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
-    }
     return 1;
 }
 
@@ -121,18 +124,19 @@ int main(int argc, char **argv)
         return 2;
     size_t n = strtoul(argv[3], NULL, 10), changes = strtoul(argv[4], NULL, 10), here = 0,
            round = 0;
-    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    int epoll = epoll_create1(EPOLL_CLOEXEC), first = -1;
     if (n == 0 || n > SUBSCRIBERS_MAX ||
         snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/feed.sock", argv[1]) >=
             (int)sizeof(addr.sun_path))
         return 2;
     for (size_t i = 0; i < n; i++) {
         struct epoll_event event = {.events = EPOLLIN, .data.fd = join(&addr, argv[2])};
+        first = i == 0 ? event.data.fd : first;
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, event.data.fd, &event) != 0)
             die("epoll_ctl");
     }
     uint64_t generation = 0;
-    int64_t published_ms = 0;
+    double published_ms = 0;
     while (round <= changes) {
         int ready = epoll_wait(epoll, events, 256, 60000);
         if (ready <= 0)
@@ -141,25 +145,29 @@ int main(int argc, char **argv)
             struct feed_message head;
             struct feed_snapshot snapshot = {0};
             int fd = events[i].data.fd, memory = -1;
-            if (take(fd, &head, &snapshot, &memory) == 0 || memory < 0)
+            if (take(fd, &head, &snapshot, fd == first ? &memory : NULL) == 0 ||
+                head.type != FEED_SNAPSHOT)
                 continue;
             double now = boot_ms();
-            if (snapshot.generation >
-                generation) { /* the first of a new one: when was it published? */
+            if (snapshot.generation > generation) {
+                generation = snapshot.generation;
+                here = 0;
+            }
+            if (memory >= 0) { /* when was it published? */
                 struct feed_header h;
                 if (pread(memory, &h, sizeof(h), 0) != sizeof(h))
                     die("pread");
-                generation = snapshot.generation;
-                published_ms = h.built_boot_ms;
-                here = 0;
+                published_ms = (double)h.built_boot_ms;
+                (void)close(memory);
             }
-            (void)close(memory);
             if (snapshot.generation != generation || has[fd] == generation)
                 continue;
             has[fd] = generation;
-            delays[here++] = now - (double)published_ms;
+            delays[here++] = now;
             if (here < n)
                 continue;
+            for (size_t k = 0; k < n; k++)
+                delays[k] -= published_ms;
             qsort(delays, n, sizeof(delays[0]), by_value);
             if (round++ == 0)
                 (void)printf("ready\n");

@@ -280,8 +280,8 @@ static int on_renew(struct measured *m, const struct plug_message *message)
     return err;
 }
 
-/* What may be otherwise in a moment says nothing of the set. All else does: the text is no specifier
- * (any more), an alias is gone. */
+/* What may be otherwise in a moment says nothing of the set. All else does: the text is no
+ * specifier (any more), an alias is gone. */
 static bool passes(const char *code)
 {
     static const char *const codes[] = {"quota", "overload", "memory", "io", "store", "shutdown"};

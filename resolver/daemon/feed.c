@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define EVENTS_AT_ONCE 128
+#define REST_MS 5   /* before what the system, or a user's share, had no room for is tried again */
 #define TICK_MS 100 /* while somebody waits for tokens, a deadline or a second try */
 
 static int64_t boot_ms(void)
@@ -417,15 +418,17 @@ static enum sent send_times(struct feed_sub *sub, const struct feed_renew *times
     return sent;
 }
 
-/* No snapshot can be made or sent (no memory, no descriptor): what the reader has is withdrawn
- * rather than used, and the next tick tries again. */
+/* No snapshot can be made or sent (no memory, no descriptor, too many lie unread): the next tick
+ * tries again. When that goes on, what the reader has is withdrawn rather than used. */
 static enum sent withdraw(struct feed_sub *sub)
 {
     int64_t now_ms = sub->topic->feed->now_ms;
     struct feed_renew gone = {
         .fresh_until_ms = now_ms, .hard_until_ms = now_ms, .state = FEED_STATE_EXPIRED};
 
-    if (sub->generation == 0 || sub->sent.hard_until_ms <= now_ms)
+    sub->resting_ms = sub->resting_ms == 0 ? now_ms : sub->resting_ms;
+    if (sub->generation == 0 || sub->sent.hard_until_ms <= now_ms ||
+        now_ms - sub->resting_ms < FEED_PATIENCE_MS)
         return SENT_REST;
     enum sent sent = send_times(sub, &gone);
     return sent == SENT ? SENT_REST : sent;
@@ -451,6 +454,7 @@ static enum sent send_sub(struct feed_sub *sub)
         sub->conn->purse->unread++;
         sub->conn->purse->seen++;
         sub->outdated = false;
+        sub->resting_ms = 0;
         sub->generation = topic->generation;
         sub->sent = topic->built; /* the times of then: */
         if (feed_times_moved(&sub->sent, &topic->times, topic->feed->now_ms))
@@ -521,6 +525,7 @@ static void flush_conn(struct feed *feed, struct feed_conn *conn)
         return;
     }
     conn->resting = sent == SENT_REST;
+    feed->resting = feed->resting || conn->resting;
     if (conn->blocked != (sent == SENT_LATER)) {
         conn->blocked = sent == SENT_LATER;
         want(feed, conn);
@@ -689,6 +694,9 @@ static void turn(struct feed *feed, int64_t *next_tick_ms)
         *next_tick_ms = feed->now_ms + TICK_MS;
     }
     flush_all(feed); /* it may close connections: events speak of none of them any more */
+    if (feed->resting && *next_tick_ms > feed->now_ms + REST_MS)
+        *next_tick_ms = feed->now_ms + REST_MS;
+    feed->resting = false;
 }
 
 static void *run(void *arg)

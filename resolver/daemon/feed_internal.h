@@ -20,6 +20,8 @@
 #define FEED_BURST 32768         /* messages of one client, weighed */
 #define FEED_REFILL_PER_S 16384
 #define FEED_UNREAD_MAX 4096u /* snapshots that lie unread, of one client */
+#define FEED_PATIENCE_MS \
+    250 /* with a snapshot that cannot be sent, before the old one is withdrawn */
 #define FEED_WEIGHT_BYTES 64u /* of text cost as much as a message */
 
 struct feed_conn;
@@ -74,6 +76,7 @@ struct feed_sub {
     struct feed_sub *next_unsent, *prev_unsent;
     bool unsent;            /* in the connection's list */
     bool again;             /* once more after this */
+    int64_t resting_ms;     /* since when it could not be sent its snapshot; 0: it could */
     bool outdated;          /* it has no snapshot, or one of another set */
     uint64_t generation;    /* of the snapshot that it has; 0: none */
     struct feed_renew sent; /* the times that it was told */
@@ -135,6 +138,7 @@ struct feed {
     /* the feed thread's */
     int64_t now_ms;
     uint64_t generation, serial;
+    bool resting;  /* somebody is not sent to before the next tick */
     size_t n_open; /* snapshots with a descriptor */
     struct feed_topic *topic_buckets[FEED_BUCKETS];
     struct feed_sub *sub_buckets[FEED_BUCKETS];

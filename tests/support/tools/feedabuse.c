@@ -166,7 +166,8 @@ static int linger(void)
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(header), &slow, sizeof(slow));
-    if (sendmsg(fd, &with, MSG_NOSIGNAL) < 0) { /* as it should be: and it must not be us who wait */
+    if (sendmsg(fd, &with, MSG_NOSIGNAL) <
+        0) { /* as it should be: and it must not be us who wait */
         struct linger none = {0, 0};
         (void)setsockopt(slow, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
     }
