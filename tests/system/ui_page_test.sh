@@ -55,7 +55,7 @@ says 'Contradiction'
 says 'Nothing approved'
 says 'In force'
 says "url:https://docs.example.test:$TLS_PORT/list.json"
-says_not 'The signed note' # this daemon has no log, so nothing is said of one
+says 'The signed note' # of the log, with its size
 n=3
 [ -z "$UI_SAFE" ] || n=5
 [ "$(chromium_value 'document.querySelectorAll("ul.entries > li").length')" = $n ] || fail "not $n applications"
