@@ -148,67 +148,20 @@ static enum ms_err read_for(struct http_request *r, struct cache *cache, struct 
     return read_evidence(r, cache, diag);
 }
 
-static void run_read(struct reader_job *job, struct cache *cache, enum ms_err err,
-                     const struct ms_diag *diag)
-{
-    struct http_request *r =
-        (struct http_request *)((char *)job - offsetof(struct http_request, audit.job));
-
-    r->audit.err = err;
-    r->audit.diag = *diag;
-    if (err == MS_OK)
-        r->audit.err = read_for(r, cache, &r->audit.diag);
-    http_resume(r);
-}
-
 /* ---- the answer ---- */
-
-/* The text moves to the response, so that it is in memory once. */
-static enum MHD_Result send_reply(struct http_request *r)
-{
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(r->reply.len, r->reply.ptr, MHD_RESPMEM_MUST_FREE);
-
-    if (response == NULL)
-        return MHD_NO;
-    r->reply = (struct ms_buf)MS_BUF_INIT(0);
-    bool evidence = strcmp(r->route->path, EVIDENCE_PATH) == 0; /* named by what it is */
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
-    (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL,
-                                  evidence ? "max-age=31536000, immutable" : "no-store");
-    enum MHD_Result result = MHD_queue_response(r->connection, MHD_HTTP_OK, response);
-    MHD_destroy_response(response);
-    r->stage = HTTP_ANSWERED;
-    return result;
-}
 
 static enum MHD_Result fail_read(struct http_request *r, enum ms_err err)
 {
     if (err == MS_ERR_ARGUMENT) /* a point that is none */
-        return http_error_problem(r, MHD_HTTP_BAD_REQUEST, err, &r->audit.diag);
-    return http_fail(r, err, &r->audit.diag);
+        return http_error_problem(r, MHD_HTTP_BAD_REQUEST, err, &r->read.diag);
+    return http_fail(r, err, &r->read.diag);
 }
 
 enum MHD_Result http_audit(struct http_request *r)
 {
-    struct ms_diag diag = {0};
-
-    if (r->asked)
-        return r->audit.err == MS_OK ? send_reply(r) : fail_read(r, r->audit.err);
-    enum ms_err err = clients_take(r->http->env.clients, r->client, CLIENT_REPLIES, &diag);
-    if (err != MS_OK)
-        return http_fail(r, err, &diag);
-    r->holding = true; /* until the client has taken it: these can be long */
-    r->asked = true;
-    r->stage = HTTP_WAITING;
-    r->audit.job.run = run_read;
-    if (!http_suspend(r))
-        return http_fail(r, MS_ERR_SHUTDOWN, NULL);
-    err = reader_post(r->http->env.reader, &r->audit.job);
-    if (err != MS_OK) { /* the worker itself wakes it up, and then tells it why */
-        r->audit.err = err;
-        http_resume(r);
-    }
-    return MHD_YES;
+    if (!r->asked)
+        return http_read(r, read_for);
+    if (r->read.err != MS_OK)
+        return fail_read(r, r->read.err);
+    return http_send_read(r, "application/json", strcmp(r->route->path, EVIDENCE_PATH) == 0);
 }

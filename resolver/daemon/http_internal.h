@@ -85,23 +85,23 @@ struct http_request {
     bool asked;
     struct ms_buf reply; /* status, metrics: made on the loop thread */
     bool holding;        /* one of the client's replies, until it is sent */
-    union { /* of the one route that needs it; read on the reader's thread, or the store's */
-        struct http_audit { /* read on the reader's thread */
-            struct reader_job job;
+    struct {             /* http_read.c */
+        struct reader_job job;
+        enum ms_err (*fn)(struct http_request *r, struct cache *cache, struct ms_diag *diag);
+        enum ms_err err;
+        struct ms_diag diag;
+    } read;
+    union { /* what the one route that needs it asks for */
+        struct http_audit {
             struct report_page page;
             const char *from, *to; /* in the arena */
             int64_t time_s;
             struct ms_sha256 hash;
-            enum ms_err err;
-            struct ms_diag diag;
         } audit;
-        struct http_log { /* read on the reader's thread */
-            struct reader_job job;
+        struct http_log {
             bool is_tile, cosigned, has_leaf;
             struct msig_tlog_tile tile;
             uint64_t leaf, old_size;
-            enum ms_err err;
-            struct ms_diag diag;
         } log;
         struct backfill_list operations;
     };
@@ -204,6 +204,14 @@ enum ms_err http_dstack_prepare(struct http_request *r, struct ms_diag *diag);
 enum MHD_Result http_dstack_answer(struct http_request *r, struct answer *a);
 enum MHD_Result http_dstack_error(struct http_request *r, unsigned status, enum ms_err err,
                                   const struct ms_diag *diag);
+/* http_read.c. What a question is answered with, written to r->reply on the reader's thread. */
+typedef enum ms_err http_read_fn(struct http_request *r, struct cache *cache, struct ms_diag *diag);
+/* Has it read; the route is called again when r->asked, with the outcome in r->read. */
+enum MHD_Result http_read(struct http_request *r, http_read_fn *fn);
+/* 200 with r->reply, which moves to the response, so that it is in memory once. immutable: it is
+ * named by what it is. */
+enum MHD_Result http_send_read(struct http_request *r, const char *type, bool immutable);
+
 /* http_log.c */
 enum ms_err http_prepare_log(struct http_request *r, struct ms_diag *diag);
 enum MHD_Result http_log(struct http_request *r);

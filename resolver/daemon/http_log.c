@@ -179,60 +179,15 @@ static enum ms_err read_for(struct http_request *r, struct cache *cache, struct 
     return err;
 }
 
-static void run_read(struct reader_job *job, struct cache *cache, enum ms_err err,
-                     const struct ms_diag *diag)
-{
-    struct http_request *r =
-        (struct http_request *)((char *)job - offsetof(struct http_request, log.job));
-
-    r->log.err = err;
-    r->log.diag = *diag;
-    if (err == MS_OK)
-        r->log.err = read_for(r, cache, &r->log.diag);
-    http_resume(r);
-}
-
 /* ---- the answer ---- */
 
 /* What is under its name once is there for ever; checkpoint and proofs are of the moment. */
-static enum MHD_Result send_reply(struct http_request *r)
-{
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(r->reply.len, r->reply.ptr, MHD_RESPMEM_MUST_FREE);
-
-    if (response == NULL)
-        return MHD_NO;
-    r->reply = (struct ms_buf)MS_BUF_INIT(0); /* moved */
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-                                  r->log.is_tile ? "application/octet-stream" : TEXT_TYPE);
-    (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL,
-                                  r->log.is_tile ? "max-age=31536000, immutable" : "no-store");
-    enum MHD_Result result = MHD_queue_response(r->connection, MHD_HTTP_OK, response);
-    MHD_destroy_response(response);
-    r->stage = HTTP_ANSWERED;
-    return result;
-}
-
 enum MHD_Result http_log(struct http_request *r)
 {
-    struct ms_diag diag = {0};
-
-    if (r->asked)
-        return r->log.err == MS_OK ? send_reply(r) : http_fail(r, r->log.err, &r->log.diag);
-    enum ms_err err = clients_take(r->http->env.clients, r->client, CLIENT_REPLIES, &diag);
-    if (err != MS_OK)
-        return http_fail(r, err, &diag);
-    r->holding = true; /* until the client has taken it */
-    r->asked = true;
-    r->stage = HTTP_WAITING;
-    r->log.job.run = run_read;
-    if (!http_suspend(r))
-        return http_fail(r, MS_ERR_SHUTDOWN, NULL);
-    err = reader_post(r->http->env.reader, &r->log.job);
-    if (err != MS_OK) { /* the worker itself wakes it up, and then tells it why */
-        r->log.err = err;
-        http_resume(r);
-    }
-    return MHD_YES;
+    if (!r->asked)
+        return http_read(r, read_for);
+    if (r->read.err != MS_OK)
+        return http_fail(r, r->read.err, &r->read.diag);
+    return http_send_read(r, r->log.is_tile ? "application/octet-stream" : TEXT_TYPE,
+                          r->log.is_tile);
 }
