@@ -62,6 +62,11 @@ struct source_request *source_want(struct source *s, const struct source_request
  * too many. */
 bool source_want_wait(struct source *s, int64_t ms);
 
+/* An attempt that wants something, with an arena of so many bytes; spec may be NULL and is
+ * borrowed. Its kind is for the caller to set. NULL when out of memory. */
+struct source *source_begin(const struct spec *spec, const struct source_policy *policy,
+                            size_t arena_max, int64_t started_s);
+
 /* An attempt inside another one, under its policy and begun when it was: its kind is for the caller
  * to set, who also steps it and passes its requests on. `spec` lives as long as the parent, which
  * frees it. NULL when out of memory. */

@@ -250,15 +250,10 @@ enum ms_err source_log_walk_new(const struct spec *spec, const struct source_pol
                                 const struct log_walk *walk, struct ms_now now,
                                 struct source **ret_walk, struct ms_diag *diag)
 {
-    struct source *s = calloc(1, sizeof(*s));
+    struct source *s = source_begin(spec, policy, WALK_ARENA_MAX_BYTES, now.wall_s);
 
     if (s == NULL)
         return MS_ERR_MEMORY;
-    s->spec = spec;
-    s->policy = *policy;
-    s->arena.max = WALK_ARENA_MAX_BYTES;
-    s->state = SOURCE_WANTS;
-    s->started_s = now.wall_s;
     enum ms_err err = init(s, walk, diag);
     if (err != MS_OK) {
         source_free(s);

@@ -1003,13 +1003,9 @@ enum ms_err source_poll_new(uint64_t chain, const struct source_policy *policy,
                             const struct source_poll_hints *hints, struct ms_now now,
                             struct source **ret_poll, struct ms_diag *diag)
 {
-    struct source *s = calloc(1, sizeof(*s));
+    struct source *s = source_begin(NULL, policy, POLL_ARENA_MAX_BYTES, now.wall_s);
     if (s == NULL)
         return MS_ERR_MEMORY;
-    s->policy = *policy;
-    s->arena.max = POLL_ARENA_MAX_BYTES;
-    s->state = SOURCE_WANTS;
-    s->started_s = now.wall_s;
     enum ms_err err = init(s, chain, items, n, hints, diag);
     if (err != MS_OK) {
         source_free(s);

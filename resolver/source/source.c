@@ -318,18 +318,28 @@ static enum ms_err check_options(const struct spec *spec, struct ms_diag *diag)
     return MS_OK;
 }
 
+struct source *source_begin(const struct spec *spec, const struct source_policy *policy,
+                            size_t arena_max, int64_t started_s)
+{
+    struct source *s = calloc(1, sizeof(*s));
+
+    if (s == NULL)
+        return NULL;
+    s->spec = spec;
+    s->policy = *policy;
+    s->arena.max = arena_max;
+    s->state = SOURCE_WANTS;
+    s->started_s = started_s;
+    return s;
+}
+
 enum ms_err source_new(const struct spec *spec, const struct source_policy *policy,
                        const struct source_previous *previous, struct ms_now now,
                        struct source **ret_source, struct ms_diag *diag)
 {
-    struct source *s = calloc(1, sizeof(*s));
+    struct source *s = source_begin(spec, policy, SOURCE_ARENA_MAX_BYTES, now.wall_s);
     if (s == NULL)
         return MS_ERR_MEMORY;
-    s->spec = spec;
-    s->policy = *policy;
-    s->arena.max = SOURCE_ARENA_MAX_BYTES;
-    s->state = SOURCE_WANTS;
-    s->started_s = now.wall_s;
     if (previous != NULL) {
         s->previous = *previous;
         s->previous.etag = s->previous.last_modified = NULL; /* copied below */
@@ -387,15 +397,10 @@ enum ms_err source_new(const struct spec *spec, const struct source_policy *poli
 
 struct source *source_child(struct source *parent, const struct spec *spec, size_t arena_max)
 {
-    struct source *s = calloc(1, sizeof(*s));
+    struct source *s = source_begin(spec, &parent->policy, arena_max, parent->started_s);
 
     if (s == NULL)
         return NULL;
-    s->spec = spec;
-    s->policy = parent->policy;
-    s->arena.max = arena_max;
-    s->state = SOURCE_WANTS;
-    s->started_s = parent->started_s;
     s->next_child = parent->children;
     parent->children = s;
     return s;
