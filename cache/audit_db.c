@@ -136,6 +136,10 @@ enum ms_err audit_blobs(struct cache *cache, audit_blob_fn *fn, void *arg, struc
     static const char sql[] = "SELECT hash, encoding, size, data,"
                               " EXISTS(SELECT 1 FROM history h WHERE h.bundle = b.hash)"
                               " OR EXISTS(SELECT 1 FROM entry e WHERE e.bundle = b.hash)"
+                              " OR EXISTS(SELECT 1 FROM operation o WHERE o.bundle = b.hash)"
+                              " OR EXISTS(SELECT 1 FROM past_document d WHERE d.hash = b.hash)"
+                              " OR EXISTS(SELECT 1 FROM past_set p WHERE p.document = b.hash OR"
+                              " p.bundle = b.hash)"
                               " FROM blob b";
     sqlite3_stmt *stmt = NULL;
     enum ms_err err = MS_OK;

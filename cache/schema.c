@@ -207,6 +207,43 @@ static const char *const migrations[] = {
     " BEGIN SELECT RAISE(ABORT, 'logs are append-only'); END;"
     "CREATE TRIGGER log_range_no_delete BEFORE DELETE ON log_range"
     " BEGIN SELECT RAISE(ABORT, 'logs are append-only'); END;",
+    /* past_document: documents that operations of the past name by SHA-256; the blob is the proof.
+     * past_set: signed sets of the past, each named by the one after it as `previous`, back from
+     * the set of `bundle`; document is the signed document as it was served. */
+    "CREATE TABLE past_document("
+    " hash BLOB NOT NULL PRIMARY KEY CHECK(length(hash) = 32) REFERENCES blob(hash),"
+    " provider TEXT NOT NULL,"
+    " recorded_s INTEGER NOT NULL,"
+    " hmac BLOB NOT NULL CHECK(length(hmac) = 32)"
+    ") STRICT;"
+    "CREATE TABLE past_set("
+    " key BLOB NOT NULL CHECK(length(key) = 32),"
+    " set_hash BLOB NOT NULL CHECK(length(set_hash) = 32),"
+    " sequence BLOB NOT NULL CHECK(length(sequence) = 8),"
+    " previous BLOB NOT NULL CHECK(length(previous) = 32)," /* zeros: it was the first */
+    " document BLOB NOT NULL REFERENCES blob(hash),"
+    " bundle BLOB NOT NULL REFERENCES blob(hash),"
+    " provider TEXT NOT NULL,"
+    " recorded_s INTEGER NOT NULL,"
+    " hmac BLOB NOT NULL CHECK(length(hmac) = 32),"
+    " PRIMARY KEY(key, set_hash)"
+    ") STRICT;"
+    "CREATE INDEX past_set_document ON past_set(document);"
+    "CREATE INDEX past_set_bundle ON past_set(bundle);"
+    "CREATE TRIGGER past_document_once BEFORE INSERT ON past_document"
+    " WHEN EXISTS (SELECT 1 FROM past_document WHERE hash = NEW.hash)"
+    " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;"
+    "CREATE TRIGGER past_document_no_update BEFORE UPDATE ON past_document"
+    " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;"
+    "CREATE TRIGGER past_document_no_delete BEFORE DELETE ON past_document"
+    " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;"
+    "CREATE TRIGGER past_set_once BEFORE INSERT ON past_set"
+    " WHEN EXISTS (SELECT 1 FROM past_set WHERE key = NEW.key AND set_hash = NEW.set_hash)"
+    " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;"
+    "CREATE TRIGGER past_set_no_update BEFORE UPDATE ON past_set"
+    " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;"
+    "CREATE TRIGGER past_set_no_delete BEFORE DELETE ON past_set"
+    " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;",
 };
 _Static_assert(SCHEMA_APPLICATION_ID == 1836282468, "the number in the first migration");
 
@@ -255,7 +292,10 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
     [CACHE_STMT_BLOB_DROP] = "DELETE FROM blob WHERE hash = ?1"
                              " AND NOT EXISTS (SELECT 1 FROM entry WHERE bundle = ?1)"
                              " AND NOT EXISTS (SELECT 1 FROM history WHERE bundle = ?1)"
-                             " AND NOT EXISTS (SELECT 1 FROM operation WHERE bundle = ?1)",
+                             " AND NOT EXISTS (SELECT 1 FROM operation WHERE bundle = ?1)"
+                             " AND NOT EXISTS (SELECT 1 FROM past_document WHERE hash = ?1)"
+                             " AND NOT EXISTS (SELECT 1 FROM past_set WHERE document = ?1 OR"
+                             " bundle = ?1)",
     [CACHE_STMT_HISTORY_LAST] = "SELECT hmac FROM history WHERE key = ?1 ORDER BY n DESC LIMIT 1",
     [CACHE_STMT_HISTORY_N] = "SELECT coalesce(max(n), 0) FROM history",
     [CACHE_STMT_HISTORY_CODE] = "SELECT hmac FROM history WHERE n = ?1",
