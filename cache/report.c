@@ -516,6 +516,11 @@ static enum ms_err read_point(struct cache *cache, const struct ms_sha256 *key,
     return err;
 }
 
+static bool is_first(const struct report_page *page)
+{
+    return page->point.len == 0 && (page->has_before ? page->before : page->after) == 0;
+}
+
 enum ms_err report_history(struct cache *cache, const struct spec *spec,
                            const struct report_page *page, struct ms_buf *out, struct ms_diag *diag)
 {
@@ -537,7 +542,7 @@ enum ms_err report_history(struct cache *cache, const struct spec *spec,
         err = cache_history_range(cache, &spec->key, &range, note_row, &l, diag);
     if (err == MS_OK)
         err = list_rows(cache, &l, limit, page->has_before, rows, &more);
-    if (err == MS_OK && report_operations != NULL)
+    if (err == MS_OK && report_operations != NULL && is_first(page))
         err = report_operations(cache, &spec->key, &operations, diag);
     if (err == MS_OK && operations != NULL && json_object_set(root, "operations", operations) != 0)
         err = MS_ERR_MEMORY;

@@ -11,6 +11,7 @@
 
 #define ARENA_MAX_BYTES ((size_t)HISTORY_OPERATIONS_MAX * 1024)
 #define TOLD_MAX 5000u /* the newest ones; /v1/operations pages through all */
+#define TOLD_ROOM (2 * TOLD_MAX)
 
 struct teller {
     json_t *rows;
@@ -18,6 +19,20 @@ struct teller {
     struct ms_arena arena; /* what `past` borrows */
     struct ms_diag *diag;
 };
+
+/* Without the oldest. false: no memory. */
+static bool keep_newest(json_t **rows)
+{
+    size_t n = json_array_size(*rows);
+    json_t *newest = json_array();
+    bool ok = newest != NULL;
+
+    for (size_t i = n < TOLD_MAX ? 0 : n - TOLD_MAX; ok && i < n; i++)
+        ok = json_array_append(newest, json_array_get(*rows, i)) == 0;
+    json_decref(*rows);
+    *rows = newest;
+    return ok;
+}
 
 static enum ms_err tell_operation(void *arg, enum ms_err row, const struct cache_operation *o,
                                   const struct ms_diag *why)
@@ -38,7 +53,7 @@ static enum ms_err tell_operation(void *arg, enum ms_err row, const struct cache
     json_t *json = err == MS_OK ? operation_json(&operation, &t->past, &facts) : NULL;
     if (err != MS_OK || json == NULL ||
         json_object_set_new(json, "source", json_string("chain")) != 0 ||
-        (json_array_size(t->rows) == TOLD_MAX && json_array_remove(t->rows, 0) != 0)) {
+        (json_array_size(t->rows) == TOLD_ROOM && !keep_newest(&t->rows))) {
         json_decref(json);
         return err != MS_OK ? err : MS_ERR_MEMORY;
     }
@@ -58,6 +73,8 @@ static enum ms_err tell_operations(struct cache *cache, const struct ms_sha256 *
     t->diag = diag;
     if (t->rows != NULL)
         err = cache_operations_each(cache, key, tell_operation, t, diag);
+    if (err == MS_OK && !keep_newest(&t->rows))
+        err = MS_ERR_MEMORY;
     if (err == MS_OK && json_array_size(t->rows) > 0)
         *ret_rows = json_incref(t->rows);
     ms_arena_done(&t->arena);

@@ -62,6 +62,9 @@ static void add_item(struct ms_buf *out, const json_t *item)
         add_text(out, text_of(item, "kind"));
         (void)ms_buf_add_str(out, " ");
         add_text(out, text_of(item, "value"));
+    } else if (text_of(item, "payload")[0] != '\0') { /* what the chain tells of a release */
+        (void)ms_buf_add_str(out, "document ");
+        add_text(out, text_of(item, "payload"));
     } else {
         const char *id = text_of(item, "id");
         add_text(out, id[0] == '\0' ? "record without a name" : id);
@@ -110,9 +113,11 @@ static void add_who(struct ms_buf *out, const json_t *row)
     } else if (text_of(governance, "owner")[0] != '\0') {
         (void)ms_buf_add_str(out, "owner ");
         add_text(out, text_of(governance, "owner"));
-        (void)ms_buf_add_str(out, " (");
-        add_text(out, text_of(governance, "owner_kind"));
-        (void)ms_buf_add_str(out, ")");
+        if (text_of(governance, "owner_kind")[0] != '\0') {
+            (void)ms_buf_add_str(out, " (");
+            add_text(out, text_of(governance, "owner_kind"));
+            (void)ms_buf_add_str(out, ")");
+        }
     }
 }
 
@@ -120,7 +125,7 @@ static void add_who(struct ms_buf *out, const json_t *row)
 
 static const char *const csv_columns =
     "n,sequence,time,state,kind,source,level,trust,block,added,removed,changed,who,set_hash,"
-    "evidence\n";
+    "evidence,accepted\n";
 static const char *const md_head =
     "| sequence | time | kind | state | block | added | removed | changed | who | evidence |\n"
     "|---|---|---|---|---|---|---|---|---|---|\n";
@@ -147,30 +152,29 @@ static void add_block(struct ms_buf *out, const json_t *row)
         (void)ms_buf_addf(out, "%lld", number_of(row, "block"));
 }
 
-static void row_text(const json_t *row, struct ms_buf *out)
+static void add_trust(struct ms_buf *out, const json_t *row)
 {
-    add_time(out, number_of(row, "time"));
-    (void)ms_buf_addf(out, "  sequence %lld  ", number_of(row, "sequence"));
-    add_text(out, text_of(row, "kind"));
+    if (text_of(row, "trust")[0] == '\0')
+        return;
     (void)ms_buf_add_str(out, "  ");
-    add_text(out, text_of(row, "state"));
-    if (json_is_integer(json_object_get(row, "block"))) {
-        (void)ms_buf_add_str(out, "  block ");
-        add_block(out, row);
-    }
-    if (text_of(row, "trust")[0] != '\0') {
-        (void)ms_buf_add_str(out, "  ");
-        add_text(out, text_of(row, "level"));
-        (void)ms_buf_add_str(out, text_of(row, "level")[0] == '\0' ? "" : " ");
-        add_text(out, text_of(row, "trust"));
-    }
-    (void)ms_buf_addf(out, "  (row %lld)\n", number_of(row, "n"));
+    add_text(out, text_of(row, "level"));
+    (void)ms_buf_add_str(out, text_of(row, "level")[0] == '\0' ? "" : " ");
+    add_text(out, text_of(row, "trust"));
+}
+
+static void add_error(struct ms_buf *out, const json_t *row)
+{
     const json_t *error = json_object_get(row, "error");
-    if (error != NULL) {
-        (void)ms_buf_add_str(out, "    ! ");
-        add_text(out, json_is_string(error) ? json_string_value(error) : text_of(error, "text"));
-        (void)ms_buf_add_str(out, "\n");
-    }
+
+    if (error == NULL)
+        return;
+    (void)ms_buf_add_str(out, "    ! ");
+    add_text(out, json_is_string(error) ? json_string_value(error) : text_of(error, "text"));
+    (void)ms_buf_add_str(out, "\n");
+}
+
+static void add_changes(struct ms_buf *out, const json_t *row)
+{
     add_items(out, row, "added", "    + ");
     add_items(out, row, "removed", "    - ");
     add_items(out, row, "changed", "    ~ ");
@@ -182,6 +186,65 @@ static void row_text(const json_t *row, struct ms_buf *out)
         (void)ms_buf_addf(out,
                           "    what is removed rests on the newest block %lld, not yet final\n",
                           number_of(row, "head_removes"));
+}
+
+static void add_confirmed_until(struct ms_buf *out, const json_t *row)
+{
+    const json_t *confirmed = json_object_get(row, "confirmed");
+
+    if (confirmed == NULL || number_of(confirmed, "times") <= 1)
+        return;
+    (void)ms_buf_add_str(out, "    confirmed until ");
+    add_time(out, number_of(confirmed, "until"));
+    (void)ms_buf_add_str(out, "\n");
+}
+
+static void add_evidence(struct ms_buf *out, const json_t *row)
+{
+    if (text_of(row, "evidence")[0] == '\0')
+        return;
+    (void)ms_buf_add_str(out, "    evidence ");
+    add_text(out, text_of(row, "evidence"));
+    (void)ms_buf_add_str(out, "\n");
+}
+
+/* What this daemon saw of what the contract's own history tells. */
+static void add_accepted(struct ms_buf *out, const json_t *row)
+{
+    size_t i;
+    json_t *one;
+
+    json_array_foreach(json_object_get(row, "accepted"), i, one)
+    {
+        (void)ms_buf_add_str(out, "    accepted here ");
+        add_time(out, number_of(one, "time"));
+        add_trust(out, one);
+        (void)ms_buf_addf(out, "  (row %lld)\n", number_of(one, "n"));
+        add_error(out, one);
+        add_items(out, one, "added", "      + ");
+        add_items(out, one, "removed", "      - ");
+        add_items(out, one, "changed", "      ~ ");
+        add_confirmed_until(out, one);
+    }
+}
+
+static void row_text(const json_t *row, struct ms_buf *out)
+{
+    add_time(out, number_of(row, "time"));
+    (void)ms_buf_addf(out, "  sequence %lld  ", number_of(row, "sequence"));
+    add_text(out, text_of(row, "kind"));
+    (void)ms_buf_add_str(out, "  ");
+    add_text(out, text_of(row, "state"));
+    if (json_is_integer(json_object_get(row, "block"))) {
+        (void)ms_buf_add_str(out, "  block ");
+        add_block(out, row);
+    }
+    add_trust(out, row);
+    if (json_is_integer(json_object_get(row, "n")))
+        (void)ms_buf_addf(out, "  (row %lld)", number_of(row, "n"));
+    (void)ms_buf_add_str(out, "\n");
+    add_error(out, row);
+    add_changes(out, row);
     size_t at = out->len;
     (void)ms_buf_add_str(out, "    ");
     add_who(out, row);
@@ -189,17 +252,9 @@ static void row_text(const json_t *row, struct ms_buf *out)
         out->len = at;
     else
         (void)ms_buf_add_str(out, "\n");
-    const json_t *confirmed = json_object_get(row, "confirmed");
-    if (confirmed != NULL && number_of(confirmed, "times") > 1) {
-        (void)ms_buf_add_str(out, "    confirmed until ");
-        add_time(out, number_of(confirmed, "until"));
-        (void)ms_buf_add_str(out, "\n");
-    }
-    if (text_of(row, "evidence")[0] != '\0') {
-        (void)ms_buf_add_str(out, "    evidence ");
-        add_text(out, text_of(row, "evidence"));
-        (void)ms_buf_add_str(out, "\n");
-    }
+    add_accepted(out, row);
+    add_confirmed_until(out, row);
+    add_evidence(out, row);
 }
 
 /* A cell of CSV (RFC 4180) or of a Markdown table. */
@@ -227,12 +282,18 @@ static void add_cell(enum auditor_form form, const struct ms_buf *text, bool las
 static void fill_cell(const json_t *row, const char *name, enum auditor_form form,
                       struct ms_buf *cell)
 {
+    /* what an operation itself does not say is said by what was seen of it first */
+    const json_t *seen = json_array_get(json_object_get(row, "accepted"), 0);
     const json_t *value = json_object_get(row, name);
 
+    if (value == NULL)
+        value = json_object_get(seen, name);
     if (strcmp(name, "who") == 0)
         add_who(cell, row);
     else if (strcmp(name, "time") == 0)
         add_time(cell, number_of(row, name));
+    else if (strcmp(name, "accepted") == 0 && (seen != NULL || json_object_get(row, "n") != NULL))
+        add_time(cell, number_of(seen != NULL ? seen : row, "time"));
     else if (json_is_array(value))
         add_items(cell, row, name, NULL);
     else if (json_is_integer(value))
@@ -245,9 +306,9 @@ static void fill_cell(const json_t *row, const char *name, enum auditor_form for
 
 static void row_cells(enum auditor_form form, const json_t *row, struct ms_buf *out)
 {
-    static const char *const csv[] = {"n",       "sequence", "time",  "state",    "kind",
-                                      "source",  "level",    "trust", "block",    "added",
-                                      "removed", "changed",  "who",   "set_hash", "evidence"};
+    static const char *const csv[] = {
+        "n",     "sequence", "time",    "state",   "kind", "source",   "level",    "trust",
+        "block", "added",    "removed", "changed", "who",  "set_hash", "evidence", "accepted"};
     static const char *const md[] = {"sequence", "time",    "kind",    "state", "block",
                                      "added",    "removed", "changed", "who",   "evidence"};
     const char *const *names = form == AUDITOR_CSV ? csv : md;

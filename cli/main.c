@@ -43,7 +43,7 @@ static const struct command {
      "[ARGUMENT ...]]",
      "follow the approved measurements, keep a file of them, and run who reads it", cli_watch},
     {"refresh", "SPEC|URL", "fetch now and wait for the result", cli_refresh},
-    {"history", "SPEC|URL [--db FILE|DIR] [--json | --jsonl | --csv | --md]",
+    {"history", "SPEC|URL [--db FILE|DIR | --backfill] [--json | --jsonl | --csv | --md]",
      "what was approved when, and by whom", cli_history},
     {"diff", "SPEC|URL A B [--db FILE|DIR]", "what differs between two points of a history",
      cli_diff},

@@ -419,11 +419,10 @@ static void was_read(struct store_job *work)
 static enum ms_err refusal(const struct backfill *b, const struct core_good *good,
                            struct ms_diag *diag)
 {
-    if (good->id.level < SPEC_LEVEL_L2)
+    if (good->id.level == SPEC_LEVEL_L1) /* l0 is a node of the operator's own */
         return ms_diag_set(diag, MS_ERR_LEVEL,
-                           "at level %s the state is one endpoint's word: a history is walked back "
-                           "from level l2 on",
-                           spec_level_name(good->id.level));
+                           "at level l1 the state is one endpoint's word: a history is walked back "
+                           "from level l2 on, or with an endpoint that is trusted = yes");
     if (b->config->nonfinality == CONFIG_NONFINALITY_SAFE)
         return ms_diag_set(diag, MS_ERR_LEVEL,
                            "with nonfinality = safe states are read that may be undone: a history "
@@ -497,19 +496,28 @@ void backfill_ask(struct backfill *b, const struct answer_id *id)
         requeue(b, job);
 }
 
-/* By configuration: what has more operations, or blocks, than when it was last looked at. */
-static bool look_at(void *arg, const struct core_good *good)
+/* By configuration: it has more operations, or blocks, than when it was last looked at. */
+static bool is_due(const struct backfill *b, const struct core_good *good)
 {
-    struct backfill *b = arg;
     bool registry = good->result->adapter != NULL && strcmp(good->result->adapter, "registry") == 0;
     uint64_t now = registry ? good->result->sequence : good->result->block.number;
     struct ms_diag diag;
 
-    if ((!registry && b->config->backfill != CONFIG_BACKFILL_ALL) || good->mark->sequence >= now ||
+    if (b->config->backfill == CONFIG_BACKFILL_NO ||
+        (!registry && b->config->backfill != CONFIG_BACKFILL_ALL) || good->mark->sequence >= now ||
         good->mark->after_ms > now_of(b).boot_ms || refusal(b, good, &diag) != MS_OK)
+        return false;
+    /* logs: a window at a time */
+    return registry || good->mark->sequence == 0 || now - good->mark->sequence >= LOG_WALK_WINDOW;
+}
+
+/* False: there is no room. */
+static bool look_at(void *arg, const struct core_good *good)
+{
+    struct backfill *b = arg;
+
+    if (!is_due(b, good))
         return true;
-    if (!registry && good->mark->sequence > 0 && now - good->mark->sequence < LOG_WALK_WINDOW)
-        return true; /* a window at a time */
     struct backfill_job *job = find(b, &good->id);
     if (job == NULL)
         job = new_job(b, good);
@@ -524,7 +532,7 @@ void backfill_tick(struct backfill *b)
 
     if (b->stopped || b->active != NULL)
         return;
-    if (b->config->backfill != CONFIG_BACKFILL_NO && now_ms >= b->look_ms) {
+    if (now_ms >= b->look_ms) {
         b->look_ms = now_ms + LOOK_MS;
         core_each_good(b->env.core, look_at, b);
     }
@@ -592,13 +600,33 @@ static void add_kind(const struct backfill_job *job, json_t *out)
         (void)json_object_set_new(out, "block", json_integer((json_int_t)job->at.block));
 }
 
-json_t *backfill_status(const struct backfill *b, const struct answer_id *id)
+/* Nobody asked, and configuration does not either. */
+static json_t *no_job(const struct backfill *b, const struct answer_id *id)
 {
-    const struct backfill_job *job = find(b, id);
+    json_t *out = json_pack("{s:s}", "state", "none");
+    struct core_good good;
+    struct ms_diag diag = {0};
+
+    if (out == NULL || !core_good(b->env.core, id, &good))
+        return out;
+    enum ms_err err = refusal(b, &good, &diag);
+    if (err != MS_OK)
+        (void)json_object_set_new(
+            out, "error",
+            json_pack("{s:s, s:s}", "code", ms_err_code(err), "text", ms_diag_text(&diag, err)));
+    return out;
+}
+
+json_t *backfill_status(struct backfill *b, const struct answer_id *id)
+{
+    struct core_good good;
     char code[32];
 
+    if (!b->stopped && core_good(b->env.core, id, &good))
+        (void)look_at(b, &good); /* not only at its next turn: somebody waits for it */
+    const struct backfill_job *job = find(b, id);
     if (job == NULL)
-        return json_pack("{s:s}", "state", "none");
+        return no_job(b, id);
     json_t *out =
         json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:o}", "specifier", job->spec.canonical,
                   "state", state_name(job->state), "kind", job->logs ? "logs" : "registry",

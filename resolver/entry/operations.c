@@ -324,6 +324,14 @@ static void add_live(json_t *out, const struct history_past *past)
     (void)json_object_set_new(out, "live", live);
 }
 
+/* Who governs after it, and so could make the next one. */
+static void add_governance(json_t *out, const struct history_past *past)
+{
+    (void)json_object_set_new(out, "governance",
+                              json_pack("{s:o, s:o}", "owner", addr_json(&past->state.owner),
+                                        "guardian", addr_json(&past->state.guardian)));
+}
+
 json_t *operation_json(const struct history_operation *operation, struct history_past *past,
                        const struct operation_facts *facts)
 {
@@ -352,8 +360,10 @@ json_t *operation_json(const struct history_operation *operation, struct history
         add_own(out, operation);
     else
         (void)json_object_set_new(out, "data", ms_json_hex(event->data));
-    if (!past->lost)
+    if (!past->lost) {
         add_live(out, past);
+        add_governance(out, past);
+    }
     if (facts->evidence != NULL)
         (void)json_object_set_new(out, "evidence", sha256_json(facts->evidence));
     if (facts->provider != NULL)

@@ -50,34 +50,41 @@ ctl() {
     [ "$status" = "$expected" ] || fail "measuredctl $*: exit $status instead of $expected: $(head -c 500 "$work/out" "$work/words")"
 }
 says() { grep -qE -- "$1" "$work/out" || fail "the output lacks $1: $(head -c 800 "$work/out")"; }
-rows() { measuredctl history "$REGISTRY" --jsonl 2>/dev/null | wc -l; }
+rows() { measuredctl history "$REGISTRY" --jsonl 2>/dev/null | wc -l; } # an operation each
 has_rows() { [ "$(rows)" = "$1" ]; }
 
 # approve, heartbeat, revoke: a change each; polls that change nothing are no rows
 registry_approve 2 "$work/two.json"
 registry_finalize
-eventually 10 has_rows 2 || fail "approval: $(rows) rows"
+eventually 10 has_rows 3 || fail "approval: $(rows) rows"
 sleep 3
 middle=$(date +%s)
 registry_heartbeat $(($(anvil_now) + 4000))
 registry_finalize
-eventually 10 has_rows 3 || fail "heartbeat: $(rows) rows"
+eventually 10 has_rows 4 || fail "heartbeat: $(rows) rows"
 registry_revoke 1
 registry_finalize
-removed() { measuredctl history "$REGISTRY" --jsonl 2>/dev/null | tail -n 2 | grep -q '"removed":\[{"id":"one"'; }
+removed() { measuredctl history "$REGISTRY" --jsonl 2>/dev/null | tail -n 1 | grep -q '"accepted":.*"removed":\[{"id":"one"'; }
 eventually 10 removed || fail "revocation: $(measuredctl history "$REGISTRY" --jsonl | tail -n 1)"
 sleep 2
 
 ctl 0 history "$REGISTRY" --json
-says '^\[\{"n":1,"sequence":2,"time":[0-9]+,"state":"fresh","kind":"change","source":"seen","level":"l3","block":2,'
+# every operation of the registry once, from the first, which nobody here had seen; with what was seen of it here
+[ "$(jq -c 'map([.sequence, .kind, (.accepted // [] | map(.n))])' "$work/out")" = \
+    "$(jq -cn '[[1, "init", []], [2, "approve", [1]], [3, "approve", [2]], [4, "heartbeat", [3]], [5, "revoke", [4]]]')" ] ||
+    fail "operations: $(jq -c 'map([.sequence, .kind, .accepted])' "$work/out")"
+jq -e 'all(.[]; (.sequence and .time and .state and .block and .kind and .added and .removed))' "$work/out" >/dev/null ||
+    fail 'a member is missing'
+says '"accepted":\[\{"n":1,"sequence":2,"time":[0-9]+,"state":"fresh","kind":"change","source":"seen","level":"l3","block":2,'
 says '"added":\[\{"id":"one","release":1,'
 says '"hash_by":"quorum"'
 says '"owner":"0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266","owner_kind":"account"'
 says '"build":"[0-9.]+ sha256:'"$(sha256sum "$MEASURED_BIN/measured" | cut -d' ' -f1)"'"'
 head -c 1 "$work/out" | grep -q '\[' && tail -c 3 "$work/out" | grep -q '\]' || fail 'history --json is one array'
 ctl 0 history "$REGISTRY"
-says '^    \+ release 2 \(version 2\): two \(dcap-tdx\)$'
-says '^    - release 1 \(version 1\): one \(dcap-tdx\)$'
+says '^      \+ release 2 \(version 2\): two \(dcap-tdx\)$'
+says '^      - release 1 \(version 1\): one \(dcap-tdx\)$'
+says '^    \+ release 2 \(version 2\): document sha256:[0-9a-f]{64}$'
 says '^    confirmed until '
 ctl 0 history "$REGISTRY" --csv
 says '^"1","2",'
@@ -102,7 +109,7 @@ ctl 1 at "$REGISTRY" "@$(($(date +%s) + 100000))"
 says 'nobody had looked'
 
 # the same without the daemon: HTTP, errors, and a copied database in a folder of its own
-name=$(measuredctl history "$REGISTRY" --jsonl 2>/dev/null | head -n 1 | grep -oE '"evidence":"sha256:[0-9a-f]{64}' | cut -d: -f3)
+name=$(measuredctl history "$REGISTRY" --json 2>/dev/null | jq -r '.[1].accepted[0].evidence' | cut -d: -f2)
 get "/v1/evidence/$name"
 want 200 evidence
 [ "$(sha256sum "$work/body" | cut -d' ' -f1)" = "$name" ] || fail 'evidence does not hash to its name'
@@ -134,7 +141,7 @@ unset MEASURED_SOCKET_DIR
 offline() { ctl "$1" "$2" "$REGISTRY" "${@:3}" --db "$work/copy"; }
 offline 0 history --json
 # but for a confirmation that came in between
-without_confirmed() { jq -S 'map(del(.confirmed))' "$1"; }
+without_confirmed() { jq -S 'map(del(.accepted[]?.confirmed))' "$1"; }
 [ "$(without_confirmed "$work/out")" = "$(without_confirmed "$work/online.json")" ] ||
     fail 'history of a copy differs from that of the daemon'
 offline 0 diff 2 3
