@@ -291,6 +291,31 @@ MS_MUST_USE enum ms_err cache_operations_verify(struct cache *cache, const struc
                                                 struct operations_verdict *ret_verdict,
                                                 struct ms_diag *diag);
 
+/* ---- documents that operations name: append-only, kept for good whoever gave them ---- */
+struct cache_past_document {
+    struct ms_sha256 hash; /* ignored when adding: it follows from the bytes */
+    struct ms_span bytes;  /* when adding; empty when read, the blob has them */
+    const char *provider;  /* who gave it: of interest, not of trust */
+    int64_t recorded_s;
+};
+
+/* All of them or none, in one transaction, each with its blob. One that is stored already stays as
+ * it is. MS_ERR_ARGUMENT a member is out of range; MS_ERR_LIMIT as cache_commit. */
+MS_MUST_USE enum ms_err cache_past_documents_add(struct cache *cache,
+                                                 const struct cache_past_document *documents,
+                                                 size_t n, struct ms_diag *diag);
+/* By rising hash. A bad row comes with row != MS_OK and only the hash set. Else as
+ * cache_each_entry. */
+typedef enum ms_err cache_past_document_fn(void *arg, enum ms_err row,
+                                           const struct cache_past_document *document,
+                                           const struct ms_diag *why);
+MS_MUST_USE enum ms_err cache_past_documents_each(struct cache *cache, cache_past_document_fn *fn,
+                                                  void *arg, struct ms_diag *diag);
+/* Whether a document of this name is stored, whatever refers to it: cache_blob_get gives it. The
+ * one function here that may be called while something else is walked over. */
+MS_MUST_USE enum ms_err cache_document_known(struct cache *cache, const struct ms_sha256 *hash,
+                                             bool *ret_known, struct ms_diag *diag);
+
 /* ---- logs of other contracts: what endpoints said, never known to be complete ---- */
 #define CACHE_LOG_TOPICS_MAX 4u
 #define CACHE_LOG_DATA_MAX_BYTES 8192u

@@ -61,6 +61,10 @@ enum cache_stmt {
     CACHE_STMT_CONTRACT_LOG_KEY,
     CACHE_STMT_RANGE_INSERT,
     CACHE_STMT_RANGE_KEY,
+    CACHE_STMT_DOCUMENT_INSERT,
+    CACHE_STMT_DOCUMENT_ALL,
+    CACHE_STMT_DOCUMENT_HAS,
+    CACHE_STMT_BLOB_HAS,
     CACHE_STMT_COUNT,
 };
 
@@ -244,6 +248,13 @@ MS_MUST_USE enum ms_err audit_pages(struct cache *cache, audit_words_fn *fn, voi
 typedef void audit_blob_fn(void *arg, enum ms_err bad, const struct ms_sha256 *hash, bool referred);
 MS_MUST_USE enum ms_err audit_blobs(struct cache *cache, audit_blob_fn *fn, void *arg,
                                     struct ms_diag *diag);
+
+/* ---- past_document_audit.c ---- */
+struct audit_sink;
+struct audit_counts;
+/* Each row has our code, and some operation approved a document of this name. */
+MS_MUST_USE enum ms_err audit_past_documents(struct cache *cache, const struct audit_sink *sink,
+                                             struct audit_counts *counts, struct ms_diag *diag);
 
 /* ---- floor.c ---- */
 /* Compare the database with the file in dir; what is found stands in cache->floor_state. */

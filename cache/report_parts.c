@@ -1,6 +1,7 @@
 /* cache/report_parts.c - the one place where other parts of the cache join in what is reported and
  * audited: operations that were fetched from a contract's past, and the transparency log. */
 #include "cache/audit.h"
+#include "cache/internal.h"
 #include "cache/log.h"
 #include "cache/report.h"
 #include "resolver/entry/operations.h"
@@ -14,6 +15,7 @@
 #define TOLD_ROOM (2 * TOLD_MAX)
 
 struct teller {
+    struct cache *cache;
     json_t *rows;
     struct history_past past;
     struct ms_arena arena; /* what `past` borrows */
@@ -34,11 +36,20 @@ static bool keep_newest(json_t **rows)
     return ok;
 }
 
+/* As `at` would find it. */
+static bool has_document(void *arg, const struct registry_release *release)
+{
+    const struct teller *t = arg;
+    bool known = false;
+
+    return cache_document_known(t->cache, &release->payload_hash, &known, NULL) == MS_OK && known;
+}
+
 static enum ms_err tell_operation(void *arg, enum ms_err row, const struct cache_operation *o,
                                   const struct ms_diag *why)
 {
-    const struct operation_facts facts = {.evidence = &o->bundle, .provider = o->provider};
     struct teller *t = arg;
+    const struct operation_facts facts = {&o->bundle, o->provider, has_document, t};
     struct history_operation operation;
     struct registry_event event = o->event;
 
@@ -68,6 +79,7 @@ static enum ms_err tell_operations(struct cache *cache, const struct ms_sha256 *
 
     if (t == NULL)
         return err;
+    t->cache = cache;
     t->rows = json_array();
     t->arena.max = ARENA_MAX_BYTES;
     t->diag = diag;
@@ -157,6 +169,8 @@ static enum ms_err audit_parts(struct cache *cache, const struct audit_sink *sin
     struct cache_log_report report;
 
     enum ms_err err = audit_operations(cache, &a, diag);
+    if (err == MS_OK)
+        err = audit_past_documents(cache, sink, counts, diag);
     if (err == MS_OK)
         err = cache_log_audit(cache, NULL, 0, found, &a, &report, diag);
     free(a.keys);

@@ -271,6 +271,7 @@ _Static_assert(SCHEMA_APPLICATION_ID == 1836282468, "the number in the first mig
 #define CONTRACT_LOG_COLUMNS \
     "key, block, log_index, address, topics, data, provider, recorded_s, complete, hmac"
 #define RANGE_COLUMNS "key, from_block, to_block, n_logs, provider, recorded_s, hmac"
+#define DOCUMENT_COLUMNS "hash, provider, recorded_s, hmac"
 
 const char *const cache_sql[CACHE_STMT_COUNT] = {
     [CACHE_STMT_BEGIN] = "BEGIN IMMEDIATE",
@@ -372,6 +373,11 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
                                 " ON CONFLICT(key, from_block) DO NOTHING",
     [CACHE_STMT_RANGE_KEY] =
         "SELECT " RANGE_COLUMNS " FROM log_range WHERE key = ?1 ORDER BY from_block",
+    [CACHE_STMT_DOCUMENT_INSERT] =
+        "INSERT INTO past_document(" DOCUMENT_COLUMNS ") VALUES(?1, ?2, ?3, ?4)",
+    [CACHE_STMT_DOCUMENT_ALL] = "SELECT " DOCUMENT_COLUMNS " FROM past_document ORDER BY hash",
+    [CACHE_STMT_DOCUMENT_HAS] = "SELECT 1 FROM past_document WHERE hash = ?1",
+    [CACHE_STMT_BLOB_HAS] = "SELECT 1 FROM blob WHERE hash = ?1",
 };
 
 enum ms_err cache_number(struct cache *cache, const char *sql, int64_t *ret_value,
