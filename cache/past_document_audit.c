@@ -70,7 +70,8 @@ static enum ms_err take_document(void *arg, enum ms_err row, const struct cache_
         tell(pass, &d->hash, ms_diag_text(why, row));
         return MS_OK;
     }
-    if (pass->n == 0 || bsearch(&d->hash, pass->approved, pass->n, sizeof(d->hash), by_hash) == NULL)
+    if (pass->n == 0 ||
+        bsearch(&d->hash, pass->approved, pass->n, sizeof(d->hash), by_hash) == NULL)
         tell(pass, &d->hash, "no operation approved a document of this name");
     enum ms_err err = cache_document_known(pass->cache, &d->hash, &known, NULL);
     if (err == MS_OK && !known)

@@ -63,8 +63,7 @@ static void finding_json(struct showing *s, const struct audit_finding *f, const
     if (one != NULL && f->n != 0)
         (void)json_object_set_new(one, "n", json_integer((json_int_t)f->n));
     if (one != NULL && f->has_key)
-        (void)json_object_set_new(one, names_bytes(f) ? "sha256" : "key",
-                                  json_string(key));
+        (void)json_object_set_new(one, names_bytes(f) ? "sha256" : "key", json_string(key));
     if (json_array_size(s->findings) < FINDINGS_MAX)
         (void)json_array_append(s->findings, one);
     json_decref(one);
@@ -96,8 +95,9 @@ static json_t *counts_json(const struct audit_counts *c)
                      (json_int_t)c->entries, "history", (json_int_t)c->history, "replayed",
                      (json_int_t)c->replayed, "summaries", (json_int_t)c->summaries, "bare",
                      (json_int_t)c->bare, "blobs", (json_int_t)c->blobs, "confirmed",
-                     (json_int_t)c->confirmed, "documents", (json_int_t)c->documents, "codes", (int)c->has_key, "floor", (int)c->has_floor,
-                     "log", (int)c->log_checked, "findings", (json_int_t)c->found);
+                     (json_int_t)c->confirmed, "documents", (json_int_t)c->documents, "codes",
+                     (int)c->has_key, "floor", (int)c->has_floor, "log", (int)c->log_checked,
+                     "findings", (json_int_t)c->found);
 }
 
 static void print_counts(const struct audit_counts *c)
