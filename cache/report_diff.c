@@ -445,10 +445,16 @@ static bool judge(const struct report_row *set, const struct report_row *last,
     return true;
 }
 
-static enum ms_err print_at(struct cache *cache, const struct spec *spec, struct report_row *set,
-                            const struct report_row *last, int64_t time_s, struct ms_buf *out,
-                            struct ms_diag *diag)
+static int add_chain(json_t *root, const struct report_chain *chain)
 {
+    return chain->json == NULL ? 0 : json_object_set(root, "chain", chain->json);
+}
+
+static enum ms_err print_at(struct cache *cache, const struct spec *spec, struct report_row *set,
+                            const struct report_row *last, const struct report_chain *chain,
+                            struct ms_buf *out, struct ms_diag *diag)
+{
+    int64_t time_s = chain->time_s;
     struct watch watch = {.time_s = time_s};
     json_t *root = report_head(spec), *facts = NULL, *releases = NULL;
     struct source_result *result = NULL;
@@ -467,6 +473,7 @@ static enum ms_err print_at(struct cache *cache, const struct spec *spec, struct
         (void)json_object_del(row, "items");
         int bad = json_object_set_new(root, "time", json_integer(time_s));
         bad |= json_object_set_new(root, "known", json_true());
+        bad |= json_object_set_new(root, "by", json_string("seen"));
         bad |= json_object_set_new(root, "in_force", json_boolean(counted));
         bad |= json_object_set_new(root, "why", json_string(why.text));
         bad |= json_object_set_new(root, "confirmed", confirmed_json(&watch));
@@ -474,6 +481,7 @@ static enum ms_err print_at(struct cache *cache, const struct spec *spec, struct
         bad |= json_object_set(root, "releases", releases);
         if (result->governance != NULL)
             bad |= json_object_set(root, "governance", result->governance);
+        bad |= add_chain(root, chain);
         err = bad != 0 ? MS_ERR_MEMORY : report_print(json_incref(root), out);
     }
     json_decref(releases);
@@ -484,29 +492,51 @@ static enum ms_err print_at(struct cache *cache, const struct spec *spec, struct
     return err;
 }
 
+/* Nothing had been accepted by then: only the contract's own history can tell. */
+static enum ms_err print_unseen(struct cache *cache, const struct spec *spec,
+                                const struct report_chain *chain, struct ms_buf *out)
+{
+    struct ms_diag nothing = {0}, why = {0};
+    json_t *releases = chain->complete ? json_object_get(chain->json, "releases") : NULL;
+    json_t *root = report_head(spec);
+
+    why_nothing(cache, &spec->key, &nothing);
+    if (chain->complete)
+        (void)ms_diag_set(&why, MS_OK,
+                          "nobody had looked here by then, but the registry's own history proves "
+                          "it: %s",
+                          chain->why.text);
+    else
+        why = nothing;
+    int bad = json_object_set_new(root, "time", json_integer(chain->time_s));
+    bad |= json_object_set_new(root, "known", json_boolean(chain->complete));
+    if (chain->complete)
+        bad |= json_object_set_new(root, "by", json_string("chain"));
+    bad |= json_object_set_new(root, "in_force", json_boolean(chain->counts));
+    bad |= json_object_set_new(root, "why", json_string(why.text));
+    bad |= releases == NULL ? json_object_set_new(root, "releases", json_array())
+                            : json_object_set(root, "releases", releases);
+    bad |= add_chain(root, chain);
+    if (bad != 0) {
+        json_decref(root);
+        root = NULL;
+    }
+    return report_print(root, out);
+}
+
 enum ms_err report_at(struct cache *cache, const struct spec *spec, int64_t time_s,
                       struct ms_buf *out, struct ms_diag *diag)
 {
+    struct report_chain chain = {.key = &spec->key, .time_s = time_s};
     struct report_row set = {0}, last = {0};
 
     enum ms_err err = rows_at(cache, &spec->key, time_s, &set, &last, diag);
-    if (err == MS_OK && set.found) {
-        err = print_at(cache, spec, &set, &last, time_s, out, diag);
-    } else if (err == MS_OK) {
-        struct ms_diag why = {0};
-        why_nothing(cache, &spec->key, &why);
-        json_t *root = report_head(spec);
-        int bad = json_object_set_new(root, "time", json_integer(time_s));
-        bad |= json_object_set_new(root, "known", json_false());
-        bad |= json_object_set_new(root, "in_force", json_false());
-        bad |= json_object_set_new(root, "why", json_string(why.text));
-        bad |= json_object_set_new(root, "releases", json_array());
-        if (bad != 0) {
-            json_decref(root);
-            root = NULL;
-        }
-        err = report_print(root, out);
-    }
+    if (err == MS_OK)
+        err = report_chain_at(cache, &chain, diag);
+    if (err == MS_OK)
+        err = set.found ? print_at(cache, spec, &set, &last, &chain, out, diag)
+                        : print_unseen(cache, spec, &chain, out);
+    json_decref(chain.json);
     report_row_done(&set);
     report_row_done(&last);
     return err;

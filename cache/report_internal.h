@@ -47,6 +47,23 @@ MS_MUST_USE enum ms_err report_row_summary(struct cache *cache, const struct cac
                                            json_t **ret_summary, bool *ret_replayed,
                                            struct ms_diag *diag);
 
+/* ---- report_chain.c ---- */
+struct report_chain {
+    const struct ms_sha256 *key;
+    int64_t time_s;
+    /* the answer */
+    json_t *json;  /* NULL: no operation is stored; the caller's */
+    bool complete; /* it is known what governance had approved then */
+    bool counts;   /* and that counted, be it that nothing was approved */
+    int64_t until_s; /* block time up to which that can be said; 0: of no time */
+    struct ms_sha256 evidence;
+    struct ms_diag why;
+};
+/* What the contract's own history proves of a moment: the member `chain` of docs/http-api.md. What
+ * is wrong with rows or evidence stands in the answer and is no error. */
+MS_MUST_USE enum ms_err report_chain_at(struct cache *cache, struct report_chain *chain,
+                                        struct ms_diag *diag);
+
 /* "sha256:HEX" */
 json_t *report_hash(const struct ms_sha256 *hash);
 /* {"v":1,"specifier","key"} */

@@ -242,11 +242,22 @@ int backfill_settle(const struct cli *cli, const struct client_subject *subject)
 
 /* ---- the command ---- */
 
+static void say_registry(const struct cli *cli, const json_t *status)
+{
+    int64_t missing = number(status, "documents_missing");
+    char why[512];
+
+    cli_say(cli, "%" PRId64 " operations, proven back to the first; %" PRId64 " documents",
+            number(status, "operations"), number(status, "documents"));
+    if (missing > 0)
+        cli_say(cli, "%" PRId64 " documents could not be had; %s", missing,
+                printable(status, "documents_why", why, sizeof(why)));
+}
+
 static int say_result(const struct cli *cli, const json_t *status)
 {
     if (is_state(status, "done") && ms_span_eq_str(ms_json_member_str(status, "kind"), "registry"))
-        cli_say(cli, "%" PRId64 " operations, proven back to the first",
-                number(status, "operations"));
+        say_registry(cli, status);
     else
         cli_say(cli,
                 "%" PRId64 " logs up to block %" PRId64 ", as endpoints tell them: nobody can "

@@ -5,6 +5,7 @@
 
 #include "resolver/daemon/backfill_job.h"
 #include "resolver/daemon/log.h"
+#include "resolver/source/past_documents.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,7 @@ static bool has_ended(const struct backfill_job *job)
 static void job_free(struct backfill_job *job)
 {
     source_free(job->source);
+    job_documents_free(job);
     spec_done(&job->spec);
     free(job);
 }
@@ -190,8 +192,16 @@ static void complain(struct backfill_job *job, const char *provider, const char 
         job->n_complaints--;
     }
     struct job_complaint *c = &job->complaints[job->n_complaints++];
-    c->provider = provider;
+    (void)snprintf(c->provider, sizeof(c->provider), "%s", provider);
     (void)snprintf(c->text, sizeof(c->text), "%s", text);
+}
+
+static void complain_of_documents(struct backfill_job *job)
+{
+    const struct past_complaint *c;
+
+    for (size_t i = 0; (c = job_documents_complaint(job, i)) != NULL; i++)
+        complain(job, c->name, "document-wrong", c->diag.text);
 }
 
 static void note_conduct(struct backfill *b)
@@ -203,7 +213,7 @@ static void note_conduct(struct backfill *b)
         struct ms_diag diag = {0};
         upstream_conduct(b->env.upstream, p, source_conduct(job->source, p));
         upstream_learned(b->env.upstream, p, source_learned(job->source, p));
-        if (job->logs || !source_walk_complaint(job->source, p, &fault, &diag))
+        if (job->logs || job->documents != NULL || !source_walk_complaint(job->source, p, &fault, &diag))
             continue;
         complain(job, job->policy.providers[p].name,
                  fault == HISTORY_FAULT_NONE      ? "no-logs"
@@ -211,6 +221,8 @@ static void note_conduct(struct backfill *b)
                                                   : "logs-wrong",
                  diag.text);
     }
+    if (job->documents != NULL)
+        complain_of_documents(job);
 }
 
 /* ---- requests ---- */
@@ -224,7 +236,9 @@ static void send_now(struct backfill *b)
     b->is_out = true;
     b->last_sent_ms = now_of(b).boot_ms;
     job->n_requests++;
-    job->provider = job->policy.providers[b->request.provider].name;
+    job->provider = b->request.kind == SOURCE_REQUEST_HTTP
+                        ? "https"
+                        : job->policy.providers[b->request.provider].name;
     upstream_send(b->env.upstream, BACKFILL_TAG | job->serial << 12 | b->request.id, &b->request);
 }
 
@@ -257,6 +271,93 @@ static void step(struct backfill *b, const struct source_response *response);
 /* ---- attempts ---- */
 
 static void begin_walk(struct backfill *b);
+static void begin_fetch(struct backfill *b);
+
+static void documents_written(struct store_job *work)
+{
+    struct backfill_job *job = job_of(work);
+    struct backfill *b = job->owner;
+
+    if (b->stopped)
+        return;
+    if (job->work_err != MS_OK) {
+        finish(b, job->work_err, &job->work_diag);
+        return;
+    }
+    job_documents_take(job);
+    source_free(job->source);
+    job->source = NULL;
+    job->tries = 0;
+    begin_fetch(b);
+}
+
+/* When nobody could be asked: later, and in the end without them. */
+static void fetch_ended(struct backfill *b)
+{
+    struct backfill_job *job = b->active;
+    struct ms_diag diag = {0};
+
+    note_conduct(b);
+    if (job_documents_any(job)) {
+        job->state = JOB_STORING;
+        job->work = (struct store_job){.run = job_documents_write, .done = documents_written};
+        store_run(b->env.store, &job->work);
+        return;
+    }
+    enum ms_err err = source_error(job->source, &diag);
+    if (err == MS_ERR_UNAVAILABLE && job->tries + 1 < TRIES_MAX) {
+        wait_or_fail(b, err, &diag);
+        return;
+    }
+    (void)ms_diag_set(&diag, err, "%s", ms_err_text(err));
+    job_documents_give_up(job, &diag);
+    finish(b, MS_OK, NULL);
+}
+
+static void begin_fetch(struct backfill *b)
+{
+    struct backfill_job *job = b->active;
+    struct ms_diag diag = {0};
+
+    if (job_documents_ended(job)) {
+        finish(b, MS_OK, NULL);
+        return;
+    }
+    config_policy(b->config, &job->policy);
+    upstream_mark_providers(b->env.upstream, &job->policy);
+    enum ms_err err = job_documents_fetch(job, now_of(b), &diag);
+    if (err != MS_OK) {
+        finish(b, err, &diag);
+        return;
+    }
+    job->serial = ++b->last_serial;
+    job->state = JOB_FETCHING;
+    step(b, NULL);
+}
+
+static void documents_listed(struct store_job *work)
+{
+    struct backfill_job *job = job_of(work);
+    struct backfill *b = job->owner;
+
+    if (b->stopped)
+        return;
+    if (job->work_err == MS_OK)
+        begin_fetch(b);
+    else
+        finish(b, job->work_err, &job->work_diag);
+}
+
+/* All operations are stored: now what they name. */
+static void operations_done(struct backfill *b)
+{
+    struct backfill_job *job = b->active;
+
+    job_documents_free(job);
+    job->state = JOB_READING;
+    job->work = (struct store_job){.run = job_documents_list, .done = documents_listed};
+    store_run(b->env.store, &job->work);
+}
 
 static void written(struct store_job *work)
 {
@@ -323,6 +424,10 @@ static void step(struct backfill *b, const struct source_response *response)
     struct backfill_job *job = b->active;
     enum source_state state = source_step(job->source, response, now_of(b));
 
+    if (state != SOURCE_WANTS && job->documents != NULL) {
+        fetch_ended(b);
+        return;
+    }
     if (state != SOURCE_WANTS) {
         attempt_ended(b, state);
         return;
@@ -381,7 +486,11 @@ static void begin_walk(struct backfill *b)
         finish(b, MS_ERR_CONFLICT, &diag);
         return;
     }
-    if (job->logs ? job->next_block > job->last_block : job->at.sequence == 0) {
+    if (!job->logs && job->at.sequence == 0) {
+        operations_done(b);
+        return;
+    }
+    if (job->logs && job->next_block > job->last_block) {
         finish(b, MS_OK, NULL);
         return;
     }
@@ -441,6 +550,7 @@ static enum ms_err start(struct backfill *b, struct backfill_job *job, struct ms
         return err;
     job->logs = good.result->adapter == NULL || strcmp(good.result->adapter, "registry") != 0;
     job->evidence = good.evidence;
+    job->known_code = good.result->probe.known_code;
     if (job->logs) {
         job->first_block = good.result->scan.begun ? good.result->scan.from : good.spec->from;
         job->last_block = good.result->block.number;
@@ -458,6 +568,7 @@ static void begin(struct backfill *b, struct backfill_job *job)
     struct ms_diag diag = {0};
 
     b->active = job;
+    job_documents_free(job);
     enum ms_err err = start(b, job, &diag);
     if (err != MS_OK) {
         finish(b, err, &diag);
@@ -563,6 +674,8 @@ static const char *state_name(enum job_state state)
         return "reading";
     case JOB_WALKING:
         return "walking";
+    case JOB_FETCHING:
+        return "fetching";
     case JOB_STORING:
         return "storing";
     case JOB_WAITING:
@@ -596,6 +709,7 @@ static void add_kind(const struct backfill_job *job, json_t *out)
     }
     (void)json_object_set_new(out, "operations", json_integer((json_int_t)job->total));
     (void)json_object_set_new(out, "stored", json_integer((json_int_t)job->stored));
+    job_documents_json(job, out);
     if (job->at.sequence != 0)
         (void)json_object_set_new(out, "block", json_integer((json_int_t)job->at.block));
 }
@@ -654,13 +768,7 @@ static void was_listed(struct store_job *work)
 
 void backfill_read(struct backfill *b, const struct answer_id *id, struct backfill_list *list)
 {
-    struct core_good good;
-
     list->key = id->key;
-    list->n_known = 0;
-    if (core_good(b->env.core, id, &good))
-        for (size_t i = 0; i < good.result->n_releases && i < MS_ARRAY_LEN(list->known); i++)
-            list->known[list->n_known++] = good.result->releases[i].id;
     list->job = (struct store_job){.run = job_list, .done = was_listed};
     store_run(b->env.store, &list->job);
 }
@@ -689,7 +797,7 @@ void backfill_set_config(struct backfill *b, const struct config *config)
 
     b->config = config;
     b->look_ms = 0;
-    if (job == NULL || job->state != JOB_WALKING)
+    if (job == NULL || (job->state != JOB_WALKING && job->state != JOB_FETCHING))
         return;
     drop_attempt(b);
     b->active = NULL;

@@ -47,8 +47,6 @@ struct backfill_list {
     struct ms_sha256 key;
     uint64_t from;      /* first sequence wanted */
     struct ms_buf *out; /* borrowed */
-    size_t n_known;     /* releases whose documents are at hand */
-    uint64_t known[SOURCE_RELEASES_MAX];
     enum ms_err err;
     struct ms_diag diag;
     void (*done)(struct backfill_list *list);

@@ -633,10 +633,15 @@ static enum ms_err read_spec(const json_t *root, struct spec *spec, struct ms_di
     return MS_OK;
 }
 
+struct document_sink { /* fn NULL: nobody wants them */
+    source_document_fn *fn;
+    void *arg;
+};
+
 /* The answers, given to the source that asked for them. */
 static enum ms_err verify_answers(const json_t *root, struct source *source, struct ms_arena *arena,
-                                  struct ms_now now, struct source_result **ret_result,
-                                  struct ms_diag *diag)
+                                  struct ms_now now, const struct document_sink *sink,
+                                  struct source_result **ret_result, struct ms_diag *diag)
 {
     enum ms_err err = replay(source, json_object_get(root, "answers"), arena, now, diag);
     if (err != MS_OK)
@@ -647,8 +652,13 @@ static enum ms_err verify_answers(const json_t *root, struct source *source, str
         return ms_diag_set(diag, MS_ERR_EVIDENCE,
                            "the stored evidence leads to another verdict than the stored one");
     }
-    *ret_result = result;
-    return MS_OK;
+    if (sink->fn != NULL)
+        err = source_documents_each(source, sink->fn, sink->arg);
+    if (err == MS_OK)
+        *ret_result = result;
+    else
+        source_result_free(result);
+    return err;
 }
 
 /* Evidence of a failure: it must fail again, and so. */
@@ -666,7 +676,8 @@ static enum ms_err verify_failure(const json_t *root, struct source *source, str
 }
 
 static enum ms_err verify_root(const json_t *root, struct spec *spec, struct ms_arena *arena,
-                               struct source_result **ret_result, struct ms_diag *diag)
+                               const struct document_sink *sink, struct source_result **ret_result,
+                               struct ms_diag *diag)
 {
     const json_t *verdict = json_object_get(root, "verdict");
     const char *expected = json_string_value(json_object_get(verdict, "error"));
@@ -691,15 +702,15 @@ static enum ms_err verify_root(const json_t *root, struct spec *spec, struct ms_
         return ms_diag_set(diag, MS_ERR_EVIDENCE, "the stored evidence cannot be replayed: %s",
                            ms_diag_text(&cause, err));
     err = expected != NULL ? verify_failure(root, source, arena, now, expected, ret_result, diag)
-                           : verify_answers(root, source, arena, now, ret_result, diag);
+                           : verify_answers(root, source, arena, now, sink, ret_result, diag);
     source_free(source);
     return err;
 }
 
 static const struct ms_json_limits limits = {BUNDLE_MAX_BYTES, 16, 65536, 0};
 
-enum ms_err bundle_verify(struct ms_span text, struct spec *spec, struct source_result **ret_result,
-                          struct ms_diag *diag)
+static enum ms_err verify(struct ms_span text, struct spec *spec, const struct document_sink *sink,
+                          struct source_result **ret_result, struct ms_diag *diag)
 {
     struct ms_arena arena = MS_ARENA_INIT(BUNDLE_MAX_BYTES); /* header values */
     json_t *root = NULL;
@@ -707,12 +718,29 @@ enum ms_err bundle_verify(struct ms_span text, struct spec *spec, struct source_
     enum ms_err err = ms_json_parse(text, &limits, &root, NULL);
     if (err != MS_OK)
         return malformed(diag, "not JSON");
-    err = verify_root(root, spec, &arena, ret_result, diag);
+    err = verify_root(root, spec, &arena, sink, ret_result, diag);
     if (err != MS_OK)
         spec_done(spec);
     ms_arena_done(&arena);
     json_decref(root);
     return err;
+}
+
+enum ms_err bundle_verify(struct ms_span text, struct spec *spec, struct source_result **ret_result,
+                          struct ms_diag *diag)
+{
+    const struct document_sink nobody = {0};
+
+    return verify(text, spec, &nobody, ret_result, diag);
+}
+
+enum ms_err bundle_verify_documents(struct ms_span text, struct spec *spec, source_document_fn *fn,
+                                    void *arg, struct source_result **ret_result,
+                                    struct ms_diag *diag)
+{
+    const struct document_sink sink = {fn, arg};
+
+    return verify(text, spec, &sink, ret_result, diag);
 }
 
 /* ---- about a bundle ---- */

@@ -61,5 +61,11 @@ void bundle_identity_only(struct spec *spec);
  * when the replay fails, or when it ends in another verdict: the sentence says which. */
 MS_MUST_USE enum ms_err bundle_verify(struct ms_span text, struct spec *spec,
                                       struct source_result **ret_result, struct ms_diag *diag);
+/* The same, and the documents of its releases as source_documents_each gives them; an error of fn
+ * is returned. */
+MS_MUST_USE enum ms_err bundle_verify_documents(struct ms_span text, struct spec *spec,
+                                                source_document_fn *fn, void *arg,
+                                                struct source_result **ret_result,
+                                                struct ms_diag *diag);
 
 #endif

@@ -90,6 +90,7 @@ static bool ask_one(struct source *s, struct documents *d, size_t i)
 
 bool documents_ask(struct source *s, struct documents *d)
 {
+    s->documents = d;
     for (size_t i = 0; i < d->n; i++) {
         d->payloads[i] = d->releases[i].payload;
         if (d->payloads[i].len == 0 && !d->unneeded[i] && !ask_one(s, d, i))
@@ -127,6 +128,17 @@ bool documents_take(struct source *s, struct documents *d, const struct source_r
     }
     d->payloads[index] = ms_span_of(copy, response->body.len);
     return true;
+}
+
+enum ms_err source_documents_each(const struct source *s, source_document_fn *fn, void *arg)
+{
+    const struct documents *d = s->documents;
+    enum ms_err err = MS_OK;
+
+    for (size_t i = 0; d != NULL && err == MS_OK && i < d->n; i++)
+        if (d->payloads[i].len > 0)
+            err = fn(arg, &d->releases[i].payload_hash, d->payloads[i]);
+    return err;
 }
 
 static enum ms_err read_gzip(struct ms_span payload, struct rec_set *set, struct ms_diag *diag)

@@ -85,6 +85,20 @@ static void complain(struct fetch *f, const char *name)
     c->diag = f->why;
 }
 
+/* An old document may be approved again, as a new version. */
+static bool found_before(struct fetch *f)
+{
+    for (size_t i = 0; i < f->i; i++) {
+        if (!f->outcomes[i].found || !ms_sha256_eq(&f->in.wanted[i].hash, &wanted(f)->hash) ||
+            f->in.wanted[i].size != wanted(f)->size)
+            continue;
+        f->outcomes[f->i] = f->outcomes[i];
+        next_document(f);
+        return true;
+    }
+    return false;
+}
+
 /* ---- on chain ---- */
 
 static bool pick_peer(const struct source *s)
@@ -306,6 +320,8 @@ static enum source_state next(struct source *s)
     struct fetch *f = fetch_of(s);
 
     while (s->err == MS_OK && f->i < f->in.n) {
+        if (found_before(f))
+            continue;
         if (!size_is_fine(f)) {
             not_found(f);
             continue;

@@ -332,6 +332,12 @@ json_t *source_carry(const struct source *source);
 bool source_fork(const struct source *source, uint64_t *ret_epoch, uint64_t *ret_sequence);
 /* Whether the request with this id is for a document of one hash only. */
 bool source_wants_hash(const struct source *source, uint32_t id, struct ms_sha256 *ret_hash);
+/* The documents of the releases found that are at hand, each of this SHA-256, when the attempt is
+ * done; the bytes are borrowed for the call. What fn returns other than MS_OK ends it. */
+typedef enum ms_err source_document_fn(void *arg, const struct ms_sha256 *hash,
+                                       struct ms_span bytes);
+MS_MUST_USE enum ms_err source_documents_each(const struct source *source, source_document_fn *fn,
+                                              void *arg);
 /* How a provider of the policy behaved; when the attempt has ended. */
 enum source_conduct {
     SOURCE_CONDUCT_NOT_ASKED = 0,

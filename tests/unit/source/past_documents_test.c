@@ -305,6 +305,20 @@ static void test_gone_host(void **state)
     assert_int_equal(host_asked, PAST_HOSTS_MAX);
 }
 
+/* One that was approved twice is asked for once, wherever the second time it is said to be. */
+static void test_again(void **state)
+{
+    struct past_document wanted[2] = {on_chain(1), elsewhere(2, "")};
+    enum source_state end;
+    (void)state;
+    set_up(HONEST, HONEST, GONE);
+    struct source *s = run(wanted, 2, true, &end);
+    assert_true(source_past_document(s, 1)->found);
+    assert_true(ms_span_eq_str(source_past_document(s, 1)->bytes, DOCUMENT));
+    assert_int_equal(nodes[0].asked, 1);
+    source_free(s);
+}
+
 /* When no endpoint can be asked the fetch fails, to be tried again; what was found before counts.
  */
 static void test_nobody(void **state)
@@ -319,6 +333,7 @@ static void test_nobody(void **state)
     assert_false(source_past_document(s, 0)->ended);
     source_free(s);
     wanted[0] = elsewhere(1, "https://h.example/1");
+    wanted[1].hash.b[0] ^= 1;
     set_up(DEAD, BUSY, SERVES);
     s = run(wanted, 2, true, &end);
     assert_int_equal(end, SOURCE_DONE);
@@ -338,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_uris),
         cmocka_unit_test(test_gone_host),
+        cmocka_unit_test(test_again),
         cmocka_unit_test(test_nobody),
     };
     static const struct spec_context context;
