@@ -63,6 +63,11 @@ MS_MUST_USE enum ms_err report_evidence(struct cache *cache, const struct spec *
                                         struct ms_span point, struct ms_buf *out,
                                         struct ms_diag *diag);
 
+/* The whole past of a registry in one file that verifies elsewhere (resolver/entry/past_file.h).
+ * MS_ERR_NOT_FOUND its operations are not stored from the first on. */
+MS_MUST_USE enum ms_err report_past(struct cache *cache, const struct spec *spec,
+                                    struct ms_buf *out, struct ms_diag *diag);
+
 /* Specifiers that this database has a history of, the last changed first: `entries`, each with its
  * newest change, and `next`, what to give as `before` (0: of all) for those changed earlier. A page
  * may be shorter than its limit, even empty. */

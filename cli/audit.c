@@ -171,18 +171,19 @@ int cli_audit(struct cli *cli, int argc, char **argv)
         {"block", &roots.block, NULL},
         {"groups", &roots.groups, NULL},
         {"level", &roots.level, NULL},
+        {"at", &roots.at, NULL},
     };
 
     if (!cli_args(cli, argc, argv, options, MS_ARRAY_LEN(options), "", NULL, 0, 0))
         return CLI_USAGE;
     bool named = roots.sha256 != NULL || roots.spec != NULL || roots.block != NULL ||
-                 roots.groups != NULL || roots.level != NULL;
+                 roots.groups != NULL || roots.level != NULL || roots.at != NULL;
     if (db != NULL && bundle != NULL) {
         cli_say(cli, "--db and --bundle exclude each other");
         return CLI_USAGE;
     }
     if (bundle == NULL && named) {
-        cli_say(cli, "--sha256, --spec, --block, --groups and --level go with --bundle");
+        cli_say(cli, "--sha256, --spec, --block, --groups, --level and --at go with --bundle");
         return CLI_USAGE;
     }
     return bundle != NULL ? audit_bundle(cli, bundle, &roots)

@@ -3,6 +3,7 @@
 #include "cli/backfill.h"
 #include "cli/output.h"
 #include "cli/when.h"
+#include "resolver/entry/past_file.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -297,15 +298,18 @@ int cli_at(struct cli *cli, int argc, char **argv)
 
 int cli_evidence(struct cli *cli, int argc, char **argv)
 {
-    struct ms_buf text = MS_BUF_INIT(CACHE_BLOB_MAX_BYTES);
+    struct ms_buf text = MS_BUF_INIT(PAST_FILE_MAX_BYTES);
     const char *args[2], *db = NULL, *path = NULL;
     const struct cli_option options[] = {{"db", &db, NULL}, {"o", &path, NULL}};
     char point[AUDITOR_POINT_MAX], name[2 * MS_SHA256_BYTES + 1];
     struct ms_diag diag = {0};
     struct auditor a;
 
-    if (!cli_args(cli, argc, argv, options, MS_ARRAY_LEN(options), "SPEC|URL N", args, 2, 2) ||
-        !auditor_point(cli, args[1], point))
+    if (!cli_args(cli, argc, argv, options, MS_ARRAY_LEN(options), "SPEC|URL N|past", args, 2, 2))
+        return CLI_USAGE;
+    if (strcmp(args[1], AUDITOR_PAST) == 0)
+        (void)snprintf(point, sizeof(point), "%s", AUDITOR_PAST);
+    else if (!auditor_point(cli, args[1], point))
         return CLI_USAGE;
     int code = auditor_open(cli, args[0], db, &a);
     if (code == CLI_YES)

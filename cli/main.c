@@ -48,11 +48,11 @@ static const struct command {
     {"diff", "SPEC|URL A B [--db FILE|DIR]", "what differs between two points of a history",
      cli_diff},
     {"at", "SPEC|URL TIME [--db FILE|DIR]", "what was in force at a moment", cli_at},
-    {"evidence", "SPEC|URL N [--db FILE|DIR] [-o FILE]",
+    {"evidence", "SPEC|URL N|past [--db FILE|DIR] [-o FILE]",
      "the evidence of one change, to be checked elsewhere", cli_evidence},
     {"audit",
      "[--db FILE|DIR] | --bundle FILE [--sha256 HEX] [--spec SPEC] [--block HASH] [--groups A,B] "
-     "[--level LEVEL]",
+     "[--level LEVEL] [--at TIME]",
      "check a database or one bundle from its evidence alone", cli_audit},
     {"compare", "SPEC|URL|FILE --against FILE [--type TYPE] [--all]",
      "whether rebuilt artifacts measure as what is approved", cli_compare},

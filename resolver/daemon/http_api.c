@@ -708,6 +708,7 @@ static const struct http_route routes[] = {
     {"/v1/history", "GET", false, http_prepare_history, NULL, http_audit, http_error_problem, NULL},
     {"/v1/diff", "GET", false, http_prepare_diff, NULL, http_audit, http_error_problem, NULL},
     {"/v1/at", "GET", false, http_prepare_at, NULL, http_audit, http_error_problem, NULL},
+    {"/v1/past", "GET", false, http_prepare_past, NULL, http_audit, http_error_problem, NULL},
     {"/v1/evidence/", "GET", false, http_prepare_evidence, NULL, http_audit, http_error_problem,
      NULL},
     {"/v1/log/", "GET", false, http_prepare_log, NULL, http_log, http_error_problem, NULL},

@@ -8,6 +8,7 @@
 #include "cache/report.h"
 #include "resolver/daemon/http_ui.h"
 #include "resolver/daemon/query.h"
+#include "resolver/entry/past_file.h"
 
 #define EVIDENCE_PATH "/v1/evidence/"
 
@@ -103,6 +104,12 @@ enum ms_err http_prepare_evidence(struct http_request *r, struct ms_diag *diag)
     return MS_OK;
 }
 
+enum ms_err http_prepare_past(struct http_request *r, struct ms_diag *diag)
+{
+    r->reply.max = PAST_FILE_MAX_BYTES;
+    return http_parse_spec(r, diag);
+}
+
 enum ms_err http_prepare_entries(struct http_request *r, struct ms_diag *diag)
 {
     struct report_page *page = &r->audit.page;
@@ -143,6 +150,8 @@ static enum ms_err read_for(struct http_request *r, struct cache *cache, struct 
                            &r->reply, diag);
     if (strcmp(path, "/v1/at") == 0)
         return report_at(cache, r->spec, r->audit.time_s, &r->reply, diag);
+    if (strcmp(path, "/v1/past") == 0)
+        return report_past(cache, r->spec, &r->reply, diag);
     if (strcmp(path, "/v1/entries") == 0)
         return report_entries(cache, r->audit.page.before, r->audit.page.limit, &r->reply, diag);
     return read_evidence(r, cache, diag);

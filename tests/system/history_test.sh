@@ -104,7 +104,7 @@ says '^      two '
 ctl 0 at "$REGISTRY" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
 if grep -q '^      one ' "$work/out"; then fail 'what was revoked is in force now'; fi
 ctl 1 at "$REGISTRY" 2020-01-01
-says 'NOT in force: nothing was known'
+says "NOT in force: .*the registry's own history proves it: nothing was approved"
 ctl 1 at "$REGISTRY" "@$(($(date +%s) + 100000))"
 says 'nobody had looked'
 
@@ -134,6 +134,9 @@ ctl 0 evidence "$REGISTRY" 2 -o "$work/bundle.json"
 [ "$(sha256sum "$work/bundle.json" | cut -d' ' -f1)" = "$name" ] || fail 'evidence of sequence 2'
 measuredctl history "$REGISTRY" --json >"$work/online.json" 2>/dev/null
 ctl 0 audit --db "$work/state" # while the daemon runs
+ctl 0 evidence "$REGISTRY" past -o "$work/past.json"
+get "/v1/past?specifier=0x0000000000000000000000000000000000000001"
+want 404 'what is no registry has no such past'
 daemon_stop || fail "exit $?"
 mkdir "$work/copy"
 cp "$work"/state/measured.* "$work/copy"
@@ -180,6 +183,34 @@ ctl 3 audit --bundle "$work/elsewhere/none.json"
 ctl 3 audit --db "$work/elsewhere/none.db"
 ctl 2 audit --level l3
 ctl 2 audit --bundle x --db y
+
+# the whole past elsewhere: what nobody here had seen, proven by the registry itself, and what was in force then
+offline 0 evidence 1
+cp "$work/out" "$work/elsewhere/past.json"
+offline 0 evidence past
+cmp "$work/out" "$work/elsewhere/past.json" || fail 'the past has two forms'
+cmp "$work/past.json" "$work/elsewhere/past.json" || fail 'the daemon and its copied database give two pasts'
+past() { ctl "$1" audit --bundle "$work/elsewhere/past.json" "${@:2}"; }
+last=$(jq -r '.bundle | fromjson | .key' "$work/elsewhere/past.json")
+[ "${#last}" = 64 ] || fail 'there is no bundle in the past'
+past 0 --spec "$REGISTRY" --groups a,b --level l3
+says 'proven: that these 5 operations, in this order and at these times, and no others'
+says 'sequence 5  revoke'
+past 1 --spec 0x0000000000000000000000000000000000000001
+revoked=$(jq '.operations[4].time' "$work/elsewhere/past.json")
+past 0 --at "$((revoked - 1))"
+says '^      one '
+past 0 --at "$revoked"
+if grep -q '^      one ' "$work/out"; then fail 'what was revoked is in force'; fi
+past 1 --at 2020-01-01
+says 'there was no registry'
+past 1 --at "$(($(date +%s) + 100000))"
+says 'NOT in force: not known'
+past 2 --at tomorrow
+ctl 1 audit --bundle "$work/bundle.json" --at 2020-01-01
+sed 's/"kind":2,/"kind":3,/' "$work/elsewhere/past.json" >"$work/elsewhere/changed.json"
+ctl 1 audit --bundle "$work/elsewhere/changed.json"
+grep -q 'operation 5 (' "$work/words" "$work/out" || fail "a changed operation: $(cat "$work/words" "$work/out")"
 
 # what evidence does not say, and a database of before
 sqlite() { python3 -c 'import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2]); c.commit()' "$@"; }
