@@ -343,7 +343,8 @@ MS_MUST_USE enum ms_err cache_logs_add(struct cache *cache, const struct ms_sha2
                                        const struct cache_log *logs, size_t n_logs,
                                        const struct cache_log_range *ranges, size_t n_ranges,
                                        struct ms_diag *diag);
-/* By rising block. A bad row comes with row != MS_OK and nothing set. Else as cache_each_entry. */
+/* By rising block; key NULL: of all contracts. A bad row comes with row != MS_OK and nothing set.
+ * Else as cache_each_entry. */
 typedef enum ms_err cache_log_fn(void *arg, enum ms_err row, const struct cache_log *log,
                                  const struct ms_diag *why);
 MS_MUST_USE enum ms_err cache_logs_each(struct cache *cache, const struct ms_sha256 *key,

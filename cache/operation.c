@@ -279,18 +279,17 @@ enum ms_err cache_logs_add(struct cache *cache, const struct ms_sha256 *key,
 enum ms_err cache_logs_each(struct cache *cache, const struct ms_sha256 *key, cache_log_fn *fn,
                             void *arg, struct ms_diag *diag)
 {
+    enum cache_stmt which = key == NULL ? CACHE_STMT_CONTRACT_LOG_ALL : CACHE_STMT_CONTRACT_LOG_KEY;
     int rc = SQLITE_DONE;
 
-    enum ms_err err = bind_key(cache, CACHE_STMT_CONTRACT_LOG_KEY, key, diag);
-    while (err == MS_OK &&
-           (rc = sqlite3_step(cache->stmt[CACHE_STMT_CONTRACT_LOG_KEY])) == SQLITE_ROW) {
+    enum ms_err err = bind_key(cache, which, key, diag);
+    while (err == MS_OK && (rc = sqlite3_step(cache->stmt[which])) == SQLITE_ROW) {
         struct ms_arena arena = MS_ARENA_INIT(ROW_ARENA_BYTES);
         struct cache_log log = {0};
         struct ms_diag why = {0};
         struct ms_sha256 hmac;
         struct row row;
-        enum ms_err bad =
-            row_read(cache, CACHE_STMT_CONTRACT_LOG_KEY, LOG_TABLE, LOG_CELLS, &row, &hmac, &why);
+        enum ms_err bad = row_read(cache, which, LOG_TABLE, LOG_CELLS, &row, &hmac, &why);
         if (bad == MS_OK)
             bad = to_log(&row, &arena, &log, &why);
         err = fn(arg, bad, &log, &why);
@@ -298,24 +297,24 @@ enum ms_err cache_logs_each(struct cache *cache, const struct ms_sha256 *key, ca
     }
     if (err == MS_OK && rc != SQLITE_DONE)
         err = cache_sql_error(cache, diag, "read logs");
-    cache_reset(cache, CACHE_STMT_CONTRACT_LOG_KEY);
+    cache_reset(cache, which);
     return err;
 }
 
 enum ms_err cache_log_ranges_each(struct cache *cache, const struct ms_sha256 *key,
                                   cache_log_range_fn *fn, void *arg, struct ms_diag *diag)
 {
+    enum cache_stmt which = key == NULL ? CACHE_STMT_RANGE_ALL : CACHE_STMT_RANGE_KEY;
     int rc = SQLITE_DONE;
 
-    enum ms_err err = bind_key(cache, CACHE_STMT_RANGE_KEY, key, diag);
-    while (err == MS_OK && (rc = sqlite3_step(cache->stmt[CACHE_STMT_RANGE_KEY])) == SQLITE_ROW) {
+    enum ms_err err = bind_key(cache, which, key, diag);
+    while (err == MS_OK && (rc = sqlite3_step(cache->stmt[which])) == SQLITE_ROW) {
         struct ms_arena arena = MS_ARENA_INIT(ROW_ARENA_BYTES);
         struct cache_log_range range = {0};
         struct ms_diag why = {0};
         struct ms_sha256 hmac, of;
         struct row row;
-        enum ms_err bad =
-            row_read(cache, CACHE_STMT_RANGE_KEY, RANGE_TABLE, RANGE_CELLS, &row, &hmac, &why);
+        enum ms_err bad = row_read(cache, which, RANGE_TABLE, RANGE_CELLS, &row, &hmac, &why);
         if (bad == MS_OK) {
             struct row_reader r = {.row = &row, .arena = &arena};
             row_bytes(&r, of.b, sizeof(of.b));
@@ -331,6 +330,6 @@ enum ms_err cache_log_ranges_each(struct cache *cache, const struct ms_sha256 *k
     }
     if (err == MS_OK && rc != SQLITE_DONE)
         err = cache_sql_error(cache, diag, "read ranges of logs");
-    cache_reset(cache, CACHE_STMT_RANGE_KEY);
+    cache_reset(cache, which);
     return err;
 }

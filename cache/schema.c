@@ -368,6 +368,8 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
                                        " ON CONFLICT(key, block, log_index) DO NOTHING",
     [CACHE_STMT_CONTRACT_LOG_KEY] = "SELECT " CONTRACT_LOG_COLUMNS
                                     " FROM contract_log WHERE key = ?1 ORDER BY block, log_index",
+    [CACHE_STMT_CONTRACT_LOG_ALL] =
+        "SELECT " CONTRACT_LOG_COLUMNS " FROM contract_log ORDER BY key, block, log_index",
     [CACHE_STMT_RANGE_INSERT] = "INSERT INTO log_range(" RANGE_COLUMNS ") VALUES"
                                 "(?1, ?2, ?3, ?4, ?5, ?6, ?7)"
                                 " ON CONFLICT(key, from_block) DO NOTHING",
@@ -378,6 +380,7 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
     [CACHE_STMT_DOCUMENT_ALL] = "SELECT " DOCUMENT_COLUMNS " FROM past_document ORDER BY hash",
     [CACHE_STMT_DOCUMENT_HAS] = "SELECT 1 FROM past_document WHERE hash = ?1",
     [CACHE_STMT_BLOB_HAS] = "SELECT 1 FROM blob WHERE hash = ?1",
+    [CACHE_STMT_RANGE_ALL] = "SELECT " RANGE_COLUMNS " FROM log_range ORDER BY key, from_block",
 };
 
 enum ms_err cache_number(struct cache *cache, const char *sql, int64_t *ret_value,

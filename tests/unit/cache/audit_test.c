@@ -50,6 +50,10 @@ static void fill(void)
     chain_revoke_all(&chain);
     changes_registry(cache, &chain, 160, T0 + 600);
     chain_done(&chain);
+    const struct ms_sha256 key = hash_of("a contract");
+    const struct cache_log log = {.block = 5, .data = ms_span_str("words"), .provider = "a"};
+    const struct cache_log_range range = {.from = 1, .to = 9, .n_logs = 1, .provider = "a"};
+    assert_int_equal(cache_logs_add(cache, &key, &log, 1, &range, 1, NULL), MS_OK);
     cache_close(cache);
 }
 
@@ -382,6 +386,15 @@ static const struct {
      "INSERT INTO blob SELECT x'0000000000000000000000000000000000000000000000000000000000000001',"
      " 0, 0, x''",
      "bytes that it is named after"},
+    {"what an endpoint told of a contract",
+     "DROP TRIGGER contract_log_no_update; UPDATE contract_log SET data = x'00';"
+     "CREATE TRIGGER contract_log_no_update BEFORE UPDATE ON contract_log"
+     " BEGIN SELECT RAISE(ABORT, 'logs are append-only'); END",
+     "contract-log 0: a row of table contract_log"},
+    {"the blocks an endpoint was asked about",
+     "INSERT INTO log_range SELECT zeroblob(32), 0, to_block, n_logs, provider, recorded_s, hmac"
+     " FROM log_range",
+     "contract-log 0: a row of table log_range"},
     {"another table", "CREATE TABLE more(x)", "not ours"},
     {"a trigger", "DROP TRIGGER entry_floor", "not ours"},
 };
