@@ -391,6 +391,9 @@ static bool read_policy(const json_t *json, struct source_policy *ret_policy)
         if (p->name == NULL || p->group == NULL || proofs < SOURCE_PROOFS_NO ||
             proofs > SOURCE_PROOFS_FINALIZED)
             return false;
+        /* whose word it was must be told (bundle_about): none may be too long for that */
+        if (p->group[0] == '\0' || strlen(p->group) > BUNDLE_GROUP_MAX)
+            return false;
         p->proofs = (enum source_proofs)proofs;
     }
     const json_t *checkpoint = json_object_get(json, "checkpoint");

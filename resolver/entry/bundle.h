@@ -10,6 +10,7 @@
 #include "resolver/source/source.h"
 
 #define BUNDLE_MAX_BYTES ((size_t)16 << 20)
+#define BUNDLE_GROUP_MAX 64u /* bytes of a group's name; a bundle with a longer one is refused */
 
 /* The answers of one attempt, in order of arrival. Owns copies. */
 struct bundle_transcript;
@@ -42,7 +43,7 @@ struct bundle_about {
     uint32_t quorum;
     bool has_checkpoint;
     size_t n_groups; /* operator groups of the chain that was read, each once */
-    char groups[SOURCE_PROVIDERS_MAX][64];
+    char groups[SOURCE_PROVIDERS_MAX][BUNDLE_GROUP_MAX + 1];
     size_t n_peers; /* SHA-256 of TLS certificates seen, each once; more are left out */
     char peers[8][2 * MS_SHA256_BYTES + 1];
 };
