@@ -607,6 +607,9 @@ static bool same_verdict(const json_t *verdict, const struct source_result *resu
            ms_span_eq_str(ms_json_member_str(verdict, "level"), spec_level_name(result->level)) &&
            json_integer_value(json_object_get(verdict, "evidence_time")) ==
                result->evidence_time_s &&
+           json_integer_value(json_object_get(verdict, "releases")) ==
+               (json_int_t)result->n_releases &&
+           json_integer_value(json_object_get(verdict, "epoch")) == (json_int_t)result->epoch &&
            (sequence != NULL) == result->has_sequence &&
            json_integer_value(sequence) ==
                (result->has_sequence ? (json_int_t)result->sequence : 0);

@@ -271,6 +271,8 @@ static void test_changes(void **state)
         {8, "verdict.trust", "4", MS_ERR_EVIDENCE},
         {8, "verdict.level", "\"l2\"", MS_ERR_EVIDENCE},
         {8, "verdict.evidence_time", "1", MS_ERR_EVIDENCE},
+        {8, "verdict.releases", "99", MS_ERR_EVIDENCE},
+        {8, "verdict.epoch", "1", MS_ERR_EVIDENCE},
         {8, "previous.floor", "3", MS_OK},
         {8, "previous.floor", "4", MS_ERR_EVIDENCE},
         {8, "key", "\"00\"", MS_ERR_EVIDENCE},
