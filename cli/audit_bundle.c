@@ -47,6 +47,23 @@ static void add_groups(const struct bundle_about *about, struct ms_buf *out)
         (void)ms_buf_addf(out, "%s%s", i == 0 ? "" : ", ", about->groups[i]);
 }
 
+/* What is told beside the set: proofs are of the contract, not of who owns it, and show what a
+ * mapping says of the values that were asked about, not which others there are. */
+static void rest_governance(struct verified *v, const char *groups)
+{
+    const json_t *governance = v->past.result->governance;
+
+    if (json_object_get(governance, "owner_kind") != NULL)
+        rest(v,
+             "on the word of %u of the groups %s, as this machine saw it: what the owner is (its "
+             "kind, owners of its own, threshold, delays, what is pending)",
+             v->past.about.quorum, groups);
+    if (json_is_false(json_object_get(governance, "complete")))
+        rest(v, "on the word of this machine: which values were asked about; there may be others");
+    if (v->past.about.safe)
+        rest(v, "not final: the block may have been a safe one only (nonfinality = safe)");
+}
+
 static void rest_contract(struct verified *v)
 {
     const struct source_result *r = v->past.result;
@@ -71,6 +88,8 @@ static void rest_contract(struct verified *v)
              v->past.about.quorum, names == NULL ? "?" : names);
     else
         rest(v, "on the word of one endpoint (of: %s): everything", names == NULL ? "?" : names);
+    if (r->level >= SPEC_LEVEL_L2)
+        rest_governance(v, names == NULL ? "?" : names);
     ms_buf_done(&groups);
 }
 
@@ -158,6 +177,17 @@ static bool groups_hold(const struct verified *v, const char *list)
     return ok;
 }
 
+/* Options tighten: what he asks for must hold of this answer too. */
+static bool meets_options(const struct verified *v, const struct spec *asked)
+{
+    const struct source_result *r = v->past.result;
+    bool ok = asked->level == SPEC_LEVEL_NONE || (r != NULL && r->level >= asked->level);
+
+    if (asked->seq > 0)
+        ok = ok && r != NULL && r->has_sequence && r->sequence >= asked->seq;
+    return ok && (asked->tag != SPEC_TAG_FINALIZED || !v->past.about.safe);
+}
+
 static bool same_spec(const struct verified *v, const char *text)
 {
     static const struct spec_context context = {0};
@@ -166,7 +196,7 @@ static bool same_spec(const struct verified *v, const char *text)
 
     spec_init(&spec);
     bool same = spec_parse_any(ms_span_str(text), &context, &spec, &url, NULL) == MS_OK &&
-                ms_sha256_eq(&spec.key, &v->past.spec.key);
+                ms_sha256_eq(&spec.key, &v->past.spec.key) && meets_options(v, &spec);
     spec_done(&spec);
     return same;
 }

@@ -794,6 +794,7 @@ static void about_root(const json_t *root, const struct source_policy *policy, u
     about->level = policy->level;
     about->quorum = policy->quorum;
     about->has_checkpoint = policy->has_checkpoint;
+    about->safe = policy->nonfinality == SOURCE_NONFINALITY_SAFE;
     for (size_t p = 0; p < policy->n_providers; p++)
         if (chain == 0 || policy->providers[p].chain == chain)
             note(about->groups[0], sizeof(about->groups[0]), MS_ARRAY_LEN(about->groups),

@@ -42,6 +42,7 @@ struct bundle_about {
     enum spec_level level;   /* of the policy */
     uint32_t quorum;
     bool has_checkpoint;
+    bool safe;       /* blocks that were not final could do (nonfinality) */
     size_t n_groups; /* operator groups of the chain that was read, each once */
     char groups[SOURCE_PROVIDERS_MAX][BUNDLE_GROUP_MAX + 1];
     size_t n_peers; /* SHA-256 of TLS certificates seen, each once; more are left out */
