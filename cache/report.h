@@ -54,9 +54,10 @@ MS_MUST_USE enum ms_err report_diff(struct cache *cache, const struct spec *spec
                                     struct ms_span from, struct ms_span to, struct ms_buf *out,
                                     struct ms_diag *diag);
 
-/* What was in force at a moment, and when that had last been looked at. Errors as report_diff. */
+/* What was in force at a moment, and when that had last been looked at; of one after `now_s`
+ * nothing is said to be. Errors as report_diff. */
 MS_MUST_USE enum ms_err report_at(struct cache *cache, const struct spec *spec, int64_t time_s,
-                                  struct ms_buf *out, struct ms_diag *diag);
+                                  int64_t now_s, struct ms_buf *out, struct ms_diag *diag);
 
 /* The evidence of one point of a history: the bundle, whose name is its SHA-256. */
 MS_MUST_USE enum ms_err report_evidence(struct cache *cache, const struct spec *spec,

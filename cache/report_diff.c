@@ -271,7 +271,7 @@ enum ms_err report_diff(struct cache *cache, const struct spec *spec, struct ms_
 /* ---- at ---- */
 
 struct watch { /* what is known of confirmations around a moment */
-    int64_t time_s;
+    int64_t time_s, now_s;
     struct cache_confirmed before; /* the last run that began by then; times 0: none */
     struct cache_confirmed after;  /* the first one that began later; times 0: none */
 };
@@ -296,6 +296,16 @@ static bool covered(const struct cache_confirmed *run, int64_t time_s)
 {
     return run->times > 0 &&
            (time_s <= run->until_s || run->limit_s < 0 || time_s - run->until_s < run->limit_s);
+}
+
+/* Whether it was the end that the set itself has which was reached. Signers of freshness move the
+ * end of a set that stays the same: where it was confirmed later, the run's limit tells. */
+static bool ended(const struct cache_confirmed *run, int64_t time_s, int64_t valid_until_s)
+{
+    bool until_then = run->limit_s < 0 || run->limit_s > valid_until_s - run->until_s;
+
+    return valid_until_s > 0 && time_s > valid_until_s && run->until_s <= valid_until_s &&
+           until_then;
 }
 
 static json_t *confirmed_json(const struct watch *watch)
@@ -413,6 +423,10 @@ static bool judge(const struct report_row *set, const struct report_row *last,
 {
     const struct cache_confirmed *run = &watch->before;
 
+    if (watch->time_s > watch->now_s) {
+        (void)ms_diag_set(why, MS_OK, "that moment has not come: nobody can have looked");
+        return false;
+    }
     if (last->found && last->err == MS_OK && last->h.n > set->h.n &&
         last->h.status == CACHE_CONFLICT) {
         (void)ms_diag_set(why, MS_OK,
@@ -427,17 +441,17 @@ static bool judge(const struct report_row *set, const struct report_row *last,
                           "(it is from before that was noted)");
         return false;
     }
+    if (ended(run, watch->time_s, result->valid_until_s)) {
+        (void)ms_diag_set(why, MS_OK, "governance itself ended the set at %lld",
+                          (long long)result->valid_until_s);
+        return false;
+    }
     if (!covered(run, watch->time_s)) {
         (void)ms_diag_set(
             why, MS_OK,
             "nobody had looked: the set was last confirmed at %lld and might be served "
             "until %lld",
             (long long)run->until_s, (long long)(run->until_s + run->limit_s));
-        return false;
-    }
-    if (result->valid_until_s != 0 && watch->time_s >= result->valid_until_s) {
-        (void)ms_diag_set(why, MS_OK, "governance itself ended the set at %lld",
-                          (long long)result->valid_until_s);
         return false;
     }
     (void)ms_diag_set(why, MS_OK,
@@ -452,10 +466,10 @@ static int add_chain(json_t *root, const struct report_chain *chain)
 
 static enum ms_err print_at(struct cache *cache, const struct spec *spec, struct report_row *set,
                             const struct report_row *last, const struct report_chain *chain,
-                            struct ms_buf *out, struct ms_diag *diag)
+                            int64_t now_s, struct ms_buf *out, struct ms_diag *diag)
 {
     int64_t time_s = chain->time_s;
-    struct watch watch = {.time_s = time_s};
+    struct watch watch = {.time_s = time_s, .now_s = now_s};
     json_t *root = report_head(spec), *facts = NULL, *releases = NULL;
     struct source_result *result = NULL;
     struct ms_diag why = {0};
@@ -524,7 +538,7 @@ static enum ms_err print_unseen(struct cache *cache, const struct spec *spec,
     return report_print(root, out);
 }
 
-enum ms_err report_at(struct cache *cache, const struct spec *spec, int64_t time_s,
+enum ms_err report_at(struct cache *cache, const struct spec *spec, int64_t time_s, int64_t now_s,
                       struct ms_buf *out, struct ms_diag *diag)
 {
     struct report_chain chain = {.key = &spec->key, .time_s = time_s};
@@ -534,7 +548,7 @@ enum ms_err report_at(struct cache *cache, const struct spec *spec, int64_t time
     if (err == MS_OK)
         err = report_chain_at(cache, &chain, diag);
     if (err == MS_OK)
-        err = set.found ? print_at(cache, spec, &set, &last, &chain, out, diag)
+        err = set.found ? print_at(cache, spec, &set, &last, &chain, now_s, out, diag)
                         : print_unseen(cache, spec, &chain, out);
     json_decref(chain.json);
     report_row_done(&set);

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define DB_PATH_MAX 4096u
 
@@ -161,7 +162,7 @@ int auditor_at(struct auditor *a, int64_t time_s, json_t **ret_root)
     char query[48];
 
     if (a->cache != NULL) {
-        enum ms_err err = report_at(a->cache, &a->spec, time_s, &text, &diag);
+        enum ms_err err = report_at(a->cache, &a->spec, time_s, (int64_t)time(NULL), &text, &diag);
         return from_report(a, err, &text, &diag, ret_root);
     }
     (void)snprintf(query, sizeof(query), "&time=%lld", (long long)time_s);

@@ -149,7 +149,7 @@ static enum ms_err read_for(struct http_request *r, struct cache *cache, struct 
         return report_diff(cache, r->spec, ms_span_str(r->audit.from), ms_span_str(r->audit.to),
                            &r->reply, diag);
     if (strcmp(path, "/v1/at") == 0)
-        return report_at(cache, r->spec, r->audit.time_s, &r->reply, diag);
+        return report_at(cache, r->spec, r->audit.time_s, clocks_now().wall_s, &r->reply, diag);
     if (strcmp(path, "/v1/past") == 0)
         return report_past(cache, r->spec, &r->reply, diag);
     if (strcmp(path, "/v1/entries") == 0)

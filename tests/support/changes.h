@@ -124,9 +124,11 @@ static inline void changes_registry(struct cache *cache, struct chain *chain, ui
     play_done(&p);
 }
 
-/* The source confirms the answer that a key has at a level. */
-static inline void changes_touch(struct cache *cache, const char *spec_text, enum spec_level level,
-                                 int64_t time_s)
+/* The source confirms the answer that a key has at a level, as of evidence_time_s and to be served
+ * until valid_until_s. */
+static inline void changes_confirm(struct cache *cache, const char *spec_text,
+                                   enum spec_level level, int64_t time_s, int64_t evidence_time_s,
+                                   int64_t valid_until_s)
 {
     static const struct spec_context context = {0};
     struct ms_arena arena = MS_ARENA_INIT((size_t)128 << 10);
@@ -143,11 +145,18 @@ static inline void changes_touch(struct cache *cache, const char *spec_text, enu
                  "entry", &diag);
     const struct cache_freshness fresh = {.bundle = e.bundle,
                                           .checked = {.wall_s = time_s},
-                                          .evidence_time_s = e.evidence_time_s,
-                                          .life = e.life};
+                                          .evidence_time_s = evidence_time_s,
+                                          .life = e.life,
+                                          .valid_until_s = valid_until_s};
     changes_must(cache_touch(cache, &spec.key, level, &fresh, &diag) == MS_OK, "touch", &diag);
     ms_arena_done(&arena);
     spec_done(&spec);
+}
+
+static inline void changes_touch(struct cache *cache, const char *spec_text, enum spec_level level,
+                                 int64_t time_s)
+{
+    changes_confirm(cache, spec_text, level, time_s, time_s, 0);
 }
 
 #endif

@@ -105,8 +105,8 @@ ctl 0 at "$REGISTRY" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
 if grep -q '^      one ' "$work/out"; then fail 'what was revoked is in force now'; fi
 ctl 1 at "$REGISTRY" 2020-01-01
 says "NOT in force: .*the registry's own history proves it: nothing was approved"
-ctl 1 at "$REGISTRY" "@$(($(date +%s) + 100000))"
-says 'nobody had looked'
+ctl 1 at "$REGISTRY" "@$(($(date +%s) + 100))"
+says 'has not come'
 
 # the same without the daemon: HTTP, errors, and a copied database in a folder of its own
 name=$(measuredctl history "$REGISTRY" --json 2>/dev/null | jq -r '.[1].accepted[0].evidence' | cut -d: -f2)

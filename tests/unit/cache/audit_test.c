@@ -12,6 +12,7 @@
 #define SITE "url:https://a.example/list.json"
 #define T0 (CHAIN_GENESIS_S + 12 * 200)
 #define FLIPS 250
+#define LATER (T0 + 100000000)
 
 static struct chain chain;
 
@@ -284,7 +285,7 @@ static void test_at(void **state)
     for (size_t i = 0; i < MS_ARRAY_LEN(moments); i++) {
         struct ms_buf out = MS_BUF_INIT(REPORT_MAX_BYTES);
         struct spec spec = spec_of(moments[i].of);
-        assert_int_equal(report_at(cache, &spec, moments[i].time_s, &out, NULL), MS_OK);
+        assert_int_equal(report_at(cache, &spec, moments[i].time_s, LATER, &out, NULL), MS_OK);
         json_t *root = json_of(&out);
         const json_t *release = json_array_get(json_object_get(root, "releases"), 0);
         const json_t *records = json_object_get(release, "records");
@@ -300,6 +301,70 @@ static void test_at(void **state)
         spec_done(&spec);
     }
     cache_close(cache);
+}
+
+/* What is said of a moment: "yes", "no", and why. */
+static void must_be(const char *of, int64_t time_s, int64_t now_s, bool in_force, const char *why)
+{
+    struct ms_buf out = MS_BUF_INIT(REPORT_MAX_BYTES);
+    struct spec spec = spec_of(of);
+    struct cache *cache = must_read();
+
+    assert_int_equal(report_at(cache, &spec, time_s, now_s, &out, NULL), MS_OK);
+    json_t *root = json_of(&out);
+    if (json_is_true(json_object_get(root, "in_force")) != in_force ||
+        strstr(text(root, "why"), why) == NULL)
+        fail_msg("%lld: %s", (long long)time_s, text(root, "why"));
+    json_decref(root);
+    spec_done(&spec);
+    cache_close(cache);
+}
+
+/* No longer than the daemon served: the longer of both times in which stale is good enough, within
+ * what evidence and governance allow, and nothing before it has come. */
+static void test_at_limits(void **state)
+{
+    struct cache *cache = must_open();
+
+    (void)state;
+    changes_location(cache, SITE, document("a", "1"), T0,
+                     1); /* 99 s are left fresh, stale 60 or 3600 */
+    cache_close(cache);
+    must_be(SITE, T0 + 3698, LATER, true, "accepted");
+    must_be(SITE, T0 + 3699, LATER, false, "nobody had looked");
+    must_be(SITE, T0 + 10, T0 + 10, true, "accepted");
+    must_be(SITE, T0 + 11, T0 + 10, false, "has not come");
+    cache = must_open();
+    changes_confirm(cache, SITE, SPEC_LEVEL_NONE, T0 + 100, T0 - 86400 + 300, 0);
+    cache_close(cache);
+    must_be(SITE, T0 + 299, LATER, true, "accepted");
+    must_be(SITE, T0 + 300, LATER, false, "nobody had looked"); /* the evidence was a day old */
+}
+
+/* A set ends when governance says so; those who sign freshness may move that. */
+static void test_at_end(void **state)
+{
+    struct cache *cache = must_open();
+    int64_t end_s = T0 + 1000;
+
+    (void)state;
+    chain_init(&chain);
+    (void)chain_approve(&chain, chain_document(0x11), NULL);
+    chain.snapshot.state.valid_until_s = (uint64_t)end_s;
+    chain_touch(&chain);
+    changes_registry(cache, &chain, 100, T0);
+    chain_done(&chain);
+    changes_confirm(cache, CHAIN_SPEC, SPEC_LEVEL_L3, T0 + 500, T0 + 400, end_s);
+    cache_close(cache);
+    must_be(CHAIN_SPEC, end_s, LATER, true, "accepted");
+    must_be(CHAIN_SPEC, end_s + 1, LATER, false, "governance itself ended");
+    cache = must_open();
+    changes_confirm(cache, CHAIN_SPEC, SPEC_LEVEL_L3, T0 + 900, T0 + 800, end_s + 1000);
+    changes_confirm(cache, CHAIN_SPEC, SPEC_LEVEL_L3, T0 + 1500, T0 + 1400, end_s + 1000);
+    cache_close(cache);
+    must_be(CHAIN_SPEC, end_s + 1, LATER, true, "accepted");
+    must_be(CHAIN_SPEC, end_s + 1000, LATER, true, "accepted");
+    must_be(CHAIN_SPEC, end_s + 1001, LATER, false, "nobody had looked");
 }
 
 /* A row from before there were summaries is listed from its evidence, with the same words. */
@@ -649,9 +714,9 @@ static void test_flips(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_listed), TEST(test_pages),      TEST(test_diff),
-        TEST(test_at),     TEST(test_no_summary), TEST(test_tampered),
-        TEST(test_lies),   TEST(test_restored),   TEST(test_flips),
+        TEST(test_listed),     TEST(test_pages),    TEST(test_diff),      TEST(test_at),
+        TEST(test_no_summary), TEST(test_tampered), TEST(test_at_limits), TEST(test_at_end),
+        TEST(test_lies),       TEST(test_restored), TEST(test_flips),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
