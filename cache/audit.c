@@ -223,6 +223,7 @@ static bool falls(const struct cache_history *h, const struct source_result *res
 struct runs {
     struct audit *audit;
     const struct ms_sha256 *key, *commitment; /* NULL: unknown */
+    size_t n;
 };
 
 static enum ms_err take_run(void *arg, enum ms_err row, const struct cache_confirmed *run,
@@ -232,6 +233,7 @@ static enum ms_err take_run(void *arg, enum ms_err row, const struct cache_confi
     struct audit *a = runs->audit;
 
     a->counts.confirmed++;
+    runs->n++;
     if (row != MS_OK)
         tell(a, "confirmed", run->n, runs->key, ms_diag_text(why, row));
     else if (runs->commitment != NULL && !ms_sha256_eq(&run->commitment, runs->commitment))
@@ -265,8 +267,12 @@ static enum ms_err check_runs(struct audit *a, const struct cache_history *h,
         .audit = a, .key = &h->key, .commitment = result == NULL ? NULL : &result->commitment};
     struct ms_diag why = {0};
 
-    return walked(a, "confirmed", cache_confirmed_each(a->cache, h->n, take_run, &runs, &why),
-                  &why);
+    enum ms_err err =
+        walked(a, "confirmed", cache_confirmed_each(a->cache, h->n, take_run, &runs, &why), &why);
+    /* the first one is written with the row and stays; older rows have neither it nor a summary */
+    if (err == MS_OK && runs.n == 0 && h->summary != NULL && strcmp(h->kind, REPORT_KIND_SET) == 0)
+        tell(a, "confirmed", h->n, &h->key, "its first confirmation is missing");
+    return err;
 }
 
 static enum ms_err check_row(struct audit *a, const struct cache_history *h)

@@ -446,6 +446,8 @@ static const struct {
      " WHERE n = 6",
      ""},
     {"a confirmation", "UPDATE confirmed SET until_s = until_s + 5 WHERE id = 1", "code"},
+    {"confirmations taken out", "DELETE FROM confirmed WHERE n = 5",
+     "confirmed 5: its first confirmation is missing"},
     {"an entry taken out", "DELETE FROM entry WHERE level = 0", "its floor"},
     {"evidence that nothing needs",
      "INSERT INTO blob SELECT x'0000000000000000000000000000000000000000000000000000000000000001',"
