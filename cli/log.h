@@ -36,7 +36,7 @@ struct log_head {
 };
 /* The newest checkpoint (or cosigned one), verified with `key` ("name+id+base64"); NULL: with the
  * key that the source itself tells, which is good for one's own log only. MS_ERR_SYNTAX the key;
- * MS_ERR_SIGNATURE and the like. log_head_done in any case. */
+ * MS_ERR_UNAVAILABLE there is no log; MS_ERR_SIGNATURE and the like. log_head_done in any case. */
 MS_MUST_USE enum ms_err log_head_get(struct log_source *source, const char *key, bool cosigned,
                                      struct log_head *ret_head, struct ms_diag *diag);
 void log_head_done(struct log_head *head);

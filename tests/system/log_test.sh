@@ -1,7 +1,6 @@
 #!/bin/bash
 # The transparency log of the real daemon: it grows with what is accepted, its proofs verify without the daemon, whoever
-# changes it is found, a witness cosigns it, and an older database put back is not signed over. Two daemons that were told
-# different things find out.
+# changes it is found, a witness cosigns it, and an older database put back is not signed over.
 set -euo pipefail
 build=${1:?usage: log_test.sh BUILD_DIR}
 [ -x "$build/bin/measured" ] || { echo 'skipped: measured is not built'; exit 77; }
@@ -270,56 +269,5 @@ want 200 'a change without the witness'
 eventually 10 grep -q 'warning witness: failed name=one' "$DAEMON_LOG" || fail 'a witness that is not there goes unnoticed'
 daemon_stop || fail 'the daemon did not end well'
 
-# ---- two daemons ----
-compare() { # STATUS WORDS FLAGS...
-    local want=$1 words=$2 status=0
-    shift 2
-    measuredctl log compare --db "$work/a/state/measured.db" "$@" --keep "$work/kept" >"$work/out" 2>"$work/err" || status=$?
-    [ "$status" = "$want" ] || fail "compare $*: exit $status: $(cat "$work/out" "$work/err")"
-    grep -q -- "$words" "$work/out" "$work/err" || fail "compare $*: not '$words': $(cat "$work/out" "$work/err")"
-}
-mkdir -p "$work/kept"
-configure "$work/b" </dev/null
-daemon_start "$work/b"
-refresh
-want 200 'the other daemon sees what the first saw last'
-get "/v1/measurements?specifier=$(inline 1)"
-eventually 5 size_is 2 || fail "the other log has $(size)"
-measuredctl log export "$work/bfiles" --db "$work/b/state/measured.db" --evidence
-compare 0 '2 specifiers are in both logs; 0 findings' --against "$work/bfiles"
-# the host tells the second daemon something else at the same time
-daemon_stop || fail 'the daemon did not end well'
-rm -rf "$work/b" "$work/bfiles"
-configure "$work/b" </dev/null
-publish 777
-daemon_start "$work/b"
-refresh
-want 200 'the other daemon sees another list'
-eventually 5 size_is 1 || fail "the other log has $(size)"
-bkey=$(measuredctl log key)
-measuredctl log export "$work/bfiles" --db "$work/b/state/measured.db" --evidence
-compare 1 '^difference' --against "$work/bfiles" --against-key "$bkey"
-for side in ours theirs; do
-    file=$(find "$work/kept" -name "*-$side-*.json" | head -n 1)
-    grep -q measured-bundle/1 "$file" || fail "the evidence of $side is not kept"
-done
-compare 0 ' 0 findings' --against "$work/bfiles" --window 0
-(cd "$work" && measuredctl --json log compare --db a/state/measured.db --against bfiles --keep kept >json) || true
-grep -q '"conflict": *true' "$work/json" || fail 'no JSON of a conflict'
-# and served by a web server
-tls_stop
-tls_start "$work/web" --plain
-cp -r "$work/bfiles/." "$work/web/www"
-compare 1 '^difference' --against "http://127.0.0.1:$TLS_PORT"
-compare 1 'not signed by' --against "http://127.0.0.1:$TLS_PORT" --against-key "$newkey"
-printf '!status 500\n' >"$work/web/www/v1/log/checkpoint.http"
-compare 3 'status 500' --against "http://127.0.0.1:$TLS_PORT"
-daemon_stop || fail 'the daemon did not end well'
-# one log in two versions
-cp -r "$work/a/state" "$work/fork"
-measuredctl log export "$work/afiles" --db "$work/a/state/measured.db" --evidence
-compare 0 'one continues the other' --against "$work/afiles"
-
 check_log "$work/a"
-check_log "$work/b"
 check_end
