@@ -368,6 +368,8 @@ static bool read_policy(const json_t *json, struct source_policy *ret_policy)
     const json_t *providers = json_object_get(json, "providers");
     json_int_t quorum = json_integer_value(json_object_get(json, "quorum"));
 
+    if (!json_is_object(json))
+        return false;
     policy.level = spec_level_parse(ms_json_member_str(json, "level"));
     policy.max_evidence_age_s = json_integer_value(json_object_get(json, "max-evidence-age"));
     policy.n_providers = json_array_size(providers);

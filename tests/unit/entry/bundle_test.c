@@ -244,6 +244,8 @@ static void test_changes(void **state)
         {8, "type", "\"measured-bundle/2\"", MS_ERR_EVIDENCE},
         {8, "type", NULL, MS_ERR_EVIDENCE},
         {8, "policy", NULL, MS_ERR_EVIDENCE},
+        {0, "policy", NULL, MS_ERR_EVIDENCE}, /* also where nobody needs one */
+        {0, "policy", "7", MS_ERR_EVIDENCE},
         {8, "policy.level", "\"l1\"", MS_ERR_EVIDENCE},
         {8, "policy.level", "\"l2\"", MS_ERR_EVIDENCE},
         {8, "policy.level", "\"l9\"", MS_ERR_EVIDENCE},
