@@ -265,6 +265,12 @@ static bool is_url(const char *from)
            ms_span_starts_nocase(ms_span_str(from), "http:");
 }
 
+bool log_is_source(const char *path)
+{
+    struct stat st;
+    return is_url(path) || (stat(path, &st) == 0 && S_ISDIR(st.st_mode));
+}
+
 enum ms_err log_source_open(const struct cli *cli, const char *db, const char *from,
                             struct log_source **ret_source, struct ms_diag *diag)
 {
