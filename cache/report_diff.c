@@ -308,6 +308,17 @@ static bool ended(const struct cache_confirmed *run, int64_t time_s, int64_t val
            until_then;
 }
 
+/* When the source had last been looked at by then. Within a run only its ends are kept: it was at
+ * most the longest gap before. */
+static int64_t last_look(const struct watch *watch)
+{
+    const struct cache_confirmed *run = &watch->before;
+
+    if (watch->time_s >= run->until_s)
+        return run->until_s;
+    return watch->time_s - run->gap_s > run->from_s ? watch->time_s - run->gap_s : run->from_s;
+}
+
 static json_t *confirmed_json(const struct watch *watch)
 {
     const struct cache_confirmed *run = &watch->before;
@@ -321,10 +332,7 @@ static json_t *confirmed_json(const struct watch *watch)
                     (json_int_t)run->gap_s, "limit", (json_int_t)run->limit_s);
     if (out == NULL)
         return NULL;
-    /* within a run only its ends are kept: the last look was at most the longest gap before */
-    int64_t at_s = !within                                    ? run->until_s
-                   : watch->time_s - run->gap_s > run->from_s ? watch->time_s - run->gap_s
-                                                              : run->from_s;
+    int64_t at_s = last_look(watch);
     (void)json_object_set_new(out, "last", json_integer(at_s));
     (void)json_object_set_new(out, "exact", json_boolean(!within || at_s == run->from_s));
     if (watch->after.times > 0)
@@ -416,6 +424,23 @@ static void why_nothing(struct cache *cache, const struct ms_sha256 *key, struct
         (void)ms_diag_set(why, MS_OK, "nothing was ever accepted for this specifier");
 }
 
+/* What was found after the last look and changed no set: the old one was held. */
+static bool held(const struct report_row *set, const struct report_row *last,
+                 const struct watch *watch, struct ms_diag *why)
+{
+    if (!last->found || last->err != MS_OK || last->h.n <= set->h.n ||
+        last->h.time_s < last_look(watch))
+        return false;
+    bool code = strcmp(last->h.kind, "hold") == 0;
+    if (!code && strcmp(last->h.kind, "dissent") != 0)
+        return false;
+    (void)ms_diag_set(why, MS_OK, "accepted, and held: %s at %lld (row %llu)",
+                      code ? "other code was found behind the contract"
+                           : "endpoints contradicted each other",
+                      (long long)last->h.time_s, (unsigned long long)last->h.n);
+    return true;
+}
+
 /* Whether the set counted then, and one sentence why, or why not. */
 static bool judge(const struct report_row *set, const struct report_row *last,
                   const struct watch *watch, const struct source_result *result, size_t in_force,
@@ -442,7 +467,7 @@ static bool judge(const struct report_row *set, const struct report_row *last,
         return false;
     }
     if (ended(run, watch->time_s, result->valid_until_s)) {
-        (void)ms_diag_set(why, MS_OK, "governance itself ended the set at %lld",
+        (void)ms_diag_set(why, MS_OK, "governance itself ended the set after %lld",
                           (long long)result->valid_until_s);
         return false;
     }
@@ -454,6 +479,17 @@ static bool judge(const struct report_row *set, const struct report_row *last,
             (long long)run->until_s, (long long)(run->until_s + run->limit_s));
         return false;
     }
+    /* put off by signers without another set: from the look on that shows it */
+    if (result->valid_until_s != 0 && watch->time_s > result->valid_until_s &&
+        watch->time_s < run->until_s && last_look(watch) <= result->valid_until_s) {
+        (void)ms_diag_set(why, MS_OK,
+                          "governance itself ended the set after %lld, and nobody is known to have "
+                          "seen it put off by then",
+                          (long long)result->valid_until_s);
+        return false;
+    }
+    if (in_force > 0 && held(set, last, watch, why))
+        return true;
     (void)ms_diag_set(why, MS_OK,
                       in_force == 0 ? "nothing was approved" : "accepted and confirmed");
     return true;

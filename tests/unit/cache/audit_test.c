@@ -362,9 +362,170 @@ static void test_at_end(void **state)
     changes_confirm(cache, CHAIN_SPEC, SPEC_LEVEL_L3, T0 + 900, T0 + 800, end_s + 1000);
     changes_confirm(cache, CHAIN_SPEC, SPEC_LEVEL_L3, T0 + 1500, T0 + 1400, end_s + 1000);
     cache_close(cache);
-    must_be(CHAIN_SPEC, end_s + 1, LATER, true, "accepted");
+    must_be(CHAIN_SPEC, end_s + 1, LATER, false, "nobody is known to have seen it put off");
+    must_be(CHAIN_SPEC, T0 + 1500, LATER, true, "accepted");
     must_be(CHAIN_SPEC, end_s + 1000, LATER, true, "accepted");
     must_be(CHAIN_SPEC, end_s + 1001, LATER, false, "nobody had looked");
+}
+
+/* ---- at: what is neither a set nor a confirmation, and what ends by itself ---- */
+
+static json_t *at(struct cache *cache, const char *of, int64_t time_s)
+{
+    struct ms_buf out = MS_BUF_INIT(REPORT_MAX_BYTES);
+    struct spec spec = spec_of(of);
+
+    assert_int_equal(report_at(cache, &spec, time_s, LATER, &out, NULL), MS_OK);
+    spec_done(&spec);
+    return json_of(&out);
+}
+
+struct moment {
+    const char *name;
+    int64_t time_s;
+    bool in_force;
+    const char *why;
+    const char *status; /* of each release a letter: in-force, pending, expired */
+};
+
+static void must_say(struct cache *cache, const char *of, const struct moment *m)
+{
+    json_t *root = at(cache, of, m->time_s);
+    const json_t *releases = json_object_get(root, "releases");
+    char status[8] = "";
+
+    for (size_t i = 0; i < json_array_size(releases) && i < sizeof(status) - 1; i++)
+        status[i] = text(json_array_get(releases, i), "status")[0];
+    if (json_is_true(json_object_get(root, "in_force")) != m->in_force ||
+        strstr(text(root, "why"), m->why) == NULL || strcmp(status, m->status) != 0)
+        fail_msg("%s: releases '%s': %s", m->name, status, json_dumps(root, JSON_INDENT(1)));
+    json_decref(root);
+}
+
+/* What the store writes when evidence changed no set: the entry as it is but for its status. */
+static void trouble(struct cache *cache, const char *of, enum spec_level level, const char *kind,
+                    enum cache_status status, int64_t time_s)
+{
+    struct ms_arena arena = MS_ARENA_INIT(65536);
+    struct ms_span evidence = ms_span_str(kind); /* of no interest here */
+    struct cache_entry e = {0};
+    struct spec spec = spec_of(of);
+    bool has = false;
+
+    assert_int_equal(cache_entry_get(cache, &spec.key, level, &arena, &e, &has, NULL), MS_OK);
+    assert_true(has);
+    e.status = status;
+    const struct cache_history h = {.key = spec.key,
+                                    .level = level,
+                                    .time_s = time_s,
+                                    .status = status,
+                                    .kind = kind,
+                                    .set_hash = e.set_hash,
+                                    .has_bundle = true,
+                                    .bundle = ms_sha256(evidence)};
+    const struct cache_change change = {1, &evidence, &e, &h};
+    assert_int_equal(cache_commit(cache, &change, NULL), MS_OK);
+    spec_done(&spec);
+    ms_arena_done(&arena);
+}
+
+static void test_at_trouble(void **state)
+{
+    static const struct moment of_list[] = {
+        {"before the contradiction", T0 + 49, true, "accepted and confirmed", "i"},
+        {"two answers", T0 + 50, false, "contradicted each other since", "i"},
+        {"and still", T0 + 99, false, "nothing was served", "i"},
+        {"a new set", T0 + 100, true, "accepted and confirmed", "i"},
+    };
+    static const struct moment of_chain[] = {
+        {"before", T0 + 19, true, "accepted and confirmed", "i"},
+        {"endpoints disagree", T0 + 20, true, "held: endpoints contradicted each other", "i"},
+        {"confirmed again", T0 + 30, true, "accepted and confirmed", "i"},
+        {"other code", T0 + 40, true, "held: other code was found", "i"},
+        {"held no longer than that", T0 + 10000000, false, "nobody had looked", "i"},
+    };
+
+    (void)state;
+    struct cache *cache = must_open();
+    changes_location(cache, SITE, document("a", "1"), T0, 1);
+    trouble(cache, SITE, SPEC_LEVEL_NONE, "conflict", CACHE_CONFLICT, T0 + 50);
+    trouble(cache, SITE, SPEC_LEVEL_NONE, "dissent", CACHE_CONFLICT, T0 + 60); /* changes nothing */
+    changes_location(cache, SITE, document("b", "1"), T0 + 100, 2);
+    chain_init(&chain);
+    (void)chain_approve(&chain, chain_document(0x11), NULL);
+    changes_registry(cache, &chain, 100, T0);
+    trouble(cache, CHAIN_SPEC, SPEC_LEVEL_L3, "dissent", CACHE_GOOD, T0 + 20);
+    changes_touch(cache, CHAIN_SPEC, SPEC_LEVEL_L3, T0 + 30);
+    trouble(cache, CHAIN_SPEC, SPEC_LEVEL_L3, "hold", CACHE_HOLD, T0 + 40);
+    for (size_t i = 0; i < MS_ARRAY_LEN(of_list); i++)
+        must_say(cache, SITE, &of_list[i]);
+    for (size_t i = 0; i < MS_ARRAY_LEN(of_chain); i++)
+        must_say(cache, CHAIN_SPEC, &of_chain[i]);
+    chain_done(&chain);
+    cache_close(cache);
+}
+
+#define WINDOW (T0 + 1000)
+
+/* Windows of releases as of then, and the end that governance itself gave. */
+static void test_at_windows(void **state)
+{
+    static const struct moment moments_of[] = {
+        {"one of three", T0, true, "accepted", "ipi"},
+        {"before the second", WINDOW - 1, true, "accepted", "ipi"},
+        {"it begins", WINDOW, true, "accepted", "iii"},
+        {"before the third ends", WINDOW + 9, true, "accepted", "iii"},
+        {"its first second without", WINDOW + 10, true, "accepted", "iie"},
+        {"governance's last second", WINDOW + 500, true, "accepted", "iie"},
+        {"and then", WINDOW + 501, false, "ended the set after", "iie"},
+    };
+
+    (void)state;
+    struct cache *cache = must_open();
+    chain_init(&chain);
+    (void)chain_approve(&chain, chain_document(0x11), NULL);
+    chain_approve(&chain, chain_document(0x22), NULL)->not_before_s = WINDOW;
+    chain_approve(&chain, chain_document(0x33), NULL)->not_after_s = WINDOW + 10;
+    chain.snapshot.state.valid_until_s = WINDOW + 500;
+    changes_registry(cache, &chain, 100, T0);
+    for (int64_t t = T0 + 100; t <= WINDOW + 400; t += 100)
+        changes_touch(cache, CHAIN_SPEC, SPEC_LEVEL_L3, t);
+    for (size_t i = 0; i < MS_ARRAY_LEN(moments_of); i++)
+        must_say(cache, CHAIN_SPEC, &moments_of[i]);
+    /* confirmed later all the same: it was put off, from that look on */
+    static const struct moment put_off[] = {
+        {"still its last second", WINDOW + 500, true, "accepted", "iie"},
+        {"not seen yet", WINDOW + 599, false, "nobody is known to have seen it put off", "iie"},
+        {"seen", WINDOW + 650, true, "accepted and confirmed", "iie"},
+    };
+    changes_touch(cache, CHAIN_SPEC, SPEC_LEVEL_L3, WINDOW + 550);
+    changes_touch(cache, CHAIN_SPEC, SPEC_LEVEL_L3, WINDOW + 600);
+    for (size_t i = 0; i < MS_ARRAY_LEN(put_off); i++)
+        must_say(cache, CHAIN_SPEC, &put_off[i]);
+    chain_done(&chain);
+    cache_close(cache);
+}
+
+static void test_at_all_over(void **state)
+{
+    static const struct moment moments_of[] = {
+        {"not begun", WINDOW - 1, true, "nothing was approved", "p"},
+        {"begun", WINDOW, true, "accepted and confirmed", "i"},
+        {"over", WINDOW + 1, true, "nothing was approved", "e"},
+    };
+
+    (void)state;
+    struct cache *cache = must_open();
+    chain_init(&chain);
+    struct registry_release *only = chain_approve(&chain, chain_document(0x11), NULL);
+    only->not_before_s = WINDOW;
+    only->not_after_s = WINDOW + 1;
+    changes_registry(cache, &chain, 100, T0);
+    changes_touch(cache, CHAIN_SPEC, SPEC_LEVEL_L3, WINDOW);
+    for (size_t i = 0; i < MS_ARRAY_LEN(moments_of); i++)
+        must_say(cache, CHAIN_SPEC, &moments_of[i]);
+    chain_done(&chain);
+    cache_close(cache);
 }
 
 /* A row from before there were summaries is listed from its evidence, with the same words. */
@@ -716,9 +877,10 @@ static void test_flips(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_listed),     TEST(test_pages),    TEST(test_diff),      TEST(test_at),
-        TEST(test_no_summary), TEST(test_tampered), TEST(test_at_limits), TEST(test_at_end),
-        TEST(test_lies),       TEST(test_restored), TEST(test_flips),
+        TEST(test_listed),     TEST(test_pages),      TEST(test_diff),        TEST(test_at),
+        TEST(test_no_summary), TEST(test_tampered),   TEST(test_at_limits),   TEST(test_at_end),
+        TEST(test_at_trouble), TEST(test_at_windows), TEST(test_at_all_over), TEST(test_lies),
+        TEST(test_restored),   TEST(test_flips),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
