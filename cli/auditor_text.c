@@ -492,11 +492,77 @@ static void add_confirmed(struct ms_buf *out, const json_t *confirmed)
     (void)ms_buf_add_str(out, "\n");
 }
 
+/* What is said of a document that is not there to be read. */
+static void add_absent(struct ms_buf *out, const json_t *release)
+{
+    const char *document = text_of(release, "document");
+
+    if (document[0] == '\0' || strcmp(document, "known") == 0)
+        return;
+    (void)ms_buf_add_str(out, "      its document is ");
+    add_text(out, document);
+    (void)ms_buf_add_str(out, ": ");
+    add_text(out, text_of(release, "payload"));
+    (void)ms_buf_addf(out, ", %lld bytes", number_of(release, "size"));
+    if (text_of(release, "uri")[0] != '\0') {
+        (void)ms_buf_add_str(out, ", ");
+        add_text(out, text_of(release, "uri"));
+    }
+    (void)ms_buf_add_str(out, "\n");
+}
+
+static void add_releases(struct ms_buf *out, const json_t *releases)
+{
+    size_t i;
+    json_t *release;
+
+    json_array_foreach(releases, i, release)
+    {
+        (void)ms_buf_addf(out, "  release %lld  ", number_of(release, "id"));
+        if (text_of(release, "version")[0] != '\0') {
+            (void)ms_buf_add_str(out, "version ");
+            add_text(out, text_of(release, "version"));
+            (void)ms_buf_add_str(out, "  ");
+        }
+        add_text(out, text_of(release, "status"));
+        (void)ms_buf_add_str(out, "\n");
+        add_names(out, release);
+        add_absent(out, release);
+    }
+}
+
+/* What the registry's own history proves, beside what was accepted here, or instead of it. */
+static void add_chain(struct ms_buf *out, const json_t *chain, bool alone)
+{
+    if (!json_is_object(chain))
+        return;
+    if (!alone) {
+        (void)ms_buf_add_str(out, "the registry's own history: ");
+        add_text(out, text_of(chain, "why"));
+        (void)ms_buf_add_str(out, "\n");
+    }
+    if (!json_is_true(json_object_get(chain, "complete")))
+        return;
+    if (number_of(chain, "operation") != 0) {
+        (void)ms_buf_addf(out, "  operation %lld, block %lld  ", number_of(chain, "operation"),
+                          number_of(chain, "block"));
+        add_time(out, number_of(chain, "time"));
+        (void)ms_buf_add_str(out, "  owner ");
+        add_text(out, text_of(chain, "owner"));
+        (void)ms_buf_add_str(out, "\n");
+    }
+    (void)ms_buf_add_str(out, "  proven until    ");
+    add_time(out, number_of(chain, "until"));
+    (void)ms_buf_add_str(out, " by ");
+    add_text(out, text_of(chain, "evidence"));
+    (void)ms_buf_add_str(out, "\n");
+    add_releases(out, json_object_get(chain, "releases"));
+}
+
 enum ms_err auditor_at_text(const json_t *root, struct ms_buf *out)
 {
     const json_t *row = json_object_get(root, "row");
-    size_t i;
-    json_t *release;
+    bool by_chain = strcmp(text_of(root, "by"), "chain") == 0;
 
     (void)ms_buf_add_str(out, "at ");
     add_time(out, number_of(root, "time"));
@@ -514,17 +580,8 @@ enum ms_err auditor_at_text(const json_t *root, struct ms_buf *out)
         add_who(out, row);
         (void)ms_buf_add_str(out, "\n");
     }
-    json_array_foreach(json_object_get(root, "releases"), i, release)
-    {
-        (void)ms_buf_addf(out, "  release %lld  ", number_of(release, "id"));
-        if (text_of(release, "version")[0] != '\0') {
-            (void)ms_buf_add_str(out, "version ");
-            add_text(out, text_of(release, "version"));
-            (void)ms_buf_add_str(out, "  ");
-        }
-        add_text(out, text_of(release, "status"));
-        (void)ms_buf_add_str(out, "\n");
-        add_names(out, release);
-    }
+    if (!by_chain)
+        add_releases(out, json_object_get(root, "releases"));
+    add_chain(out, json_object_get(root, "chain"), by_chain);
     return ms_buf_err(out);
 }
