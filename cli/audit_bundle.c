@@ -460,8 +460,7 @@ static enum ms_err read_bundle(struct verified *v, struct ms_span text, const ch
                            "a bundle is of one moment: --at is for the past of a registry "
                            "(evidence SPEC past)");
     v->past.bundle = v->name;
-    enum ms_err err = bundle_verify(text, &v->past.spec, &v->past.result, diag);
-    return err == MS_OK ? bundle_about(text, &v->past.about, diag) : err;
+    return bundle_read(text, &v->past.spec, &v->past.result, &v->past.about, diag);
 }
 
 static bool at_ok(const struct cli *cli, const char *at)

@@ -715,42 +715,6 @@ static enum ms_err verify_root(const json_t *root, struct spec *spec, struct ms_
     return err;
 }
 
-static const struct ms_json_limits limits = {BUNDLE_MAX_BYTES, 16, 65536, 0};
-
-static enum ms_err verify(struct ms_span text, struct spec *spec, const struct document_sink *sink,
-                          struct source_result **ret_result, struct ms_diag *diag)
-{
-    struct ms_arena arena = MS_ARENA_INIT(BUNDLE_MAX_BYTES); /* header values */
-    json_t *root = NULL;
-
-    enum ms_err err = ms_json_parse(text, &limits, &root, NULL);
-    if (err != MS_OK)
-        return malformed(diag, "not JSON");
-    err = verify_root(root, spec, &arena, sink, ret_result, diag);
-    if (err != MS_OK)
-        spec_done(spec);
-    ms_arena_done(&arena);
-    json_decref(root);
-    return err;
-}
-
-enum ms_err bundle_verify(struct ms_span text, struct spec *spec, struct source_result **ret_result,
-                          struct ms_diag *diag)
-{
-    const struct document_sink nobody = {0};
-
-    return verify(text, spec, &nobody, ret_result, diag);
-}
-
-enum ms_err bundle_verify_documents(struct ms_span text, struct spec *spec, source_document_fn *fn,
-                                    void *arg, struct source_result **ret_result,
-                                    struct ms_diag *diag)
-{
-    const struct document_sink sink = {fn, arg};
-
-    return verify(text, spec, &sink, ret_result, diag);
-}
-
 /* ---- about a bundle ---- */
 
 static enum ms_err json_hash(const json_t *json, struct ms_sha256 *ret_hash)
@@ -810,26 +774,72 @@ static void about_root(const json_t *root, const struct source_policy *policy, u
     }
 }
 
-enum ms_err bundle_about(struct ms_span text, struct bundle_about *ret_about, struct ms_diag *diag)
+/* Behind verify_root, which looked at the specifier and the policy. */
+static enum ms_err read_about(const json_t *root, const struct spec *spec,
+                              struct bundle_about *ret_about, struct ms_diag *diag)
 {
+    const json_t *policy_json = json_object_get(root, "policy");
     struct bundle_about about = {0};
     struct source_policy policy;
-    json_t *root = NULL;
-    struct spec spec;
 
-    if (ms_json_parse(text, &limits, &root, NULL) != MS_OK)
+    if (!read_policy(policy_json, &policy))
+        return malformed(diag, "its policy");
+    enum ms_err err = json_hash(policy_json, &about.policy);
+    if (err != MS_OK)
+        return err;
+    about_root(root, &policy, spec->kind == SPEC_CONTRACT ? spec->chain : 0, &about);
+    *ret_about = about;
+    return MS_OK;
+}
+
+/* ---- a whole bundle ---- */
+
+static const struct ms_json_limits limits = {BUNDLE_MAX_BYTES, 16, 65536, 0};
+
+static enum ms_err read_all(struct ms_span text, struct spec *spec,
+                            const struct document_sink *sink, struct source_result **ret_result,
+                            struct bundle_about *ret_about, struct ms_diag *diag)
+{
+    struct ms_arena arena = MS_ARENA_INIT(BUNDLE_MAX_BYTES); /* header values */
+    struct source_result *result = NULL;
+    json_t *root = NULL;
+
+    enum ms_err err = ms_json_parse(text, &limits, &root, NULL);
+    if (err != MS_OK)
         return malformed(diag, "not JSON");
-    spec_init(&spec);
-    enum ms_err err = read_spec(root, &spec, diag);
-    if (err == MS_OK && !read_policy(json_object_get(root, "policy"), &policy))
-        err = malformed(diag, "its policy");
-    if (err == MS_OK)
-        err = json_hash(json_object_get(root, "policy"), &about.policy);
+    err = verify_root(root, spec, &arena, sink, &result, diag);
+    if (err == MS_OK && ret_about != NULL)
+        err = read_about(root, spec, ret_about, diag);
     if (err == MS_OK) {
-        about_root(root, &policy, spec.kind == SPEC_CONTRACT ? spec.chain : 0, &about);
-        *ret_about = about;
+        *ret_result = result;
+    } else {
+        source_result_free(result);
+        spec_done(spec);
     }
-    spec_done(&spec);
+    ms_arena_done(&arena);
     json_decref(root);
     return err;
+}
+
+enum ms_err bundle_read(struct ms_span text, struct spec *spec, struct source_result **ret_result,
+                        struct bundle_about *ret_about, struct ms_diag *diag)
+{
+    const struct document_sink nobody = {0};
+
+    return read_all(text, spec, &nobody, ret_result, ret_about, diag);
+}
+
+enum ms_err bundle_verify(struct ms_span text, struct spec *spec, struct source_result **ret_result,
+                          struct ms_diag *diag)
+{
+    return bundle_read(text, spec, ret_result, NULL, diag);
+}
+
+enum ms_err bundle_verify_documents(struct ms_span text, struct spec *spec, source_document_fn *fn,
+                                    void *arg, struct source_result **ret_result,
+                                    struct ms_diag *diag)
+{
+    const struct document_sink sink = {fn, arg};
+
+    return read_all(text, spec, &sink, ret_result, NULL, diag);
 }

@@ -34,7 +34,7 @@ MS_MUST_USE enum ms_err bundle_write(const struct spec *spec, const struct sourc
 MS_MUST_USE enum ms_err bundle_policy_hash(const struct source_policy *policy,
                                            struct ms_sha256 *ret_hash);
 
-/* What a bundle says about itself without being replayed. */
+/* What a bundle says about itself. */
 struct bundle_about {
     int64_t time_s;          /* when the attempt began */
     enum ms_err error;       /* evidence of this failure; MS_OK: of a set */
@@ -48,9 +48,6 @@ struct bundle_about {
     size_t n_peers; /* SHA-256 of TLS certificates seen, each once; more are left out */
     char peers[8][2 * MS_SHA256_BYTES + 1];
 };
-/* MS_ERR_EVIDENCE when it is malformed. */
-MS_MUST_USE enum ms_err bundle_about(struct ms_span text, struct bundle_about *ret_about,
-                                     struct ms_diag *diag);
 
 /* Drop what belongs to one query and not to the identity of a specifier (level, max-age, seq, tag,
  * from): an entry is shared by all of them, and the level read is the policy's. */
@@ -69,5 +66,9 @@ MS_MUST_USE enum ms_err bundle_verify_documents(struct ms_span text, struct spec
                                                 source_document_fn *fn, void *arg,
                                                 struct source_result **ret_result,
                                                 struct ms_diag *diag);
+/* The same, and what it says about itself, in one reading. */
+MS_MUST_USE enum ms_err bundle_read(struct ms_span text, struct spec *spec,
+                                    struct source_result **ret_result,
+                                    struct bundle_about *ret_about, struct ms_diag *diag);
 
 #endif

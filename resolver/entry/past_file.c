@@ -177,9 +177,7 @@ static enum ms_err take_bundle(struct ms_span text, struct past_file *file, stru
     if (text.ptr == NULL || text.len > BUNDLE_MAX_BYTES)
         return malformed(diag, "there is no bundle");
     file->bundle = ms_sha256(text);
-    enum ms_err err = bundle_verify(text, &file->spec, &file->result, diag);
-    if (err == MS_OK)
-        err = bundle_about(text, &file->about, diag);
+    enum ms_err err = bundle_read(text, &file->spec, &file->result, &file->about, diag);
     if (err == MS_OK && file->result == NULL)
         err = ms_diag_set(diag, MS_ERR_EVIDENCE, "the bundle proves no state: it tells a failure");
     return err;
