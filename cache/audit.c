@@ -30,6 +30,8 @@ struct audit {
     size_t n_items, max_items;
     struct cache_entry *entries; /* by key; without their texts */
     size_t n_entries, max_entries;
+    struct ms_sha256 *had; /* names of the evidence that was replayed, and so had its bytes */
+    size_t n_had, max_had;
     uint64_t done, total;
     struct last last[LEVELS]; /* of the key that is looked at */
 };
@@ -275,6 +277,17 @@ static enum ms_err check_runs(struct audit *a, const struct cache_history *h,
     return err;
 }
 
+static enum ms_err note_had(struct audit *a, const struct ms_sha256 *bundle)
+{
+    void *had = a->had;
+
+    if (!grow(&had, &a->max_had, a->n_had, sizeof(*bundle)))
+        return MS_ERR_MEMORY;
+    a->had = had;
+    a->had[a->n_had++] = *bundle;
+    return MS_OK;
+}
+
 static enum ms_err check_row(struct audit *a, const struct cache_history *h)
 {
     struct last *last = &a->last[h->level];
@@ -286,7 +299,11 @@ static enum ms_err check_row(struct audit *a, const struct cache_history *h)
     spec_init(&spec);
     enum ms_err err = report_replay(a->cache, h, &spec, &facts, &result, &diag);
     const char *wrong = err == MS_OK ? wrong_column(h, result) : NULL;
+    if (err == MS_OK)
+        err = note_had(a, &h->bundle);
     if (err == MS_ERR_MEMORY) {
+        source_result_free(result);
+        json_decref(facts);
         spec_done(&spec);
         return err;
     }
@@ -398,6 +415,18 @@ static enum ms_err check_history(struct audit *a, struct ms_diag *diag)
 
 /* ---- the rest ---- */
 
+static int by_name(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct ms_sha256));
+}
+
+static bool is_known(void *arg, const struct ms_sha256 *hash)
+{
+    const struct audit *a = arg;
+
+    return a->n_had > 0 && bsearch(hash, a->had, a->n_had, sizeof(*hash), by_name) != NULL;
+}
+
 static void take_blob(void *arg, enum ms_err bad, const struct ms_sha256 *hash, bool referred)
 {
     struct audit *a = arg;
@@ -452,7 +481,9 @@ static enum ms_err check_all(struct audit *a, struct ms_diag *diag)
     if (err != MS_OK)
         return err;
     check_strays(a);
-    err = walked(a, "blob", audit_blobs(a->cache, take_blob, a, &why), &why);
+    if (a->n_had > 0)
+        qsort(a->had, a->n_had, sizeof(a->had[0]), by_name);
+    err = walked(a, "blob", audit_blobs(a->cache, is_known, take_blob, a, &why), &why);
     if (err == MS_OK)
         err = check_confirmed(a, diag);
     if (err == MS_OK)
@@ -475,6 +506,7 @@ enum ms_err audit_db(const char *db_path, const struct audit_sink *sink,
     cache_close(a.cache);
     free(a.items);
     free(a.entries);
+    free(a.had);
     if (err == MS_OK)
         *ret_counts = a.counts;
     return err;

@@ -131,7 +131,21 @@ enum ms_err audit_pages(struct cache *cache, audit_words_fn *fn, void *arg, stru
 
 /* ---- blobs ---- */
 
-enum ms_err audit_blobs(struct cache *cache, audit_blob_fn *fn, void *arg, struct ms_diag *diag)
+/* Of the blob that the statement stands at. */
+static enum ms_err check_blob(sqlite3_stmt *stmt, audit_known_fn *known, void *arg,
+                              struct ms_sha256 *ret_hash)
+{
+    const void *name = sqlite3_column_blob(stmt, 0);
+
+    *ret_hash = (struct ms_sha256){0};
+    if (name == NULL || sqlite3_column_bytes(stmt, 0) != MS_SHA256_BYTES)
+        return MS_ERR_EVIDENCE;
+    memcpy(ret_hash->b, name, MS_SHA256_BYTES);
+    return known(arg, ret_hash) ? MS_OK : cache_blob_check(stmt, 1, ret_hash);
+}
+
+enum ms_err audit_blobs(struct cache *cache, audit_known_fn *known, audit_blob_fn *fn, void *arg,
+                        struct ms_diag *diag)
 {
     static const char sql[] = "SELECT hash, encoding, size, data,"
                               " EXISTS(SELECT 1 FROM history h WHERE h.bundle = b.hash)"
@@ -149,13 +163,9 @@ enum ms_err audit_blobs(struct cache *cache, audit_blob_fn *fn, void *arg, struc
         rc = sqlite3_step(stmt);
         if (rc != SQLITE_ROW)
             break;
-        struct ms_sha256 hash = {0};
-        const void *name = sqlite3_column_blob(stmt, 0);
-        bool named = name != NULL && sqlite3_column_bytes(stmt, 0) == MS_SHA256_BYTES;
-        if (named)
-            memcpy(hash.b, name, MS_SHA256_BYTES);
-        fn(arg, named ? cache_blob_check(stmt, 1, &hash) : MS_ERR_EVIDENCE, &hash,
-           sqlite3_column_int(stmt, 4) == 1);
+        struct ms_sha256 hash;
+        enum ms_err bad = check_blob(stmt, known, arg, &hash);
+        fn(arg, bad, &hash, sqlite3_column_int(stmt, 4) == 1);
     }
     if (rc != SQLITE_DONE)
         err = cache_sql_error(cache, diag, "read blobs");

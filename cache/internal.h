@@ -246,10 +246,12 @@ typedef void audit_words_fn(void *arg, const char *what, const char *words);
  * schema that is not ours. */
 MS_MUST_USE enum ms_err audit_pages(struct cache *cache, audit_words_fn *fn, void *arg,
                                     struct ms_diag *diag);
-/* Every blob, and whether anything refers to it. bad is MS_OK or why it is not what it is named. */
+/* Every blob, and whether anything refers to it. bad is MS_OK or why it is not what it is named.
+ *   known  whether this audit has already had the bytes of this name, which are not read again */
 typedef void audit_blob_fn(void *arg, enum ms_err bad, const struct ms_sha256 *hash, bool referred);
-MS_MUST_USE enum ms_err audit_blobs(struct cache *cache, audit_blob_fn *fn, void *arg,
-                                    struct ms_diag *diag);
+typedef bool audit_known_fn(void *arg, const struct ms_sha256 *hash);
+MS_MUST_USE enum ms_err audit_blobs(struct cache *cache, audit_known_fn *known, audit_blob_fn *fn,
+                                    void *arg, struct ms_diag *diag);
 
 /* ---- past_document_audit.c ---- */
 struct audit_sink;
