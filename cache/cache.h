@@ -42,8 +42,6 @@
 #define CACHE_BUILD_MAX_BYTES 256u      /* likewise */
 #define CACHE_CONFIRMED_KEEP_S (INT64_C(90) * 86400) /* ended runs of confirmations */
 #define CACHE_BLOB_MAX_BYTES ((size_t)16 << 20)
-#define CACHE_BLOB_GZIP_BYTES \
-    2048u /* blobs of this size and more are stored compressed if that helps */
 
 struct cache;
 

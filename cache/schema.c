@@ -18,7 +18,7 @@ static const char *const migrations[] = {
     "PRAGMA application_id = 1836282468;"
     "CREATE TABLE blob("
     " hash BLOB NOT NULL PRIMARY KEY CHECK(length(hash) = 32),"
-    " encoding INTEGER NOT NULL CHECK(encoding IN (0, 1)),"      /* 0 as is, 1 gzip */
+    " encoding INTEGER NOT NULL CHECK(encoding IN (0, 1)),"      /* 0 as is, 1 packed: blob.c */
     " size INTEGER NOT NULL CHECK(size BETWEEN 0 AND 16777216)," /* before encoding */
     " data BLOB NOT NULL"
     ") STRICT;"

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE /* mkdtemp */
 
 #include "cache/audit.h"
+#include "base/gzip.h"
 #include "tests/support/changes.h"
 #include "tests/unit/cache/cache_test_util.h"
 
@@ -595,6 +596,53 @@ static void must_be_clean(void)
     assert_int_equal(counts.confirmed, 7);
 }
 
+static enum ms_err take_bundle(void *arg, enum ms_err row, const struct cache_history *h,
+                               const struct ms_diag *why)
+{
+    struct ms_sha256 *names = arg;
+    (void)why;
+    if (row == MS_OK && h->n <= 6)
+        names[h->n - 1] = h->bundle;
+    return MS_OK;
+}
+
+/* Databases from before resolver/entry/pack.h have evidence as gzip members, or as it is. */
+static void test_gzip_members(void **state)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+    struct ms_sha256 names[6] = {0};
+
+    (void)state;
+    fill();
+    struct cache *cache = must_read();
+    assert_int_equal(cache_history_each(cache, NULL, take_bundle, names, NULL), MS_OK);
+    assert_int_equal(sqlite3_open(in_dir("measured.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "UPDATE blob SET data = ?2, encoding = ?3 WHERE hash = ?1",
+                                        -1, &stmt, NULL),
+                     SQLITE_OK);
+    for (size_t i = 0; i < MS_ARRAY_LEN(names); i++) {
+        struct ms_buf text = MS_BUF_INIT(BUNDLE_MAX_BYTES), packed = MS_BUF_INIT(BUNDLE_MAX_BYTES);
+        bool has = false;
+        assert_int_equal(cache_blob_get(cache, &names[i], &text, &has, NULL), MS_OK);
+        assert_true(has);
+        assert_int_equal(ms_gzip(ms_buf_span(&text), &packed), MS_OK);
+        const struct ms_buf *data = i == 0 ? &text : &packed;
+        (void)sqlite3_bind_blob(stmt, 1, names[i].b, MS_SHA256_BYTES, SQLITE_STATIC);
+        (void)sqlite3_bind_blob64(stmt, 2, data->ptr, data->len, SQLITE_STATIC);
+        (void)sqlite3_bind_int(stmt, 3, i == 0 ? 0 : 1);
+        assert_int_equal(sqlite3_step(stmt), SQLITE_DONE);
+        (void)sqlite3_reset(stmt);
+        ms_buf_done(&text);
+        ms_buf_done(&packed);
+    }
+    (void)sqlite3_finalize(stmt);
+    (void)sqlite3_close(db);
+    cache_close(cache);
+    must_be_clean();
+}
+
 static const struct {
     const char *name, *sql, *want;
 } tampered[] = {
@@ -749,16 +797,6 @@ static void test_restored(void **state)
     (void)unlink(in_dir("measured.floor-new"));
 }
 
-static enum ms_err take_bundle(void *arg, enum ms_err row, const struct cache_history *h,
-                               const struct ms_diag *why)
-{
-    struct ms_sha256 *names = arg;
-    (void)why;
-    if (row == MS_OK && h->n <= 6)
-        names[h->n - 1] = h->bundle;
-    return MS_OK;
-}
-
 /* Evidence as it is read: two compressed texts may be of the same bytes (MTIME, XFL and OS of the
  * header; another distance to the same bytes). */
 static bool dump_blobs(struct ms_buf *out)
@@ -877,10 +915,11 @@ static void test_flips(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_listed),     TEST(test_pages),      TEST(test_diff),        TEST(test_at),
-        TEST(test_no_summary), TEST(test_tampered),   TEST(test_at_limits),   TEST(test_at_end),
-        TEST(test_at_trouble), TEST(test_at_windows), TEST(test_at_all_over), TEST(test_lies),
-        TEST(test_restored),   TEST(test_flips),
+        TEST(test_listed),     TEST(test_pages),      TEST(test_diff),
+        TEST(test_at),         TEST(test_no_summary), TEST(test_gzip_members),
+        TEST(test_tampered),   TEST(test_at_limits),  TEST(test_at_end),
+        TEST(test_at_trouble), TEST(test_at_windows), TEST(test_at_all_over),
+        TEST(test_lies),       TEST(test_restored),   TEST(test_flips),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -226,9 +226,14 @@ static void test_groups(void **state)
     p.policy.providers[1].group = GROUP_64;
     play_run(&p);
     assert_int_equal(p.err, MS_OK);
-    assert_int_equal(bundle_about(ms_buf_span(&p.bundle), &about, NULL), MS_OK);
+    struct source_result *result = NULL;
+    struct spec spec;
+    spec_init(&spec);
+    assert_int_equal(bundle_read(ms_buf_span(&p.bundle), &spec, &result, &about, NULL), MS_OK);
     assert_int_equal(about.n_groups, 3);
     assert_string_equal(about.groups[1], GROUP_64);
+    source_result_free(result);
+    spec_done(&spec);
     play_done(&p);
 }
 
