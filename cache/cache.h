@@ -66,6 +66,11 @@ MS_MUST_USE enum ms_err cache_open(const char *state_dir, const struct cache_opt
 MS_MUST_USE enum ms_err cache_open_readonly(const char *db_path, struct cache **ret_cache,
                                             struct ms_diag *diag);
 
+/* The same for a second connection of the process whose cache_open has just looked for damage: this
+ * does not read the whole file again. */
+MS_MUST_USE enum ms_err cache_open_second(const char *db_path, struct cache **ret_cache,
+                                          struct ms_diag *diag);
+
 /* Open a database file to audit it: as cache_open_readonly, but a missing key is no error
  * (*ret_has_key false: no code of a row is compared), and whether pages are damaged is left to the
  * caller, audit_db. */

@@ -244,6 +244,11 @@ static void test_corrupt_page(void **state)
     assert_int_equal(fwrite(bytes, 1, sizeof(bytes), file), sizeof(bytes));
     (void)fclose(file);
     must_refuse(MS_ERR_STORE, "is damaged");
+    struct cache *cache = NULL;
+    assert_int_equal(cache_open_readonly(in_dir("measured.db"), &cache, NULL), MS_ERR_STORE);
+    /* the process looked already, and does not look again */
+    assert_int_equal(cache_open_second(in_dir("measured.db"), &cache, NULL), MS_OK);
+    cache_close(cache);
 }
 
 static void test_disk_full(void **state)
