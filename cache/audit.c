@@ -2,7 +2,7 @@
 #include "cache/audit.h"
 
 #include "cache/internal.h"
-#include "cache/report_internal.h"
+#include "cache/replays.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +12,13 @@
 struct item {   /* a row, looked at after the walk: a statement must not be stepped meanwhile */
     uint64_t n; /* history */
     struct ms_sha256 key;
+};
+
+struct read_ahead { /* rows that were read, and are replayed meanwhile */
+    struct replays *replays;
+    size_t n;        /* items that were read */
+    enum ms_err err; /* why the next one could not be */
+    struct ms_diag diag;
 };
 
 struct last {         /* of one key and level: the newest set, as its evidence says */
@@ -288,43 +295,34 @@ static enum ms_err note_had(struct audit *a, const struct ms_sha256 *bundle)
     return MS_OK;
 }
 
-static enum ms_err check_row(struct audit *a, const struct cache_history *h)
+static enum ms_err check_row(struct audit *a, const struct replay *replay)
 {
+    const struct cache_history *h = &replay->row.h;
+    const struct source_result *result = replay->err == MS_OK ? replay->result : NULL;
     struct last *last = &a->last[h->level];
-    struct source_result *result = NULL;
-    struct ms_diag diag = {0};
-    json_t *facts = NULL;
-    struct spec spec;
+    const char *wrong = NULL;
+    enum ms_err err = MS_OK;
 
-    spec_init(&spec);
-    enum ms_err err = report_replay(a->cache, h, &spec, &facts, &result, &diag);
-    const char *wrong = err == MS_OK ? wrong_column(h, result) : NULL;
-    if (err == MS_OK)
-        err = note_had(a, &h->bundle);
-    if (err == MS_ERR_MEMORY) {
-        source_result_free(result);
-        json_decref(facts);
-        spec_done(&spec);
-        return err;
-    }
-    if (err != MS_OK) {
-        tell(a, "history", h->n, &h->key, ms_diag_text(&diag, err));
+    if (replay->err == MS_ERR_MEMORY)
+        return MS_ERR_MEMORY;
+    if (replay->err != MS_OK) {
+        tell(a, "history", h->n, &h->key, ms_diag_text(&replay->diag, replay->err));
     } else {
         a->counts.replayed++;
+        err = note_had(a, &h->bundle);
+        wrong = wrong_column(h, result);
         if (wrong != NULL)
             tell(a, "history", h->n, &h->key, wrong);
         if (result != NULL && falls(h, result, last))
             tell(a, "history", h->n, &h->key,
                  "its sequence is below that of the set before: governance never counts back");
-        check_summary(a, h, facts, last);
+        check_summary(a, h, replay->facts, last);
     }
-    enum ms_err walk_err = check_runs(a, h, err == MS_OK ? result : NULL);
+    if (err == MS_OK)
+        err = check_runs(a, h, result);
     if (strcmp(h->kind, REPORT_KIND_SET) == 0)
-        take_set(last, h, facts, err == MS_OK ? result : NULL);
-    source_result_free(result);
-    json_decref(facts);
-    spec_done(&spec);
-    return walk_err;
+        take_set(last, h, replay->facts, result);
+    return err;
 }
 
 /* ---- an entry and its history ---- */
@@ -390,19 +388,56 @@ static void check_strays(struct audit *a)
     }
 }
 
-static enum ms_err check_history(struct audit *a, struct ms_diag *diag)
+/* Read rows and their evidence while there is room. A row that cannot be read is found when its
+ * turn comes. */
+static void read_ahead(struct audit *a, struct read_ahead *ahead)
+{
+    struct replay *next = NULL;
+
+    while (ahead->err == MS_OK && ahead->n < a->n_items &&
+           (next = replays_room(ahead->replays)) != NULL) {
+        const struct item *item = &a->items[ahead->n];
+        ahead->err = report_row_get(a->cache, &item->key, item->n, &next->row, &ahead->diag);
+        if (ahead->err != MS_OK)
+            return;
+        if (next->row.found && next->row.err == MS_OK)
+            next->err = report_bundle(a->cache, &next->row.h, &next->text, &next->diag);
+        else
+            next->err = MS_ERR_NOT_FOUND; /* told by the walk */
+        replays_push(ahead->replays);
+        ahead->n++;
+    }
+}
+
+static enum ms_err check_item(struct audit *a, struct read_ahead *ahead, size_t i)
 {
     enum ms_err err = MS_OK;
 
+    read_ahead(a, ahead);
+    if (i == ahead->n) { /* its turn, and it could not be read */
+        err = walked(a, "history", ahead->err, &ahead->diag);
+        if (err != MS_OK)
+            return err;
+        ahead->err = MS_OK;
+        ahead->diag = (struct ms_diag){0};
+        ahead->n++;
+        return MS_OK;
+    }
+    const struct replay *replay = replays_take(ahead->replays);
+    if (replay->row.found && replay->row.err == MS_OK)
+        err = check_row(a, replay);
+    replays_drop(ahead->replays);
+    return err;
+}
+
+static enum ms_err check_history(struct audit *a, struct ms_diag *diag)
+{
+    struct read_ahead ahead = {0};
+
+    enum ms_err err = replays_new(&ahead.replays);
     for (size_t i = 0; err == MS_OK && i < a->n_items; i++) {
         const struct item *item = &a->items[i];
-        struct report_row row = {0};
-        err = report_row_get(a->cache, &item->key, item->n, &row, diag);
-        if (err == MS_ERR_STORE)
-            err = walked(a, "history", err, diag);
-        else if (err == MS_OK && row.found && row.err == MS_OK)
-            err = check_row(a, &row.h);
-        report_row_done(&row);
+        err = check_item(a, &ahead, i);
         step(a);
         bool key_ends = i + 1 == a->n_items || !ms_sha256_eq(&a->items[i + 1].key, &item->key);
         if (err == MS_OK && key_ends)
@@ -410,6 +445,9 @@ static enum ms_err check_history(struct audit *a, struct ms_diag *diag)
     }
     for (size_t i = 0; i < LEVELS; i++)
         forget(&a->last[i]);
+    replays_free(ahead.replays);
+    if (err != MS_OK && ahead.diag.text[0] != '\0' && diag != NULL)
+        *diag = ahead.diag;
     return err;
 }
 

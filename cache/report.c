@@ -164,8 +164,8 @@ enum ms_err report_row_at(struct cache *cache, const struct ms_sha256 *key, stru
 
 /* ---- evidence of a row ---- */
 
-static enum ms_err row_bundle(struct cache *cache, const struct cache_history *h,
-                              struct ms_buf *out, struct ms_diag *diag)
+enum ms_err report_bundle(struct cache *cache, const struct cache_history *h, struct ms_buf *out,
+                          struct ms_diag *diag)
 {
     bool found = false;
 
@@ -179,18 +179,14 @@ static enum ms_err row_bundle(struct cache *cache, const struct cache_history *h
     return err;
 }
 
-enum ms_err report_replay(struct cache *cache, const struct cache_history *h, struct spec *spec,
-                          json_t **ret_facts, struct source_result **ret_result,
-                          struct ms_diag *diag)
+enum ms_err report_replay_text(const struct cache_history *h, struct ms_span text,
+                               struct spec *spec, json_t **ret_facts,
+                               struct source_result **ret_result, struct ms_diag *diag)
 {
-    struct ms_buf text = MS_BUF_INIT(BUNDLE_MAX_BYTES);
     struct source_result *result = NULL;
     json_t *facts = NULL;
 
-    enum ms_err err = row_bundle(cache, h, &text, diag);
-    if (err == MS_OK)
-        err = summary_of_bundle(ms_buf_span(&text), h->time_s, spec, &facts, &result, diag);
-    ms_buf_done(&text);
+    enum ms_err err = summary_of_bundle(text, h->time_s, spec, &facts, &result, diag);
     if (err != MS_OK)
         return err;
     bool of_set = strcmp(h->kind, REPORT_KIND_SET) == 0;
@@ -207,6 +203,19 @@ enum ms_err report_replay(struct cache *cache, const struct cache_history *h, st
     }
     json_decref(facts);
     source_result_free(result);
+    return err;
+}
+
+enum ms_err report_replay(struct cache *cache, const struct cache_history *h, struct spec *spec,
+                          json_t **ret_facts, struct source_result **ret_result,
+                          struct ms_diag *diag)
+{
+    struct ms_buf text = MS_BUF_INIT(BUNDLE_MAX_BYTES);
+
+    enum ms_err err = report_bundle(cache, h, &text, diag);
+    if (err == MS_OK)
+        err = report_replay_text(h, ms_buf_span(&text), spec, ret_facts, ret_result, diag);
+    ms_buf_done(&text);
     return err;
 }
 
@@ -566,7 +575,7 @@ enum ms_err report_evidence(struct cache *cache, const struct spec *spec, struct
     enum ms_err err = report_row_at(cache, &spec->key, point, &row, diag);
     if (err != MS_OK)
         return err;
-    err = row_bundle(cache, &row.h, out, diag);
+    err = report_bundle(cache, &row.h, out, diag);
     report_row_done(&row);
     return err;
 }

@@ -699,6 +699,34 @@ static void test_tampered(void **state)
     }
 }
 
+/* More rows than are replayed at a time: all of them are, each compared with the one before it. */
+static void test_many(void **state)
+{
+    struct audit_counts counts;
+    const uint64_t n = 150;
+
+    (void)state;
+    struct cache *cache = must_open();
+    for (uint64_t i = 0; i < n; i++) {
+        const char fill[] = {(char)('1' + i / 3 % 5), '\0'};
+        changes_location(cache, i % 3 == 0 ? SITE : SITE "?b", document("a", fill), T0 + (int64_t)i,
+                         i + 1);
+    }
+    cache_close(cache);
+    assert_true(audit(&counts));
+    if (counts.found != 0)
+        fail_msg("%s", found.all);
+    assert_int_equal(counts.replayed, n);
+    assert_int_equal(counts.summaries, n);
+    assert_int_equal(counts.blobs, n);
+    raw("UPDATE blob SET data = x'00' WHERE hash = (SELECT bundle FROM history WHERE n = 100)");
+    assert_true(audit(&counts));
+    assert_int_equal(counts.replayed, n - 1);
+    assert_non_null(strstr(found.all, "history 100: the stored evidence"));
+    /* the one after it, in the history of the same list */
+    assert_non_null(strstr(found.all, "history 103: what differs from the set before cannot"));
+}
+
 /* The codes are right, for the writer itself wrote what its evidence does not say. */
 static void test_lies(void **state)
 {
@@ -920,6 +948,7 @@ int main(void)
         TEST(test_tampered),   TEST(test_at_limits),  TEST(test_at_end),
         TEST(test_at_trouble), TEST(test_at_windows), TEST(test_at_all_over),
         TEST(test_lies),       TEST(test_restored),   TEST(test_flips),
+        TEST(test_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
