@@ -33,7 +33,36 @@ static char *document(const char *ids, const char *fills)
     return text;
 }
 
-/* Three sets of a location with confirmations between them, three of a registry. */
+/* A registry that was first read long after its operations: 100 init; 200 approve 1; 300 approve 2,
+ * whose document nobody has; 400 revoke both; 500 approve 3. */
+#define PAST(block) (FAKE_HISTORY_START_S + (block))
+#define PAST_READ (CHAIN_GENESIS_S + 12 * 2000)
+#define PAST_ACCEPTED (PAST_READ + 300)
+
+static void fill_past(struct cache *cache)
+{
+    static struct fake_history fake;
+    char texts[3][512];
+    const char *documents[3] = {texts[0], texts[1], texts[2]};
+
+    for (size_t i = 0; i < 3; i++)
+        (void)snprintf(texts[i], sizeof(texts[i]), "%s", chain_document((uint8_t)(0x51 + i)));
+    fake_history_init(&fake);
+    fake_history_add(&fake, 100, 0);
+    fake_history_approve(&fake, 200, documents[0], PAST(200), 0);
+    fake_history_approve(&fake, 300, documents[1], PAST(300), 0);
+    fake_history_revoke(&fake, 400, 0);
+    fake_history_revoke(&fake, 400, 0);
+    fake_history_approve(&fake, 500, documents[2], PAST(500), 0);
+    (void)changes_history(cache, &fake, documents, 2000, PAST_ACCEPTED);
+    const struct cache_past_document known[] = {
+        {.bytes = ms_span_str(documents[0]), .provider = "a", .recorded_s = PAST_READ},
+        {.bytes = ms_span_str(documents[2]), .provider = "evidence", .recorded_s = PAST_READ}};
+    assert_int_equal(cache_past_documents_add(cache, known, 2, NULL), MS_OK);
+    fake_history_done(&fake);
+}
+
+/* Three sets of a location with confirmations between them, three of a registry, and the past. */
 static void fill(void)
 {
     struct cache *cache = must_open();
@@ -52,6 +81,7 @@ static void fill(void)
     chain_revoke_all(&chain);
     changes_registry(cache, &chain, 160, T0 + 600);
     chain_done(&chain);
+    fill_past(cache);
     const struct ms_sha256 key = hash_of("a contract");
     const struct cache_log log = {.block = 5, .data = ms_span_str("words"), .provider = "a"};
     const struct cache_log_range range = {.from = 1, .to = 9, .n_logs = 1, .provider = "a"};
@@ -304,6 +334,44 @@ static void test_at(void **state)
     cache_close(cache);
 }
 
+static const struct {
+    const char *name;
+    int64_t time_s;
+    const char *by; /* "": nothing is known */
+    bool in_force, complete;
+    int operation;
+    const char *releases; /* of the chain: id, status, document, the record's name */
+} past_moments[] = {
+    {"before it was there", PAST(99), "chain", false, true, 0, ""},
+    {"the first second", PAST(100), "chain", true, true, 1, ""},
+    {"before the first approval", PAST(199), "chain", true, true, 1, ""},
+    {"the first approval", PAST(200), "chain", true, true, 2, "1 in-force known m51"},
+    {"the second", PAST(300), "chain", true, true, 3, "1 in-force known m51, 2 in-force missing -"},
+    {"the last second of both", PAST(399), "chain", true, true, 3,
+     "1 in-force known m51, 2 in-force missing -"},
+    {"after a block that took both", PAST(400), "chain", true, true, 5, ""},
+    {"the third", PAST(500), "chain", true, true, 6, "3 in-force known m53"},
+    {"the block it was read in", PAST_READ, "chain", true, true, 6, "3 in-force known m53"},
+    {"a second later", PAST_READ + 1, "", false, false, 0, ""},
+    {"when it was accepted", PAST_ACCEPTED, "seen", true, false, 0, ""},
+};
+
+static void list_releases(const json_t *releases, char *out, size_t size)
+{
+    size_t i, n = 0;
+    json_t *one;
+
+    out[0] = '\0';
+    json_array_foreach(releases, i, one)
+    {
+        const json_t *record = json_array_get(json_object_get(one, "records"), 0);
+        n += (size_t)snprintf(out + n, size - n, "%s%lld %s %s %s", i == 0 ? "" : ", ",
+                              (long long)number(one, "id"), text(one, "status"),
+                              text(one, "document"),
+                              record == NULL ? "-" : text(record, "measurement_id"));
+    }
+}
+
 /* What is said of a moment: "yes", "no", and why. */
 static void must_be(const char *of, int64_t time_s, int64_t now_s, bool in_force, const char *why)
 {
@@ -529,6 +597,104 @@ static void test_at_all_over(void **state)
     cache_close(cache);
 }
 
+/* What was approved before anybody looked, from the registry's own history. */
+static void test_at_past(void **state)
+{
+    (void)state;
+    fill();
+    struct cache *cache = must_read();
+    for (size_t i = 0; i < MS_ARRAY_LEN(past_moments); i++) {
+        json_t *root = at(cache, CHANGES_PAST_SPEC, past_moments[i].time_s);
+        const json_t *chain_part = json_object_get(root, "chain");
+        char got[256], top[256];
+        bool alone = strcmp(past_moments[i].by, "chain") == 0;
+        list_releases(json_object_get(chain_part, "releases"), got, sizeof(got));
+        list_releases(json_object_get(root, "releases"), top, sizeof(top));
+        if (strcmp(text(root, "by"), past_moments[i].by) != 0 ||
+            json_is_true(json_object_get(root, "known")) != (past_moments[i].by[0] != '\0') ||
+            json_is_true(json_object_get(root, "in_force")) != past_moments[i].in_force ||
+            json_is_true(json_object_get(chain_part, "complete")) != past_moments[i].complete ||
+            number(chain_part, "operation") != past_moments[i].operation ||
+            strcmp(got, past_moments[i].releases) != 0 || (alone && strcmp(top, got) != 0) ||
+            number(chain_part, "until") != PAST_READ)
+            fail_msg("%s: %s", past_moments[i].name, json_dumps(root, JSON_INDENT(1)));
+        json_decref(root);
+    }
+    cache_close(cache);
+}
+
+/* The same state confirmed in a later block is proof of the time up to then. */
+static void test_at_confirmed(void **state)
+{
+    (void)state;
+    fill();
+    struct cache *cache = must_open();
+    struct cache_entry e = {0};
+    struct spec spec = spec_of(CHANGES_PAST_SPEC);
+    struct ms_arena arena = MS_ARENA_INIT(65536);
+    bool found = false;
+    assert_int_equal(cache_entry_get(cache, &spec.key, SPEC_LEVEL_L3, &arena, &e, &found, NULL),
+                     MS_OK);
+    const struct cache_freshness fresh = {.bundle = e.bundle,
+                                          .checked = {.wall_s = PAST_READ + 500},
+                                          .evidence_time_s = PAST_READ + 400,
+                                          .life = e.life};
+    assert_int_equal(cache_touch(cache, &spec.key, SPEC_LEVEL_L3, &fresh, NULL), MS_OK);
+    spec_done(&spec);
+    ms_arena_done(&arena);
+    for (int64_t after = 0; after < 2; after++) {
+        json_t *root = at(cache, CHANGES_PAST_SPEC, PAST_READ + 400 + after);
+        const json_t *chain_part = json_object_get(root, "chain");
+        assert_string_equal(text(root, "by"), "seen");
+        assert_true(json_is_true(json_object_get(chain_part, "complete")) == (after == 0));
+        assert_int_equal(number(chain_part, "until"), PAST_READ + 400);
+        json_decref(root);
+    }
+    cache_close(cache);
+}
+
+static const struct {
+    const char *name, *sql, *why;
+} doubtful[] = {
+    {"an operation that was changed", "UPDATE operation SET time_s = time_s + 1 WHERE sequence = 2",
+     "operation 2"},
+    {"one that is missing", "DELETE FROM operation WHERE sequence = 2",
+     "operation 1 is not the newest"},
+    {"the newest is missing", "DELETE FROM operation WHERE sequence = 6",
+     "operation 5 is not the newest"},
+    {"the first are missing", "DELETE FROM operation WHERE sequence < 3",
+     "operations 1 to 2 are not stored"},
+};
+
+/* Of a history that is not whole nothing is said, and what was accepted is told all the same. */
+static void test_at_doubtful(void **state)
+{
+    for (size_t i = 0; i < MS_ARRAY_LEN(doubtful); i++) {
+        char sql[512];
+        fill();
+        (void)snprintf(sql, sizeof(sql),
+                       "DROP TRIGGER operation_no_update; DROP TRIGGER operation_no_delete; %s",
+                       doubtful[i].sql);
+        raw(sql);
+        struct cache *cache = must_read();
+        for (int seen = 0; seen < 2; seen++) {
+            json_t *root = at(cache, CHANGES_PAST_SPEC, seen ? PAST_ACCEPTED : PAST(250));
+            const json_t *chain_part = json_object_get(root, "chain");
+            if (json_is_true(json_object_get(root, "known")) != seen ||
+                json_is_true(json_object_get(root, "in_force")) != seen ||
+                json_array_size(json_object_get(root, "releases")) != (size_t)seen ||
+                !json_is_false(json_object_get(chain_part, "complete")) ||
+                json_object_get(chain_part, "releases") != NULL ||
+                strstr(text(chain_part, "why"), doubtful[i].why) == NULL)
+                fail_msg("%s: %s", doubtful[i].name, json_dumps(root, JSON_INDENT(1)));
+            json_decref(root);
+        }
+        cache_close(cache);
+        assert_int_equal(drop_dir(state), 0);
+        assert_int_equal(fresh_dir(state), 0);
+    }
+}
+
 /* A row from before there were summaries is listed from its evidence, with the same words. */
 static void test_no_summary(void **state)
 {
@@ -588,12 +754,13 @@ static void must_be_clean(void)
     if (!audit(&counts) || counts.found != 0)
         fail_msg("not clean: %s", found.all);
     assert_true(counts.has_key && counts.has_floor);
-    assert_int_equal(counts.history, 6);
-    assert_int_equal(counts.replayed, 6);
-    assert_int_equal(counts.summaries, 6);
-    assert_int_equal(counts.entries, 2);
-    assert_int_equal(counts.blobs, 6);
-    assert_int_equal(counts.confirmed, 7);
+    assert_int_equal(counts.history, 7);
+    assert_int_equal(counts.replayed, 7);
+    assert_int_equal(counts.summaries, 7);
+    assert_int_equal(counts.entries, 3);
+    assert_int_equal(counts.blobs, 9);
+    assert_int_equal(counts.confirmed, 8);
+    assert_int_equal(counts.documents, 2);
 }
 
 static enum ms_err take_bundle(void *arg, enum ms_err row, const struct cache_history *h,
@@ -601,7 +768,7 @@ static enum ms_err take_bundle(void *arg, enum ms_err row, const struct cache_hi
 {
     struct ms_sha256 *names = arg;
     (void)why;
-    if (row == MS_OK && h->n <= 6)
+    if (row == MS_OK && h->n <= 7)
         names[h->n - 1] = h->bundle;
     return MS_OK;
 }
@@ -611,7 +778,7 @@ static void test_gzip_members(void **state)
 {
     sqlite3 *db = NULL;
     sqlite3_stmt *stmt = NULL;
-    struct ms_sha256 names[6] = {0};
+    struct ms_sha256 names[7] = {0};
 
     (void)state;
     fill();
@@ -643,17 +810,42 @@ static void test_gzip_members(void **state)
     must_be_clean();
 }
 
+#define DOCUMENTS_OPEN "DROP TRIGGER past_document_no_update; DROP TRIGGER past_document_no_delete;"
+#define DOCUMENTS_SHUT                                                      \
+    "CREATE TRIGGER past_document_no_update BEFORE UPDATE ON past_document" \
+    " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;"           \
+    "CREATE TRIGGER past_document_no_delete BEFORE DELETE ON past_document" \
+    " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;"
+
 static const struct {
     const char *name, *sql, *want;
 } tampered[] = {
     {"a summary", "UPDATE history SET summary = replace(summary, 'fresh', 'hold') WHERE n = 1",
      "code"},
     {"a row taken out", "DELETE FROM history WHERE n = 2", ""},
-    {"the last row taken out", "DELETE FROM history WHERE n = 6", "deleted at the end"},
+    {"the last row taken out", "DELETE FROM history WHERE n = 7", "deleted at the end"},
     {"the last row and the counter",
-     "DELETE FROM history WHERE n = 6; UPDATE sqlite_sequence SET seq = 5; DELETE FROM confirmed"
-     " WHERE n = 6",
+     "DELETE FROM history WHERE n = 7; UPDATE sqlite_sequence SET seq = 6; DELETE FROM confirmed"
+     " WHERE n = 7",
      ""},
+    {"a document's giver",
+     DOCUMENTS_OPEN "UPDATE past_document SET provider = 'b' WHERE provider = 'a';" DOCUMENTS_SHUT,
+     "document 0: "},
+    {"a document that nobody approved",
+     DOCUMENTS_OPEN "DROP TRIGGER operation_no_delete; DELETE FROM operation WHERE kind = 1;"
+                    "CREATE TRIGGER operation_no_delete BEFORE DELETE ON operation"
+                    " BEGIN SELECT RAISE(ABORT, 'operations are append-only'); END;" DOCUMENTS_SHUT,
+     "no operation approved"},
+    {"a document without its row",
+     DOCUMENTS_OPEN "DELETE FROM past_document WHERE provider = 'a';" DOCUMENTS_SHUT,
+     "nothing refers to it"},
+    {"a row without its document",
+     "DELETE FROM blob WHERE hash = (SELECT hash FROM past_document WHERE provider = 'a')",
+     "the document itself is missing"},
+    {"other bytes of a document",
+     "UPDATE blob SET encoding = 0, size = 2, data = x'5b5d' WHERE hash ="
+     " (SELECT hash FROM past_document WHERE provider = 'a')",
+     "bytes that it is named after"},
     {"a confirmation", "UPDATE confirmed SET until_s = until_s + 5 WHERE id = 1", "code"},
     {"confirmations taken out", "DELETE FROM confirmed WHERE n = 5",
      "confirmed 5: its first confirmation is missing"},
@@ -680,7 +872,7 @@ static void test_tampered(void **state)
     struct audit_counts counts;
 
     for (size_t i = 0; i < MS_ARRAY_LEN(tampered); i++) {
-        char sql[1024];
+        char sql[2048];
         fill();
         must_be_clean();
         (void)snprintf(sql, sizeof(sql),
@@ -760,7 +952,7 @@ static void test_lies(void **state)
     cache_close(cache);
     assert_true(audit(&counts));
     assert_int_equal(counts.found, 2);
-    assert_non_null(strstr(found.all, "history 7: its summary"));
+    assert_non_null(strstr(found.all, "history 8: its summary"));
     spec_done(&spec);
     ms_arena_done(&arena);
     ms_buf_done(&text);
@@ -825,17 +1017,34 @@ static void test_restored(void **state)
     (void)unlink(in_dir("measured.floor-new"));
 }
 
+/* Behind them those of documents. */
+#define NAMES 9
+static enum ms_err take_name(void *arg, enum ms_err row, const struct cache_past_document *d,
+                             const struct ms_diag *why)
+{
+    static const struct ms_sha256 none;
+    struct ms_sha256 *names = arg;
+    (void)why;
+    for (size_t i = 7; row == MS_OK && i < NAMES; i++)
+        if (ms_sha256_eq(&names[i], &none)) {
+            names[i] = d->hash;
+            break;
+        }
+    return MS_OK;
+}
+
 /* Evidence as it is read: two compressed texts may be of the same bytes (MTIME, XFL and OS of the
  * header; another distance to the same bytes). */
 static bool dump_blobs(struct ms_buf *out)
 {
-    struct ms_sha256 names[6] = {0};
+    struct ms_sha256 names[NAMES] = {0};
     struct cache *cache = NULL;
     bool has_key, all = true;
 
     if (cache_open_audit(in_dir("measured.db"), &cache, &has_key, NULL) != MS_OK)
         return false;
-    all = cache_history_each(cache, NULL, take_bundle, names, NULL) == MS_OK;
+    all = cache_history_each(cache, NULL, take_bundle, names, NULL) == MS_OK &&
+          cache_past_documents_each(cache, take_name, names, NULL) == MS_OK;
     for (size_t i = 0; all && i < MS_ARRAY_LEN(names); i++) {
         bool one = false;
         all = cache_blob_get(cache, &names[i], out, &one, NULL) == MS_OK && one;
@@ -857,6 +1066,8 @@ static bool dump(struct ms_buf *out)
                                           "SELECT * FROM operation ORDER BY key, sequence",
                                           "SELECT * FROM contract_log ORDER BY key, block",
                                           "SELECT * FROM log_range ORDER BY key, from_block",
+                                          "SELECT * FROM past_document ORDER BY hash",
+                                          "SELECT * FROM past_set ORDER BY key, set_hash",
                                           "SELECT * FROM sqlite_sequence",
                                           "SELECT type, name, tbl_name, sql FROM sqlite_schema",
                                           "PRAGMA user_version",
@@ -943,12 +1154,13 @@ static void test_flips(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_listed),     TEST(test_pages),      TEST(test_diff),
-        TEST(test_at),         TEST(test_no_summary), TEST(test_gzip_members),
-        TEST(test_tampered),   TEST(test_at_limits),  TEST(test_at_end),
-        TEST(test_at_trouble), TEST(test_at_windows), TEST(test_at_all_over),
-        TEST(test_lies),       TEST(test_restored),   TEST(test_flips),
-        TEST(test_many),
+        TEST(test_listed),      TEST(test_pages),      TEST(test_diff),
+        TEST(test_at),          TEST(test_no_summary), TEST(test_gzip_members),
+        TEST(test_tampered),    TEST(test_at_limits),  TEST(test_at_end),
+        TEST(test_at_trouble),  TEST(test_at_windows), TEST(test_at_all_over),
+        TEST(test_lies),        TEST(test_restored),   TEST(test_flips),
+        TEST(test_many),        TEST(test_at_past),    TEST(test_at_confirmed),
+        TEST(test_at_doubtful),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
