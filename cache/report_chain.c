@@ -41,8 +41,8 @@ static enum ms_err take_operation(void *arg, enum ms_err row, const struct cache
 static void look_further(struct cache *cache, const struct report_chain *chain,
                          const struct source_result *result, int64_t *until_s)
 {
-    struct ms_arena arena = MS_ARENA_INIT(CACHE_TEXT_MAX_BYTES + 2 * CACHE_VALIDATOR_MAX_BYTES +
-                                          4096);
+    struct ms_arena arena =
+        MS_ARENA_INIT(CACHE_TEXT_MAX_BYTES + 2 * CACHE_VALIDATOR_MAX_BYTES + 4096);
     struct cache_entry e = {0};
     bool found = false;
 
@@ -70,8 +70,9 @@ static enum ms_err prove(struct cache *cache, struct report_chain *chain, const 
     if (err == MS_OK)
         err = bundle_verify(ms_buf_span(&text), &spec, &result, why);
     if (err == MS_OK && (result == NULL || !ms_sha256_eq(&spec.key, chain->key)))
-        err = ms_diag_set(why, MS_ERR_EVIDENCE, "the evidence of its operations is of another "
-                                                "answer");
+        err = ms_diag_set(why, MS_ERR_EVIDENCE,
+                          "the evidence of its operations is of another "
+                          "answer");
     if (err == MS_OK)
         err = operations_proof_of(result, &proof, why);
     if (err == MS_OK)
@@ -165,8 +166,7 @@ enum ms_err report_chain_at(struct cache *cache, struct report_chain *chain, str
     struct walk walk = {0};
 
     chain->json = NULL;
-    enum ms_err err =
-        past_at_new(chain->time_s < 0 ? 0 : (uint64_t)chain->time_s, &walk.past);
+    enum ms_err err = past_at_new(chain->time_s < 0 ? 0 : (uint64_t)chain->time_s, &walk.past);
     if (err == MS_OK)
         err = cache_operations_each(cache, chain->key, take_operation, &walk, diag);
     bool any = err == MS_OK && (walk.err != MS_OK || past_at_newest(walk.past) > 0 ||

@@ -60,9 +60,9 @@ struct report_chain {
     const struct ms_sha256 *key;
     int64_t time_s;
     /* the answer */
-    json_t *json;  /* NULL: no operation is stored; the caller's */
-    bool complete; /* it is known what governance had approved then */
-    bool counts;   /* and that counted, be it that nothing was approved */
+    json_t *json;    /* NULL: no operation is stored; the caller's */
+    bool complete;   /* it is known what governance had approved then */
+    bool counts;     /* and that counted, be it that nothing was approved */
     int64_t until_s; /* block time up to which that can be said; 0: of no time */
     struct ms_sha256 evidence;
     struct ms_diag why;

@@ -213,7 +213,8 @@ static void note_conduct(struct backfill *b)
         struct ms_diag diag = {0};
         upstream_conduct(b->env.upstream, p, source_conduct(job->source, p));
         upstream_learned(b->env.upstream, p, source_learned(job->source, p));
-        if (job->logs || job->documents != NULL || !source_walk_complaint(job->source, p, &fault, &diag))
+        if (job->logs || job->documents != NULL ||
+            !source_walk_complaint(job->source, p, &fault, &diag))
             continue;
         complain(job, job->policy.providers[p].name,
                  fault == HISTORY_FAULT_NONE      ? "no-logs"

@@ -159,8 +159,8 @@ void job_documents_list(struct store_job *work, struct cache *cache)
     job->documents = d;
     job->work_err = keep_live(&lister);
     if (job->work_err == MS_OK)
-        job->work_err = cache_operations_each(cache, &job->id.key, list_operation, &lister,
-                                              &job->work_diag);
+        job->work_err =
+            cache_operations_each(cache, &job->id.key, list_operation, &lister, &job->work_diag);
 }
 
 /* ---- fetching ---- */

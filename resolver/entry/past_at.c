@@ -169,14 +169,14 @@ void past_at_why(const struct past_at *past, struct ms_diag *ret_why)
                           (unsigned long long)past->first.timestamp_s);
         return;
     case PAST_AT_LAPSED:
-        (void)ms_diag_set(ret_why, MS_OK, "governance itself ended the set at %llu; the last was %s",
+        (void)ms_diag_set(ret_why, MS_OK,
+                          "governance itself ended the set at %llu; the last was %s",
                           (unsigned long long)past->then.state.valid_until_s, name);
         return;
     case PAST_AT_COUNTS:
-        (void)ms_diag_set(ret_why, MS_OK, "%s after %s",
-                          n_in_force(past) == 0 ? "nothing was in force"
-                                                : "this was governance's word",
-                          name);
+        (void)ms_diag_set(
+            ret_why, MS_OK, "%s after %s",
+            n_in_force(past) == 0 ? "nothing was in force" : "this was governance's word", name);
         return;
     }
 }
@@ -227,17 +227,15 @@ static int add_document(json_t *out, const struct registry_release *release,
 
     rec_set_init(&set);
     enum ms_err err = document(arg, release, &set, &diag);
-    const char *word = err == MS_OK              ? "known"
-                       : err == MS_ERR_NOT_FOUND ? "missing"
-                                                 : "unreadable";
+    const char *word = err == MS_OK ? "known" : err == MS_ERR_NOT_FOUND ? "missing" : "unreadable";
     int bad = json_object_set_new(out, "document", json_string(word)) != 0 || err == MS_ERR_MEMORY;
     if (err == MS_OK) {
         bad |= json_object_set_new(out, "records", rec_records_json(&set));
         bad |= json_object_set_new(out, "predicates", rec_predicates_json(&set));
     } else if (err != MS_ERR_NOT_FOUND) {
-        bad |= json_object_set_new(out, "error",
-                                   json_pack("{s:s, s:s}", "code", ms_err_code(err), "text",
-                                             ms_diag_text(&diag, err)));
+        bad |= json_object_set_new(
+            out, "error",
+            json_pack("{s:s, s:s}", "code", ms_err_code(err), "text", ms_diag_text(&diag, err)));
     }
     rec_set_done(&set);
     return bad;
@@ -268,8 +266,8 @@ json_t *past_at_json(const struct past_at *past, past_at_document_fn *document, 
     json_t *releases = json_array();
 
     for (size_t i = 0; releases != NULL && i < past->then.n_live; i++)
-        if (json_array_append_new(
-                releases, release_json(past, &past->then.live[i], document, arg)) != 0) {
+        if (json_array_append_new(releases,
+                                  release_json(past, &past->then.live[i], document, arg)) != 0) {
             json_decref(releases);
             return NULL;
         }

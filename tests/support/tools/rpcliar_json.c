@@ -21,7 +21,8 @@
  * answer, such as balance storage-value HEX        the value claimed for the storage key batch
  * reverse|partial|repeat|extra|error|refuse|413 answers out of order, one missing, one twice, one
  * too many, one error for all, -32600 to all, HTTP 413
- * code HEX                the result of eth_getCode log-drop N log-flip N   of eth_getLogs, the log of a registry's operation N: missing, changed */
+ * code HEX                the result of eth_getCode log-drop N log-flip N   of eth_getLogs, the log
+ * of a registry's operation N: missing, changed */
 #define _POSIX_C_SOURCE 200809L
 
 #include "tests/support/tools/rpcliar.h"

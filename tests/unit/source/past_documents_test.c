@@ -350,10 +350,8 @@ static void test_nobody(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_places),
-        cmocka_unit_test(test_uris),
-        cmocka_unit_test(test_gone_host),
-        cmocka_unit_test(test_again),
+        cmocka_unit_test(test_places),    cmocka_unit_test(test_uris),
+        cmocka_unit_test(test_gone_host), cmocka_unit_test(test_again),
         cmocka_unit_test(test_nobody),
     };
     static const struct spec_context context;
