@@ -264,6 +264,15 @@ static enum ms_err verify_whole(struct verify *v, const char *from)
 
 /* ---- the answer ---- */
 
+/* Whoever signs a log may log any bytes; a terminal obeys some of them. */
+static int print_entry(struct verify *v)
+{
+    for (size_t i = 0; i < v->line.len; i++)
+        if (v->line.ptr[i] < 0x20 || v->line.ptr[i] > 0x7e)
+            v->line.ptr[i] = '?';
+    return cli_print_line(v->cli, ms_buf_span(&v->line), CLI_YES);
+}
+
 static int tell(struct verify *v)
 {
     const struct cli *cli = v->cli;
@@ -282,7 +291,7 @@ static int tell(struct verify *v)
                     " bundles are not there",
                     v->whole.n_tiles, v->whole.n_bundles, v->whole.n_missing);
         if (v->has_index)
-            return cli_print_line(cli, ms_buf_span(&v->line), CLI_YES);
+            return print_entry(v);
         return CLI_YES;
     }
     ms_sha256_hex(&v->checkpoint.root, root);

@@ -177,6 +177,27 @@ for at in $(seq 7 41 "$((size_of - 1))"); do
     damaged "$work/l270.tlog-proof" "$at" measuredctl log verify "$work/l270.tlog-proof" --key "$key"
 done
 
+# ---- a log of another program may hold any bytes: none of them reaches a terminal ----
+openssl genpkey -algorithm ed25519 -out "$work/evil.pem" 2>/dev/null
+b64() { base64 -w0; }
+public() { openssl pkey -in "$work/evil.pem" -pubout -outform DER | tail -c 32; }
+printf '\033]0;title\a\302\233' >"$work/entry"
+{
+    printf 'evil\n1\n'
+    { printf '\0' && cat "$work/entry"; } | openssl dgst -sha256 -binary | b64
+    echo
+} >"$work/evil.body"
+openssl pkeyutl -sign -rawin -inkey "$work/evil.pem" -in "$work/evil.body" -out "$work/evil.sig"
+{ printf 'evil\n\001' && public; } | openssl dgst -sha256 -binary | head -c 4 >"$work/evil.id"
+{
+    printf 'c2sp.org/tlog-proof@v1\nextra %s\nindex 0\n\n' "$(b64 <"$work/entry")"
+    cat "$work/evil.body"
+    printf '\n— evil %s\n' "$(cat "$work/evil.id" "$work/evil.sig" | b64)"
+} >"$work/evil.tlog-proof"
+evil=evil+$(od -An -tx1 <"$work/evil.id" | tr -d ' \n')+$({ printf '\001' && public; } | b64)
+verify "$work/evil.tlog-proof" --key "$evil" || fail "a proof of another log: $(cat "$work/err")"
+[ "$(cat "$work/out")" = '?]0;title???' ] || fail "an entry is printed as it is: $(od -c "$work/out")"
+
 # ---- an older database put back, and a rewritten one ----
 cp -r "$work/a/state" "$work/older"
 daemon_start "$work/a"
