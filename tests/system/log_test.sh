@@ -219,6 +219,14 @@ sleep 1.5
 [ "$(size)" = 273 ] || fail 'it was signed over an older database'
 [ "$(daemon_get /metrics | sed -n 's/^measured_log_frozen //p')" = 1 ] || fail 'the metrics do not tell'
 daemon_stop || fail 'the daemon did not end well'
+# nor does it forget what it signed because that cannot be read any more
+cp "$work/a/state/log.checkpoint" "$work/signed274"
+for spoilt in 's/^274$/275/' 's/^\(— .*\)./\1/' d; do
+    sed "$spoilt" "$work/signed274" >"$work/a/state/log.checkpoint"
+    daemon_start "$work/a"
+    grep -q 'error log: frozen .*damaged' "$DAEMON_LOG" || fail "$spoilt: it signs on: $(cat "$DAEMON_LOG")"
+    daemon_stop || fail 'the daemon did not end well'
+done
 # under a new key it goes on
 rm "$work/a/state/log.key" "$work/a/state/log.checkpoint"
 daemon_start "$work/a"
