@@ -63,9 +63,11 @@ static enum ms_err ask(struct cache *cache, const struct asked *asked, audit_wor
 
 /* ---- the schema ---- */
 
-#define SCHEMA_SQL                                                                        \
-    "SELECT type || ' ' || name || ' ' || tbl_name, coalesce(sql, '') FROM sqlite_schema" \
-    " ORDER BY type, name"
+/* With the types of what stands there: a text and a blob of the same bytes are not the same. */
+#define SCHEMA_SQL                                                                     \
+    "SELECT type || ' ' || name || ' ' || tbl_name || ' ' || typeof(type) || ' ' || "  \
+    "typeof(name) || ' ' || typeof(tbl_name) || ' ' || typeof(sql), coalesce(sql, '')" \
+    " FROM sqlite_schema ORDER BY type, name"
 
 /* Both at their next row; false: one has an error. */
 static bool same_row(sqlite3_stmt *ours, sqlite3_stmt *theirs)

@@ -864,6 +864,10 @@ static const struct {
      " FROM log_range",
      "contract-log 0: a row of table log_range"},
     {"another table", "CREATE TABLE more(x)", "not ours"},
+    {"an index whose text is a blob now",
+     "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = CAST(sql AS BLOB)"
+     " WHERE name = 'confirmed_n'",
+     "not ours, near index confirmed_n"},
     {"a trigger", "DROP TRIGGER entry_floor", "not ours"},
 };
 
