@@ -178,7 +178,7 @@ done
 [ "$(jq -r '[.operations[] | select(.kind == "approve")][0].added[0].payload' "$work/operations.json")" = \
     "sha256:$(sha256sum "$work/one.json" | cut -d' ' -f1)" ] || fail 'the document of the first release'
 [ "$(jq -r '[.operations[] | select(.kind == "approve") | .added[0].document] | join(" ")' "$work/operations.json")" = \
-    'missing known' ] || fail 'which documents are at hand'
+    'known known' ] || fail 'which documents are at hand'
 [ "$(jq -r '[.operations[] | select(.kind == "revoke")][0] | .removed[0].release, .reason' "$work/operations.json" | xargs)" = '1 3' ] ||
     fail 'the revocation'
 [ "$(jq -r '[.operations[] | select(.kind == "transfer-accepted")][0].owner' "$work/operations.json" | tr A-F a-f)" = "$ANVIL_SAFE" ] ||

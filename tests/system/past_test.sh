@@ -116,6 +116,10 @@ backfill
 jq -r .documents_why "$work/done.json" | grep -q '^release 3: docs.example.test: HTTP status 404' ||
     fail "why one is missing: $(jq -r .documents_why "$work/done.json")"
 
+# The live release's stands in the evidence; only what is not live any more was asked for, once.
+[ "$(grep -c eth_getCode "$work/a.asked" || true) $(tls_count '^GET')" = '1 2' ] ||
+    fail "asked for: $(grep -c eth_getCode "$work/a.asked" || true) codes, $(tls_count '^GET') files"
+
 # ---- moments ----
 
 # AT T: the answer in $work/at.json, the exit code in $code

@@ -95,7 +95,11 @@ function record(one) {
       values(entry).map((value, i) => [i ? [el('br'), 'or '] : '', code(value)])])));
 }
 
+/** Of a past release: its document is missing or unreadable. */
+const absent = (one) => ['missing', 'unreadable'].includes(one.document);
+
 function contents(release) {
+  if (absent(release)) return [`document ${release.document}: `, code(release.payload)];
   const records = release.records ?? [], predicates = release.predicates ?? [];
   const words = [records.length && `${records.length} record${records.length === 1 ? '' : 's'}`,
     predicates.length && `${predicates.length} predicate${predicates.length === 1 ? '' : 's'}`].filter(Boolean).join(', ') || 'nothing';
@@ -104,7 +108,7 @@ function contents(release) {
     predicates.map((one) => el('p', null, bdi(one.kind), ' ', code(one.value))));
 }
 
-const is_empty = (one) => !one.gone && !one.records?.length && !one.predicates?.length;
+const is_empty = (one) => !one.gone && !absent(one) && !one.records?.length && !one.predicates?.length;
 const standing_of = (one) => (is_empty(one) ? 'empty' : one.status);
 const release_name = (one) => bdi(one.version ? version(one.version) : `Release ${one.id ?? one.release}`);
 
@@ -160,6 +164,7 @@ function at_answer(answer, when) {
       ['Approved', answer.row ? approved_by(answer.row) : null],
       ['Last looked at', seen ? [time(seen.last), seen.exact ? '' : ' at the latest'] : null],
       ['Looked at again', seen?.next ? time(seen.next) : null],
+      ['Its own history', answer.by === 'seen' && answer.chain ? bdi(answer.chain.why) : null],
     ]),
     answer.releases?.length ? table('Releases at that moment', ['Release', 'State then', 'Window', 'Contents'], answer.releases.map(release_row), 'stack') : null);
 }
