@@ -79,6 +79,7 @@ static enum ms_err prove(struct cache *cache, struct report_chain *chain, const 
         err = past_at_prove(walk->past, &proof, why);
     if (err == MS_OK) {
         chain->evidence = walk->bundle;
+        chain->level = result->level;
         chain->until_s = result->evidence_time_s;
         look_further(cache, chain, result, &chain->until_s);
     }
@@ -153,6 +154,7 @@ static json_t *known_json(struct cache *cache, const struct report_chain *chain,
     bad |= json_object_set_new(out, "in_force", json_boolean(chain->counts));
     bad |= json_object_set_new(out, "why", json_string(chain->why.text));
     bad |= json_object_set_new(out, "until", json_integer(chain->until_s));
+    bad |= json_object_set_new(out, "level", json_string(spec_level_name(chain->level)));
     bad |= json_object_set_new(out, "evidence", report_hash(&chain->evidence));
     if (bad != 0) {
         json_decref(out);

@@ -60,10 +60,11 @@ struct report_chain {
     const struct ms_sha256 *key;
     int64_t time_s;
     /* the answer */
-    json_t *json;    /* NULL: no operation is stored; the caller's */
-    bool complete;   /* it is known what governance had approved then */
-    bool counts;     /* and that counted, be it that nothing was approved */
-    int64_t until_s; /* block time up to which that can be said; 0: of no time */
+    json_t *json;          /* NULL: no operation is stored; the caller's */
+    bool complete;         /* it is known what governance had approved then */
+    bool counts;           /* and that counted, be it that nothing was approved */
+    enum spec_level level; /* at which the state was read that the operations lead to */
+    int64_t until_s;       /* block time up to which that can be said; 0: of no time */
     struct ms_sha256 evidence;
     struct ms_diag why;
 };

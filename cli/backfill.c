@@ -191,6 +191,8 @@ int backfill_run(const struct cli *cli, const struct client_subject *subject, js
 
 static bool is_under_way(const json_t *status)
 {
+    if (json_is_true(json_object_get(status, "complete")))
+        return false; /* documents are still fetched, maybe */
     return is_state(status, "queued") || is_state(status, "reading") ||
            is_state(status, "walking") || is_state(status, "storing");
 }

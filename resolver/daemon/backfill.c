@@ -355,6 +355,7 @@ static void operations_done(struct backfill *b)
     struct backfill_job *job = b->active;
 
     job_documents_free(job);
+    job->walked = true;
     job->state = JOB_READING;
     job->work = (struct store_job){.run = job_documents_list, .done = documents_listed};
     store_run(b->env.store, &job->work);
@@ -570,6 +571,7 @@ static void begin(struct backfill *b, struct backfill_job *job)
 
     b->active = job;
     job_documents_free(job);
+    job->walked = false;
     enum ms_err err = start(b, job, &diag);
     if (err != MS_OK) {
         finish(b, err, &diag);
@@ -589,6 +591,7 @@ static void requeue(const struct backfill *b, struct backfill_job *job)
     job->retry_ms = 0;
     job->n_requests = 0;
     job->n_complaints = 0;
+    job->walked = false;
     job->ended_s = 0;
     job->started_s = now_of(b).wall_s;
 }
@@ -745,9 +748,9 @@ json_t *backfill_status(struct backfill *b, const struct answer_id *id)
     json_t *out =
         json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:o}", "specifier", job->spec.canonical,
                   "state", state_name(job->state), "kind", job->logs ? "logs" : "registry",
-                  "complete", !job->logs && job->state == JOB_DONE, "requests",
-                  (json_int_t)job->n_requests, "started", (json_int_t)job->started_s, "ended",
-                  (json_int_t)job->ended_s, "complaints", complaints_json(job));
+                  "complete", !job->logs && job->walked, "requests", (json_int_t)job->n_requests,
+                  "started", (json_int_t)job->started_s, "ended", (json_int_t)job->ended_s,
+                  "complaints", complaints_json(job));
     if (out == NULL)
         return NULL;
     add_kind(job, out);

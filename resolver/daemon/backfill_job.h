@@ -46,6 +46,7 @@ struct backfill_job {
     struct job_run runs[BACKFILL_RUNS_MAX];
     struct history_at at;    /* the newest that is still missing; sequence 0: none is */
     struct history_at until; /* of the walk under way */
+    bool walked;             /* all operations are stored */
     bool known_code;
     struct job_documents *documents; /* NULL until the operations are stored */
     /* other contracts */

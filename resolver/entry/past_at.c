@@ -1,5 +1,5 @@
-/* resolver/entry/past_at.c - operations applied twice: up to the moment, and to the end, where they
- * must meet what is proven. */
+/* resolver/entry/past_at.c - operations applied up to the moment, where their state is kept, and to
+ * the end, where it must meet what is proven. */
 #include "resolver/entry/past_at.h"
 
 #include <stdio.h>
@@ -7,8 +7,9 @@
 
 struct past_at {
     uint64_t time_s, behind_gap;
-    struct registry_event first, last, then_last; /* their data is gone */
-    struct history_past then, now;
+    bool later; /* operations after the moment came: what was there before them is kept */
+    struct registry_event first, last, kept_last; /* their data is gone */
+    struct history_past kept, now;
     struct ms_arena arena; /* what they borrow */
 };
 
@@ -32,6 +33,12 @@ void past_at_free(struct past_at *past)
     free(past);
 }
 
+/* After the last operation by the moment. */
+static const struct history_past *then(const struct past_at *past)
+{
+    return past->later ? &past->kept : &past->now;
+}
+
 static enum ms_err broken(const struct registry_event *event, struct ms_diag *diag)
 {
     char name[HISTORY_NAME_MAX_BYTES];
@@ -53,12 +60,12 @@ static enum ms_err apply(struct past_at *past, const struct registry_event *even
     enum ms_err err = history_operation_read(&kept, &past->arena, &operation);
     if (err != MS_OK)
         return err;
+    if (event->timestamp_s > past->time_s && !past->later) {
+        past->later = true;
+        past->kept = past->now;
+        past->kept_last = past->last;
+    }
     (void)history_past_apply(&past->now, &operation, &gone);
-    if (event->timestamp_s > past->time_s)
-        return MS_OK;
-    past->then = past->now;
-    past->then_last = *event;
-    past->then_last.data = (struct ms_span){0};
     return MS_OK;
 }
 
@@ -124,11 +131,11 @@ enum ms_err past_at_prove(const struct past_at *past, const struct operations_pr
 
 enum past_at_verdict past_at_verdict(const struct past_at *past)
 {
-    const struct registry_state *state = &past->then.state;
+    const struct registry_state *state = &then(past)->state;
 
     if (state->sequence == 0)
         return PAST_AT_NOTHING;
-    if (past->then.lost)
+    if (then(past)->lost)
         return PAST_AT_UNKNOWN;
     if (state->valid_until_s != 0 && past->time_s > state->valid_until_s)
         return PAST_AT_LAPSED;
@@ -137,15 +144,15 @@ enum past_at_verdict past_at_verdict(const struct past_at *past)
 
 static bool in_force(const struct past_at *past, const struct registry_release *release)
 {
-    return history_past_in_force(&past->then, release, past->time_s) == REGISTRY_IN_FORCE;
+    return history_past_in_force(then(past), release, past->time_s) == REGISTRY_IN_FORCE;
 }
 
 static size_t n_in_force(const struct past_at *past)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < past->then.n_live; i++)
-        n += in_force(past, &past->then.live[i]);
+    for (size_t i = 0; i < then(past)->n_live; i++)
+        n += in_force(past, &then(past)->live[i]);
     return n;
 }
 
@@ -154,12 +161,12 @@ void past_at_why(const struct past_at *past, struct ms_diag *ret_why)
     char name[HISTORY_NAME_MAX_BYTES];
 
     *ret_why = (struct ms_diag){0};
-    history_name(&past->then_last, name);
+    history_name(past->later ? &past->kept_last : &past->last, name);
     switch (past_at_verdict(past)) {
     case PAST_AT_UNKNOWN:
         (void)ms_diag_set(ret_why, MS_OK,
                           "operation %llu is not understood, so what it led to is not known",
-                          (unsigned long long)past->then.lost_at);
+                          (unsigned long long)then(past)->lost_at);
         return;
     case PAST_AT_NOTHING:
         (void)ms_diag_set(ret_why, MS_OK,
@@ -171,7 +178,7 @@ void past_at_why(const struct past_at *past, struct ms_diag *ret_why)
     case PAST_AT_LAPSED:
         (void)ms_diag_set(ret_why, MS_OK,
                           "governance itself ended the set at %llu; the last was %s",
-                          (unsigned long long)past->then.state.valid_until_s, name);
+                          (unsigned long long)then(past)->state.valid_until_s, name);
         return;
     case PAST_AT_COUNTS:
         (void)ms_diag_set(
@@ -185,7 +192,7 @@ void past_at_why(const struct past_at *past, struct ms_diag *ret_why)
 
 static const char *status_of(const struct past_at *past, const struct registry_release *release)
 {
-    switch (history_past_in_force(&past->then, release, past->time_s)) {
+    switch (history_past_in_force(then(past), release, past->time_s)) {
     case REGISTRY_ENDED:
     case REGISTRY_LAPSED:
         return "expired";
@@ -262,12 +269,12 @@ static json_t *release_json(const struct past_at *past, const struct registry_re
 
 json_t *past_at_json(const struct past_at *past, past_at_document_fn *document, void *arg)
 {
-    const struct registry_state *state = &past->then.state;
+    const struct registry_state *state = &then(past)->state;
     json_t *releases = json_array();
 
-    for (size_t i = 0; releases != NULL && i < past->then.n_live; i++)
+    for (size_t i = 0; releases != NULL && i < then(past)->n_live; i++)
         if (json_array_append_new(releases,
-                                  release_json(past, &past->then.live[i], document, arg)) != 0) {
+                                  release_json(past, &then(past)->live[i], document, arg)) != 0) {
             json_decref(releases);
             return NULL;
         }

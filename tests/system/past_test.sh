@@ -172,7 +172,7 @@ at "$(when 29999)"
     fail "the registers of then: $(jq -c '.releases[1].records' "$work/at.json")"
 [ "$(jq -r '.releases[2] | [.payload, .size, .uri, has("records")] | map(tostring) | join(" ")' "$work/at.json")" = \
     "$(payload three) $(stat -c %s "$work/three.json") $host/three.json false" ] || fail 'what is missing is named'
-[ "$(jq -r '.chain.owner' "$work/at.json")" = "$ANVIL_OWNER" ] || fail 'the owner of then'
+[ "$(jq -r '.chain | .owner, .level' "$work/at.json" | xargs)" = "$ANVIL_OWNER l3" ] || fail 'the owner of then'
 
 # in words
 status=0
@@ -250,6 +250,26 @@ backfill
 [ "$(progress)" = 'done true 4 0' ] || fail "when it is there again: $(cat "$work/done.json")"
 [ "$(grep -c eth_getCode "$work/a.asked" || true) $(tls_count)" = "$asked $((requests + 1))" ] || fail 'what is stored was fetched again'
 all_moments known
+
+# ---- a document said to lie at a private address ----
+
+first=$REGISTRY
+registry_deploy 0
+registry_approve_at 1 "$(($(anvil_now) + 1))" 0 1 "https://127.0.0.1:$TLS_PORT/two.json" "$work/four.json" off
+registry_revoke 1
+registry_finalize
+requests=$(tls_count)
+document five 55
+registry_approve_at 2 "$(($(anvil_now) + 1))" 0 1 "https://127.0.0.1:$TLS_PORT/five.json" "$work/five.json" off
+registry_revoke 2
+registry_finalize
+cp "$work/five.json" "$work/tls/www"
+daemon_get "/v1/resolve?specifier=$REGISTRY" >/dev/null
+backfill
+[ "$(progress)" = 'done true 1 1' ] || fail "a private address: $(cat "$work/done.json")" # the first is known from elsewhere
+jq -r .documents_why "$work/done.json" | grep -q '^release 2: 127.0.0.1: .*private' || fail "a private address: $(jq -r .documents_why "$work/done.json")"
+[ "$(tls_count)" = "$requests" ] || fail 'a private address was asked'
+REGISTRY=$first
 
 # ---- an endpoint that gives other code, and a host that is gone ----
 
