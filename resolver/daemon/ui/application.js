@@ -238,12 +238,44 @@ function history_list(spec, rows, envelope) {
   return rows.map((row, i) => history_row(spec, row, last_set(i), standing(row, newest, envelope))).reverse();
 }
 
+// ---- what the contract itself remembers ----
+
+function operation_release(row) {
+  const one = row.added?.[0] ?? row.removed?.[0];
+  if (!one) return row.release === undefined ? '' : `release ${row.release}`;
+  return [one.version ? [bdi(version(one.version)), ' '] : 'release ', el('span.soft', null, `no. ${one.release}`)];
+}
+
+/** One operation in words: what it did, to what. */
+function operation(row) {
+  const release = operation_release(row), one = row.added?.[0] ?? {};
+  const until = (s) => (s ? time(s) : 'no end');
+  switch (row.kind) {
+    case 'init': return ['Created', row.owner ? [', owned by ', code(row.owner)] : ''];
+    case 'approve': return ['Approved ', release, one.not_before ? [', from ', time(one.not_before)] : '', one.not_after ? [', until ', time(one.not_after)] : ''];
+    case 'revoke': return ['Withdrew ', release, row.reason ? `, reason ${row.reason}` : ''];
+    case 'shorten': return ['Shortened ', release, ' to end ', until(one.not_after)];
+    case 'prune': return ['Removed ', release, ', which had ended'];
+    case 'heartbeat': return ['Heartbeat: the set is valid until ', until(row.valid_until)];
+    case 'raise-min-delay': return `Least delay is now ${row.min_delay} s`;
+    case 'set-guardian': return ['Guardian is now ', code(row.guardian ?? '')];
+    case 'transfer-started': return ['Offered to a new owner ', code(row.pending_owner ?? '')];
+    case 'transfer-accepted': return ['Owner is now ', code(row.owner ?? '')];
+    default: return bdi(row.kind);
+  }
+}
+
 function operations(list) {
   if (!list?.length) return null;
-  return el('details', null, el('summary', null, `${list.length} operations of the contract itself`),
-    table('Operations that the contract’s own history chain has', ['Sequence', 'Time', 'Operation', 'Block'],
-      list.map((row) => el('tr', null, el('td.num', null, String(row.sequence)), el('td', null, time(row.time)),
-        el('td', null, bdi(row.kind)), el('td.num', null, row.block === null ? '' : String(row.block))))));
+  const all = String(list[0].sequence) === '1' && list.every((row) => row.complete);
+  return section('operations', 'Operations',
+    el('p', null, all ? 'Every operation of the contract, back to the first. Each is a link of the hash chain in its proven state, so none can be missing before the last of these.'
+      : `The operations that were read back, from number ${list[0].sequence} on.`),
+    el('details', {open: list.length <= 20}, el('summary', null, `${list.length} operation${list.length === 1 ? '' : 's'}`),
+      table('Operations that the contract’s own history chain has', ['Operation', 'Block', 'Time', 'What'],
+        list.map((row) => el('tr', null, el('th', {scope: 'row'}, `Operation ${row.sequence}`),
+          el('td', null, row.block === null || row.block === undefined ? '' : `block ${row.block}`), el('td', null, time(row.time)),
+          el('td', null, operation(row)))).reverse(), 'stack')));
 }
 
 function history(spec, page, envelope) {
@@ -262,7 +294,7 @@ function history(spec, page, envelope) {
     if (!previous) button.remove();
     say(`${rows.length - n} older changes`);
   }}, 'Show older changes');
-  return section('history', 'History', list, button, operations(page.operations));
+  return section('history', 'History', list, button);
 }
 
 // ---- the page ----
@@ -289,7 +321,7 @@ export async function application(main, spec, options, again) {
     el('h1.code', null, bdi(name ?? spec)),
     el('p.soft', null, kind(envelope.kind ?? kind_of(name ?? '')), name !== null && typed(name) !== spec ? [', asked for as ', code(spec)] : '',
       el('br'), 'Key ', code(envelope.key ?? past.key ?? '')),
-    now(envelope), releases(envelope, rows) ?? '', governance(envelope.governance) ?? '', history(spec, past, envelope), parts[0], parts[1] ?? '', parts[2] ?? '');
+    now(envelope), releases(envelope, rows) ?? '', governance(envelope.governance) ?? '', history(spec, past, envelope), operations(past.operations) ?? '', parts[0], parts[1] ?? '', parts[2] ?? '');
   const target = options.has('evidence') ? 'evidence' : options.has('from') ? 'compare' : options.has('at') ? 'then' : null;
   if (target) {
     const heading = document.getElementById(target + '-title');
