@@ -6,7 +6,6 @@
 
 #include "base/hex.h"
 #include "cache/report.h"
-#include "resolver/daemon/http_ui.h"
 #include "resolver/daemon/query.h"
 #include "resolver/entry/past_file.h"
 
@@ -116,9 +115,7 @@ enum ms_err http_prepare_entries(struct http_request *r, struct ms_diag *diag)
     bool has_limit = false;
     uint64_t limit = 0;
 
-    enum ms_err err = http_local_host(r, diag);
-    if (err == MS_OK)
-        err = query_number(r, "before", &page->before, &page->has_before, diag);
+    enum ms_err err = query_number(r, "before", &page->before, &page->has_before, diag);
     if (err == MS_OK)
         err = query_number(r, "limit", &limit, &has_limit, diag);
     if (err == MS_OK && has_limit && (limit == 0 || limit > REPORT_ROWS_MAX))

@@ -240,42 +240,26 @@ function history_list(spec, rows, envelope) {
 
 // ---- what the contract itself remembers ----
 
-function operation_release(row) {
-  const one = row.added?.[0] ?? row.removed?.[0];
-  if (!one) return row.release === undefined ? '' : `release ${row.release}`;
-  return [one.version ? [bdi(version(one.version)), ' '] : 'release ', el('span.soft', null, `no. ${one.release}`)];
-}
+const DID = {init: 'Created, owned by ', approve: 'Approved ', revoke: 'Withdrew ', shorten: 'Shortened ', prune: 'Removed what had ended, ',
+  heartbeat: 'Valid until ', 'raise-min-delay': 'Least delay (s) now ', 'set-guardian': 'Guardian now ', 'transfer-started': 'Offered to ',
+  'transfer-accepted': 'Owner now '};
 
-/** One operation in words: what it did, to what. */
 function operation(row) {
-  const release = operation_release(row), one = row.added?.[0] ?? {};
-  const until = (s) => (s ? time(s) : 'no end');
-  switch (row.kind) {
-    case 'init': return ['Created', row.owner ? [', owned by ', code(row.owner)] : ''];
-    case 'approve': return ['Approved ', release, one.not_before ? [', from ', time(one.not_before)] : '', one.not_after ? [', until ', time(one.not_after)] : ''];
-    case 'revoke': return ['Withdrew ', release, row.reason ? `, reason ${row.reason}` : ''];
-    case 'shorten': return ['Shortened ', release, ' to end ', until(one.not_after)];
-    case 'prune': return ['Removed ', release, ', which had ended'];
-    case 'heartbeat': return ['Heartbeat: the set is valid until ', until(row.valid_until)];
-    case 'raise-min-delay': return `Least delay is now ${row.min_delay} s`;
-    case 'set-guardian': return ['Guardian is now ', code(row.guardian ?? '')];
-    case 'transfer-started': return ['Offered to a new owner ', code(row.pending_owner ?? '')];
-    case 'transfer-accepted': return ['Owner is now ', code(row.owner ?? '')];
-    default: return bdi(row.kind);
-  }
+  const one = row.added?.[0] ?? {}, named = (row.added?.[0] ?? row.removed?.[0])?.version;
+  const to = row.owner ?? row.pending_owner ?? row.guardian ?? row.min_delay;
+  return [DID[row.kind] ?? bdi(row.kind + ' '), row.release === undefined ? '' : [named ? [bdi(version(named)), ' '] : 'release ', `no. ${row.release}`],
+    to === undefined ? '' : code(String(to)), row.reason ? `, reason ${row.reason}` : '', row.kind === 'heartbeat' ? time(row.valid_until) : '',
+    one.not_before ? [', from ', time(one.not_before)] : '', one.not_after ? [', until ', time(one.not_after)] : ''];
 }
 
 function operations(list) {
   if (!list?.length) return null;
-  const all = String(list[0].sequence) === '1' && list.every((row) => row.complete);
-  return section('operations', 'Operations',
-    el('p', null, all ? 'Every operation of the contract, back to the first. Each is a link of the hash chain in its proven state, so none can be missing before the last of these.'
-      : `The operations that were read back, from number ${list[0].sequence} on.`),
-    el('details', {open: list.length <= 20}, el('summary', null, `${list.length} operation${list.length === 1 ? '' : 's'}`),
+  const first = String(list[0].sequence);
+  return section('operations', 'Operations', el('p', null, first === '1' ? 'Every operation of the contract, back to the first.' : `Operations from number ${first} on.`),
+    el('details', {open: list.length <= 20}, el('summary', null, String(list.length)),
       table('Operations that the contract’s own history chain has', ['Operation', 'Block', 'Time', 'What'],
-        list.map((row) => el('tr', null, el('th', {scope: 'row'}, `Operation ${row.sequence}`),
-          el('td', null, row.block === null || row.block === undefined ? '' : `block ${row.block}`), el('td', null, time(row.time)),
-          el('td', null, operation(row)))).reverse(), 'stack')));
+        list.map((row) => el('tr', null, el('th', {scope: 'row'}, `Operation ${row.sequence}`), el('td', null, `block ${row.block}`),
+          el('td', null, time(row.time)), el('td', null, operation(row)))).reverse(), 'stack')));
 }
 
 function history(spec, page, envelope) {
