@@ -458,8 +458,9 @@ enum ms_err cache_schema(struct cache *cache, const char *path, struct ms_diag *
             path, (long long)version, SCHEMA_VERSION);
     if (cache->readonly && version < SCHEMA_VERSION)
         return ms_diag_set(diag, MS_ERR_STORE,
-                           "%s has the older schema %lld; start this version of the daemon once to "
-                           "bring it to %d",
+                           "%s has the older schema %lld, and this program reads %d: start this "
+                           "version of the daemon once with its folder, or a copy of that with all "
+                           "its files, as state-dir",
                            path, (long long)version, SCHEMA_VERSION);
     return migrate(cache, version, diag);
 }

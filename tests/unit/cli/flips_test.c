@@ -9,6 +9,7 @@
 #include "tests/support/changes.h"
 #include "tests/support/vectors.h"
 #include "tests/unit/cache/cache_test_util.h"
+#include "tests/unit/cli/capture.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -34,48 +35,6 @@ static void seed(void)
     if (text == NULL || !ms_span_u64(ms_span_str(text), &state_of_random))
         state_of_random = (uint64_t)time(NULL);
     print_message("seed %llu\n", (unsigned long long)state_of_random);
-}
-
-/* ---- commands ---- */
-
-static int kept_out = -1, kept_err = -1;
-
-/* What follows prints into a file. */
-static void capture(void)
-{
-    (void)fflush(stdout);
-    (void)fflush(stderr);
-    kept_out = dup(STDOUT_FILENO);
-    kept_err = dup(STDERR_FILENO);
-    int out = open(in_dir("said"), O_RDWR | O_CREAT | O_TRUNC, 0600);
-    int err = open("/dev/null", O_WRONLY);
-    assert_true(kept_out >= 0 && kept_err >= 0 && out >= 0 && err >= 0);
-    assert_true(dup2(out, STDOUT_FILENO) >= 0 && dup2(err, STDERR_FILENO) >= 0);
-    (void)close(out);
-    (void)close(err);
-}
-
-static void release(void)
-{
-    (void)fflush(stdout);
-    (void)fflush(stderr);
-    assert_true(dup2(kept_out, STDOUT_FILENO) >= 0 && dup2(kept_err, STDERR_FILENO) >= 0);
-    (void)close(kept_out);
-    (void)close(kept_err);
-}
-
-static int run(int (*command)(struct cli *, int, char **), const char *const *argv)
-{
-    struct cli cli = {.command = argv[0], .json = true};
-    char *args[12];
-    int n = 0;
-
-    for (; argv[n] != NULL; n++)
-        args[n] = (char *)(uintptr_t)argv[n];
-    capture();
-    int code = command(&cli, n, args);
-    release();
-    return code;
 }
 
 static void flip(const char *path, size_t at, uint8_t with)
