@@ -208,6 +208,9 @@ MS_MUST_USE enum ms_err cache_blob_put(struct cache *cache, struct ms_span bytes
 MS_MUST_USE enum ms_err cache_history_append(struct cache *cache,
                                              const struct cache_history *history, uint64_t *ret_n,
                                              struct ms_diag *diag);
+/* Of an arena that holds the strings of any row. */
+#define CACHE_HISTORY_ARENA_BYTES \
+    ((size_t)CACHE_SUMMARY_MAX_BYTES + CACHE_BUILD_MAX_BYTES + CACHE_KIND_MAX_BYTES + 8192)
 /* Row n. ret_found false: there is none. Errors as cache_history_each's `row`, but a missing
  * predecessor is not looked for. Strings go to arena. */
 MS_MUST_USE enum ms_err cache_history_at(struct cache *cache, uint64_t n, struct ms_arena *arena,
