@@ -243,8 +243,9 @@ struct source_result {
     struct source_probe probe; /* contracts */
     json_t *governance;        /* object or NULL */
     json_t *carry;             /* what the next attempt is to be given as previous.carry, or NULL */
-    const char *adapter;       /* contracts: the kind, "registry"; static storage; or NULL */
-    size_t n_candidates;       /* contracts with mappings: all that were asked about */
+    struct eth_hash previous_set; /* signed sets: what the set names as the one before it */
+    const char *adapter;          /* contracts: the kind, "registry"; static storage; or NULL */
+    size_t n_candidates;          /* contracts with mappings: all that were asked about */
     struct source_candidate *candidates; /* sorted; in the arena */
     uint32_t candidate_kinds; /* bit 1 << kind: those that it can be asked about at all */
     struct source_scan scan;
