@@ -67,6 +67,10 @@ enum cache_stmt {
     CACHE_STMT_DOCUMENT_HAS,
     CACHE_STMT_BLOB_HAS,
     CACHE_STMT_RANGE_ALL,
+    CACHE_STMT_PAST_SET_HAS,
+    CACHE_STMT_PAST_SET_INSERT,
+    CACHE_STMT_PAST_SET_KEY,
+    CACHE_STMT_PAST_SET_ALL,
     CACHE_STMT_COUNT,
 };
 
@@ -170,6 +174,12 @@ void row_add_u64(struct row *row, uint64_t value);
 MS_MUST_USE enum ms_err row_bind(struct cache *cache, enum cache_stmt which, const char *table,
                                  const struct row *row, struct ms_sha256 *ret_hmac,
                                  struct ms_diag *diag);
+/* Bind and run a statement that inserts it. */
+MS_MUST_USE enum ms_err row_insert(struct cache *cache, enum cache_stmt which, const char *table,
+                                   const struct row *row, struct ms_diag *diag);
+/* The key as parameter 1; NULL: the statement has none. */
+MS_MUST_USE enum ms_err row_bind_key(struct cache *cache, enum cache_stmt which,
+                                     const struct ms_sha256 *key, struct ms_diag *diag);
 /* Columns 0..n-1 and the code in column n of the current row. MS_ERR_HMAC when the code is wrong;
  * the cells are filled all the same and borrow from the statement until its next step. */
 MS_MUST_USE enum ms_err row_read(struct cache *cache, enum cache_stmt which, const char *table,

@@ -100,18 +100,6 @@ static enum ms_err look_up(struct cache *cache, const struct cache_operation *o,
     return err;
 }
 
-static enum ms_err insert(struct cache *cache, enum cache_stmt which, const char *table,
-                          const struct row *row, struct ms_diag *diag)
-{
-    struct ms_sha256 hmac;
-
-    enum ms_err err = row_bind(cache, which, table, row, &hmac, diag);
-    if (err == MS_OK)
-        return cache_run(cache, which, diag, table);
-    cache_reset(cache, which);
-    return err;
-}
-
 static enum ms_err add_operation(struct cache *cache, const struct cache_operation *o,
                                  struct ms_diag *diag)
 {
@@ -126,7 +114,7 @@ static enum ms_err add_operation(struct cache *cache, const struct cache_operati
     err = look_up(cache, o, &there, diag);
     if (err != MS_OK || there)
         return err;
-    return insert(cache, CACHE_STMT_OPERATION_INSERT, OPERATION_TABLE, &row, diag);
+    return row_insert(cache, CACHE_STMT_OPERATION_INSERT, OPERATION_TABLE, &row, diag);
 }
 
 enum ms_err cache_operations_add(struct cache *cache, const struct cache_operation *operations,
@@ -140,15 +128,6 @@ enum ms_err cache_operations_add(struct cache *cache, const struct cache_operati
     for (size_t i = 0; err == MS_OK && i < n; i++)
         err = add_operation(cache, &operations[i], diag);
     return cache_end(cache, err, diag);
-}
-
-static enum ms_err bind_key(struct cache *cache, enum cache_stmt which, const struct ms_sha256 *key,
-                            struct ms_diag *diag)
-{
-    if (key == NULL || sqlite3_bind_blob(cache->stmt[which], 1, key->b, sizeof(key->b),
-                                         SQLITE_STATIC) == SQLITE_OK)
-        return MS_OK;
-    return cache_sql_error(cache, diag, "read rows");
 }
 
 /* Of a row that is not ours: what it says it is. */
@@ -169,7 +148,7 @@ enum ms_err cache_operations_each(struct cache *cache, const struct ms_sha256 *k
     enum cache_stmt which = key == NULL ? CACHE_STMT_OPERATION_ALL : CACHE_STMT_OPERATION_KEY;
     int rc = SQLITE_DONE;
 
-    enum ms_err err = bind_key(cache, which, key, diag);
+    enum ms_err err = row_bind_key(cache, which, key, diag);
     while (err == MS_OK && (rc = sqlite3_step(cache->stmt[which])) == SQLITE_ROW) {
         struct ms_arena arena = MS_ARENA_INIT(ROW_ARENA_BYTES);
         struct cache_operation operation = {0};
@@ -251,7 +230,7 @@ static enum ms_err add_range(struct cache *cache, const struct ms_sha256 *key,
     row_add_int(&row, (int64_t)range->n_logs);
     row_add_text(&row, range->provider);
     row_add_int(&row, range->recorded_s);
-    return insert(cache, CACHE_STMT_RANGE_INSERT, RANGE_TABLE, &row, diag);
+    return row_insert(cache, CACHE_STMT_RANGE_INSERT, RANGE_TABLE, &row, diag);
 }
 
 enum ms_err cache_logs_add(struct cache *cache, const struct ms_sha256 *key,
@@ -269,7 +248,7 @@ enum ms_err cache_logs_add(struct cache *cache, const struct ms_sha256 *key,
     for (size_t i = 0; err == MS_OK && i < n_logs; i++) {
         err = from_log(key, &logs[i], &row);
         if (err == MS_OK)
-            err = insert(cache, CACHE_STMT_CONTRACT_LOG_INSERT, LOG_TABLE, &row, diag);
+            err = row_insert(cache, CACHE_STMT_CONTRACT_LOG_INSERT, LOG_TABLE, &row, diag);
     }
     for (size_t i = 0; err == MS_OK && i < n_ranges; i++)
         err = add_range(cache, key, &ranges[i], diag);
@@ -282,7 +261,7 @@ enum ms_err cache_logs_each(struct cache *cache, const struct ms_sha256 *key, ca
     enum cache_stmt which = key == NULL ? CACHE_STMT_CONTRACT_LOG_ALL : CACHE_STMT_CONTRACT_LOG_KEY;
     int rc = SQLITE_DONE;
 
-    enum ms_err err = bind_key(cache, which, key, diag);
+    enum ms_err err = row_bind_key(cache, which, key, diag);
     while (err == MS_OK && (rc = sqlite3_step(cache->stmt[which])) == SQLITE_ROW) {
         struct ms_arena arena = MS_ARENA_INIT(ROW_ARENA_BYTES);
         struct cache_log log = {0};
@@ -307,7 +286,7 @@ enum ms_err cache_log_ranges_each(struct cache *cache, const struct ms_sha256 *k
     enum cache_stmt which = key == NULL ? CACHE_STMT_RANGE_ALL : CACHE_STMT_RANGE_KEY;
     int rc = SQLITE_DONE;
 
-    enum ms_err err = bind_key(cache, which, key, diag);
+    enum ms_err err = row_bind_key(cache, which, key, diag);
     while (err == MS_OK && (rc = sqlite3_step(cache->stmt[which])) == SQLITE_ROW) {
         struct ms_arena arena = MS_ARENA_INIT(ROW_ARENA_BYTES);
         struct cache_log_range range = {0};

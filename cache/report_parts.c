@@ -1,8 +1,11 @@
 /* cache/report_parts.c - the one place where other parts of the cache join in what is reported and
- * audited: operations that were fetched from a contract's past, and the transparency log. */
+ * audited: operations that were fetched from a contract's past, signed sets of the past, and the
+ * transparency log. */
 #include "cache/audit.h"
 #include "cache/internal.h"
 #include "cache/log.h"
+#include "cache/past_set_audit.h"
+#include "cache/past_set_report.h"
 #include "cache/report.h"
 #include "resolver/entry/operations.h"
 
@@ -95,7 +98,16 @@ static enum ms_err tell_operations(struct cache *cache, const struct ms_sha256 *
     return err;
 }
 
-report_operations_fn *const report_operations = tell_operations;
+/* A key is a contract's or that of signers. */
+static enum ms_err tell_past(struct cache *cache, const struct ms_sha256 *key, json_t **ret_rows,
+                             struct ms_diag *diag)
+{
+    enum ms_err err = tell_operations(cache, key, ret_rows, diag);
+
+    return err == MS_OK && *ret_rows == NULL ? past_sets_report(cache, key, ret_rows, diag) : err;
+}
+
+report_operations_fn *const report_operations = tell_past;
 
 /* ---- operations and the log, audited ---- */
 
@@ -200,6 +212,8 @@ static enum ms_err audit_parts(struct cache *cache, const struct audit_sink *sin
         err = cache_logs_each(cache, NULL, audit_log_row, &a, diag);
     if (err == MS_OK)
         err = cache_log_ranges_each(cache, NULL, audit_range, &a, diag);
+    if (err == MS_OK)
+        err = past_sets_audit(cache, sink, counts, diag);
     if (err == MS_OK)
         err = cache_log_audit(cache, NULL, 0, found, &a, &report, diag);
     free(a.keys);
