@@ -44,6 +44,14 @@ struct audit_counts {
 MS_MUST_USE enum ms_err audit_db(const char *db_path, const struct audit_sink *sink,
                                  struct audit_counts *ret_counts, struct ms_diag *diag);
 
+/* Keys of rows that come grouped by key, each once. For parts of the audit. */
+struct audit_keys {
+    size_t n, cap;
+    struct ms_sha256 *items; /* free() */
+};
+/* MS_ERR_MEMORY */
+MS_MUST_USE enum ms_err audit_keys_add(struct audit_keys *keys, const struct ms_sha256 *key);
+
 /* Tell and count. For parts of the audit. */
 void audit_tell(const struct audit_sink *sink, struct audit_counts *counts,
                 const struct audit_finding *finding);

@@ -212,6 +212,15 @@ MS_MUST_USE enum ms_err row_end(const struct row_reader *r, const char *table,
 /* The bytes of a row `encoding, size, data` from column `at` on, compared with their hash. */
 MS_MUST_USE enum ms_err cache_blob_check(sqlite3_stmt *stmt, int at, const struct ms_sha256 *hash);
 
+/* ---- bundle.c ---- */
+/* Replay the evidence that rows of a key were checked against. *ret_result is never NULL.
+ *   spec  initialised by spec_init; the caller's
+ * MS_ERR_EVIDENCE it is missing, does not verify, or is of another answer */
+MS_MUST_USE enum ms_err cache_bundle_replay(struct cache *cache, const struct ms_sha256 *bundle,
+                                            const struct ms_sha256 *key, struct spec *spec,
+                                            struct source_result **ret_result,
+                                            struct ms_diag *diag);
+
 /* ---- blob.c, entry.c, history.c: parts of the transactions ---- */
 MS_MUST_USE enum ms_err cache_blob_put(struct cache *cache, struct ms_span bytes,
                                        struct ms_diag *diag);

@@ -9,11 +9,9 @@
 struct auditing {
     const struct audit_sink *sink;
     struct audit_counts *counts;
-    size_t n_keys, cap_keys;
-    struct ms_sha256 *keys;
+    struct audit_keys keys;
 };
 
-/* Each key once: rows come grouped by key. */
 static enum ms_err note_key(void *arg, enum ms_err row, const struct cache_past_set *set,
                             const struct ms_diag *why)
 {
@@ -21,18 +19,7 @@ static enum ms_err note_key(void *arg, enum ms_err row, const struct cache_past_
 
     (void)row; /* a bad one is found when its key is checked */
     (void)why;
-    if (a->n_keys > 0 && ms_sha256_eq(&a->keys[a->n_keys - 1], &set->key))
-        return MS_OK;
-    if (a->n_keys == a->cap_keys) {
-        size_t cap = a->cap_keys == 0 ? 16 : 2 * a->cap_keys;
-        struct ms_sha256 *grown = realloc(a->keys, cap * sizeof(*grown));
-        if (grown == NULL)
-            return MS_ERR_MEMORY;
-        a->keys = grown;
-        a->cap_keys = cap;
-    }
-    a->keys[a->n_keys++] = set->key;
-    return MS_OK;
+    return audit_keys_add(&a->keys, &set->key);
 }
 
 static void tell(const struct auditing *a, const struct ms_sha256 *key, const char *why)
@@ -97,8 +84,8 @@ enum ms_err past_sets_audit(struct cache *cache, const struct audit_sink *sink,
     } else if (err != MS_OK) {
         err = ms_diag_set(diag, err, "%s", ms_diag_text(&why, err));
     }
-    for (size_t i = 0; err == MS_OK && i < a.n_keys; i++)
-        err = check_key(cache, &a, &a.keys[i], diag);
-    free(a.keys);
+    for (size_t i = 0; err == MS_OK && i < a.keys.n; i++)
+        err = check_key(cache, &a, &a.keys.items[i], diag);
+    free(a.keys.items);
     return err;
 }

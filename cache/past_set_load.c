@@ -69,25 +69,17 @@ static enum ms_err prove_bundle(struct cache *cache, const struct ms_sha256 *key
                                 struct past_chain *chain, struct past_bundle *bundle,
                                 struct ms_diag *diag)
 {
-    struct ms_buf text = MS_BUF_INIT(BUNDLE_MAX_BYTES);
     struct source_result *result = NULL;
     struct spec spec;
-    bool found = false;
 
     spec_init(&spec);
-    enum ms_err err = cache_blob_get(cache, &bundle->hash, &text, &found, diag);
-    if (err == MS_OK && !found)
-        err = ms_diag_set(diag, MS_ERR_EVIDENCE, "the evidence of past sets is missing");
-    if (err == MS_OK)
-        err = bundle_verify(ms_buf_span(&text), &spec, &result, diag);
-    if (err == MS_OK &&
-        (result == NULL || spec.kind != SPEC_SIGNERS || !ms_sha256_eq(&spec.key, key)))
-        err = ms_diag_set(diag, MS_ERR_EVIDENCE, "the evidence of past sets is of another answer");
+    enum ms_err err = cache_bundle_replay(cache, &bundle->hash, key, &spec, &result, diag);
+    if (err == MS_OK && spec.kind != SPEC_SIGNERS)
+        err = ms_diag_set(diag, MS_ERR_EVIDENCE, "the evidence of past sets is not of signers");
     if (err == MS_OK)
         err = read_bundle(&spec, result, chain, bundle, diag);
     source_result_free(result);
     spec_done(&spec);
-    ms_buf_done(&text);
     return err;
 }
 

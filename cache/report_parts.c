@@ -114,8 +114,7 @@ report_operations_fn *const report_operations = tell_past;
 struct auditing {
     const struct audit_sink *sink;
     struct audit_counts *counts;
-    size_t n_keys, cap_keys;
-    struct ms_sha256 *keys;
+    struct audit_keys keys;
 };
 
 static void found(void *arg, const char *text)
@@ -126,7 +125,6 @@ static void found(void *arg, const char *text)
     audit_tell(a->sink, a->counts, &finding);
 }
 
-/* Each key once: rows come grouped by key. */
 static enum ms_err note_key(void *arg, enum ms_err row, const struct cache_operation *o,
                             const struct ms_diag *why)
 {
@@ -134,18 +132,7 @@ static enum ms_err note_key(void *arg, enum ms_err row, const struct cache_opera
 
     (void)row; /* a bad one is found when its key is checked */
     (void)why;
-    if (a->n_keys > 0 && ms_sha256_eq(&a->keys[a->n_keys - 1], &o->key))
-        return MS_OK;
-    if (a->n_keys == a->cap_keys) {
-        size_t cap = a->cap_keys == 0 ? 16 : 2 * a->cap_keys;
-        struct ms_sha256 *grown = realloc(a->keys, cap * sizeof(*grown));
-        if (grown == NULL)
-            return MS_ERR_MEMORY;
-        a->keys = grown;
-        a->cap_keys = cap;
-    }
-    a->keys[a->n_keys++] = o->key;
-    return MS_OK;
+    return audit_keys_add(&a->keys, &o->key);
 }
 
 static bool is_finding(enum ms_err err)
@@ -158,13 +145,13 @@ static enum ms_err audit_operations(struct cache *cache, struct auditing *a, str
 {
     enum ms_err err = cache_operations_each(cache, NULL, note_key, a, diag);
 
-    for (size_t i = 0; err == MS_OK && i < a->n_keys; i++) {
+    for (size_t i = 0; err == MS_OK && i < a->keys.n; i++) {
         struct operations_verdict verdict;
         struct ms_diag why = {0};
-        enum ms_err one = cache_operations_verify(cache, &a->keys[i], &verdict, &why);
+        enum ms_err one = cache_operations_verify(cache, &a->keys.items[i], &verdict, &why);
         struct audit_finding finding = {.what = "operation",
                                         .has_key = true,
-                                        .key = a->keys[i],
+                                        .key = a->keys.items[i],
                                         .why = ms_diag_text(&why, one)};
         if (is_finding(one))
             audit_tell(a->sink, a->counts, &finding);
@@ -216,7 +203,7 @@ static enum ms_err audit_parts(struct cache *cache, const struct audit_sink *sin
         err = past_sets_audit(cache, sink, counts, diag);
     if (err == MS_OK)
         err = cache_log_audit(cache, NULL, 0, found, &a, &report, diag);
-    free(a.keys);
+    free(a.keys.items);
     return err;
 }
 
