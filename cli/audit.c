@@ -5,12 +5,14 @@
 #include "cli/auditor.h"
 
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #define FINDINGS_MAX 10000u /* that --json lists; all are counted */
 #define BAR_MS 200
-#define BAR_WIDTH 30u
+#define BAR_WIDTH 30
+#define BAR_LEAST 5 /* shorter ones say nothing */
 
 struct showing {
     const struct cli *cli;
@@ -34,20 +36,40 @@ static void clear_bar(struct showing *s)
     s->bar = false;
 }
 
+static int columns(void)
+{
+    struct winsize size = {0};
+
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/* One line that never reaches the last column, so that it is not broken: a shorter bar on a narrow
+ * terminal, the numbers alone, or nothing. */
 static void on_progress(void *arg, uint64_t done, uint64_t total)
 {
     struct showing *s = arg;
     int64_t now = now_ms();
+    char numbers[64];
 
     if (total == 0 || now - s->drawn_ms < BAR_MS)
         return;
     s->drawn_ms = now;
-    s->bar = true;
-    unsigned filled = (unsigned)(done * BAR_WIDTH / total);
-    (void)fprintf(stderr, "\r[%.*s%*s] %llu of %llu\033[K", (int)filled,
-                  "##############################", (int)(BAR_WIDTH - filled), "",
-                  (unsigned long long)done, (unsigned long long)total);
+    int n = snprintf(numbers, sizeof(numbers), "%llu of %llu", (unsigned long long)done,
+                     (unsigned long long)total);
+    int room = columns() - 1 - n;
+    if (room < 0) {
+        clear_bar(s);
+        return;
+    }
+    int width = room - 3 < BAR_WIDTH ? room - 3 : BAR_WIDTH; /* brackets and a space */
+    int filled = (int)(done * (uint64_t)(width > 0 ? width : 0) / total);
+    if (width >= BAR_LEAST)
+        (void)fprintf(stderr, "\r[%.*s%*s] %s\033[K", filled, "##############################",
+                      width - filled, "", numbers);
+    else
+        (void)fprintf(stderr, "\r%s\033[K", numbers);
     (void)fflush(stderr);
+    s->bar = true;
 }
 
 /* Of a key, or of bytes that have this SHA-256. */
