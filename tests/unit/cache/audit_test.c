@@ -38,21 +38,35 @@ static char *document(const char *ids, const char *fills)
 #define PAST_READ (CHAIN_GENESIS_S + 12 * 2000)
 #define PAST_ACCEPTED (PAST_READ + 300)
 
-static void fill_past(struct cache *cache)
+static const char *const *past_documents(void)
 {
-    static struct fake_history fake;
-    char texts[3][512];
-    const char *documents[3] = {texts[0], texts[1], texts[2]};
+    static char texts[3][512];
+    static const char *const documents[3] = {texts[0], texts[1], texts[2]};
 
     for (size_t i = 0; i < 3; i++)
         (void)snprintf(texts[i], sizeof(texts[i]), "%s", chain_document((uint8_t)(0x51 + i)));
-    fake_history_init(&fake);
-    fake_history_add(&fake, 100, 0);
-    fake_history_approve(&fake, 200, documents[0], PAST(200), 0);
-    fake_history_approve(&fake, 300, documents[1], PAST(300), 0);
-    fake_history_revoke(&fake, 400, 0);
-    fake_history_revoke(&fake, 400, 0);
-    fake_history_approve(&fake, 500, documents[2], PAST(500), 0);
+    return documents;
+}
+
+static void past_history(struct fake_history *fake)
+{
+    const char *const *documents = past_documents();
+
+    fake_history_init(fake);
+    fake_history_add(fake, 100, 0);
+    fake_history_approve(fake, 200, documents[0], PAST(200), 0);
+    fake_history_approve(fake, 300, documents[1], PAST(300), 0);
+    fake_history_revoke(fake, 400, 0);
+    fake_history_revoke(fake, 400, 0);
+    fake_history_approve(fake, 500, documents[2], PAST(500), 0);
+}
+
+static void fill_past(struct cache *cache)
+{
+    static struct fake_history fake;
+    const char *const *documents = past_documents();
+
+    past_history(&fake);
     (void)changes_history(cache, &fake, documents, 2000, PAST_ACCEPTED);
     const struct cache_past_document known[] = {
         {.bytes = ms_span_str(documents[0]), .provider = "a", .recorded_s = PAST_READ},
@@ -652,6 +666,26 @@ static void test_at_confirmed(void **state)
     cache_close(cache);
 }
 
+/* A later state with another operation, which was accepted and whose operation was not fetched yet,
+ * proves nothing of the time in between. */
+static void test_at_newer(void **state)
+{
+    static struct fake_history fake;
+    (void)state;
+    fill();
+    struct cache *cache = must_open();
+    past_history(&fake);
+    fake_history_revoke(&fake, 30000, 0);
+    fake.n = 0; /* the state, and no operations */
+    (void)changes_history(cache, &fake, past_documents(), 3000, PAST_READ + 12 * 1000 + 300);
+    json_t *root = at(cache, CHANGES_PAST_SPEC, PAST_READ + 1);
+    assert_int_equal(number(json_object_get(root, "chain"), "until"), PAST_READ);
+    assert_true(json_is_false(json_object_get(root, "known")));
+    json_decref(root);
+    fake_history_done(&fake);
+    cache_close(cache);
+}
+
 static const struct {
     const char *name, *sql, *why;
 } doubtful[] = {
@@ -1193,13 +1227,13 @@ static void test_flips(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_listed),      TEST(test_pages),      TEST(test_diff),
-        TEST(test_at),          TEST(test_no_summary), TEST(test_gzip_members),
-        TEST(test_tampered),    TEST(test_at_limits),  TEST(test_at_end),
-        TEST(test_at_trouble),  TEST(test_at_windows), TEST(test_at_all_over),
-        TEST(test_lies),        TEST(test_restored),   TEST(test_flips),
-        TEST(test_many),        TEST(test_at_past),    TEST(test_at_confirmed),
-        TEST(test_at_doubtful),
+        TEST(test_listed),     TEST(test_pages),       TEST(test_diff),
+        TEST(test_at),         TEST(test_no_summary),  TEST(test_gzip_members),
+        TEST(test_tampered),   TEST(test_at_limits),   TEST(test_at_end),
+        TEST(test_at_trouble), TEST(test_at_windows),  TEST(test_at_all_over),
+        TEST(test_lies),       TEST(test_restored),    TEST(test_flips),
+        TEST(test_many),       TEST(test_at_past),     TEST(test_at_confirmed),
+        TEST(test_at_newer),   TEST(test_at_doubtful),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
