@@ -222,6 +222,14 @@ uint64_t eth_rpc_get_logs(struct eth_rpc_writer *w, const struct eth_log_filter 
     return id;
 }
 
+uint64_t eth_rpc_get_receipts(struct eth_rpc_writer *w, const struct eth_block_ref *block)
+{
+    uint64_t id = call_begin(w, "eth_getBlockReceipts");
+    add_tag_or_number(w->out, block);
+    call_end(w);
+    return id;
+}
+
 uint64_t eth_rpc_raw_header(struct eth_rpc_writer *w, const struct eth_block_ref *block)
 {
     uint64_t id = call_begin(w, "debug_getRawHeader");
@@ -435,8 +443,10 @@ enum ms_err eth_rpc_read(struct ms_span body, size_t max_bytes, uint64_t first_i
                          bool batch, struct eth_rpc_reply *ret_reply, struct ms_diag *diag)
 {
     /* error messages quote revert data, so \u0000 does occur in them */
-    const struct ms_json_limits limits = {max_bytes, ETH_RPC_DEPTH_MAX, ETH_RPC_VALUES_MAX,
-                                          MS_JSON_ALLOW_NUL};
+    const struct ms_json_limits limits = {
+        max_bytes, ETH_RPC_DEPTH_MAX,
+        max_bytes > ETH_RPC_BODY_MAX_BYTES ? ETH_RPC_LARGE_VALUES_MAX : ETH_RPC_VALUES_MAX,
+        MS_JSON_ALLOW_NUL};
     struct eth_rpc_reply reply = {.n = n};
 
     if (n == 0 || n > ETH_RPC_BATCH_MAX || (!batch && n != 1))
@@ -526,14 +536,21 @@ static enum ms_err read_log_data(const json_t *object, struct ms_arena *arena, s
     return MS_OK;
 }
 
+enum ms_err eth_rpc_log_content(const json_t *object, struct ms_arena *arena,
+                                struct eth_log *ret_log, struct ms_diag *diag)
+{
+    enum ms_err err = eth_json_fixed(object, "address", ret_log->address.b, ETH_ADDR_BYTES, diag);
+    if (err == MS_OK)
+        err = read_topics(json_object_get(object, "topics"), ret_log, diag);
+    if (err == MS_OK)
+        err = read_log_data(object, arena, ret_log, diag);
+    return err;
+}
+
 static enum ms_err read_log(const json_t *object, struct ms_arena *arena, struct eth_log *log,
                             struct ms_diag *diag)
 {
-    enum ms_err err = eth_json_fixed(object, "address", log->address.b, ETH_ADDR_BYTES, diag);
-    if (err == MS_OK)
-        err = read_topics(json_object_get(object, "topics"), log, diag);
-    if (err == MS_OK)
-        err = read_log_data(object, arena, log, diag);
+    enum ms_err err = eth_rpc_log_content(object, arena, log, diag);
     if (err == MS_OK)
         err = eth_json_u64(object, "blockNumber", &log->block, diag);
     if (err == MS_OK)

@@ -13,6 +13,7 @@
 #define ETH_RPC_BATCH_MAX 8  /* calls in a batch: public gateways refuse more */
 #define ETH_RPC_DEPTH_MAX 16 /* nesting of an answer */
 #define ETH_RPC_VALUES_MAX 65536
+#define ETH_RPC_LARGE_VALUES_MAX 131072 /* of an answer that may exceed ETH_RPC_BODY_MAX_BYTES */
 #define ETH_RPC_BODY_MAX_BYTES 1048576
 #define ETH_RPC_HEADERS_MAX_BYTES 262144 /* answers to batches that ask for headers only */
 #define ETH_RPC_LOGS_MAX 4096            /* logs of one answer */
@@ -72,6 +73,8 @@ uint64_t eth_rpc_get_proof(struct eth_rpc_writer *w, const struct eth_addr *addr
 uint64_t eth_rpc_get_code(struct eth_rpc_writer *w, const struct eth_addr *address,
                           const struct eth_block_ref *block);
 uint64_t eth_rpc_get_logs(struct eth_rpc_writer *w, const struct eth_log_filter *filter);
+/* eth_getBlockReceipts, by tag or number (receipt.h reads the answer). */
+uint64_t eth_rpc_get_receipts(struct eth_rpc_writer *w, const struct eth_block_ref *block);
 /* debug_getRawHeader; not every provider has it. */
 uint64_t eth_rpc_raw_header(struct eth_rpc_writer *w, const struct eth_block_ref *block);
 /* Close the message. MS_ERR_ARGUMENT no call, or a block form that the call cannot carry;
@@ -146,6 +149,10 @@ struct eth_log {
     uint64_t index; /* logIndex, in its block */
 };
 
+/* What the contract logged, of one log object: address, topics, and data into the arena; the rest
+ * of ret_log stays. May be written in part on error. MS_ERR_RPC_SHAPE, MS_ERR_MEMORY the arena. */
+MS_MUST_USE enum ms_err eth_rpc_log_content(const json_t *object, struct ms_arena *arena,
+                                            struct eth_log *ret_log, struct ms_diag *diag);
 /* The result of eth_getLogs, in the order given. A log that is pending or marked removed is
  * refused. MS_ERR_RPC_SHAPE, MS_ERR_LIMIT more than ETH_RPC_LOGS_MAX, MS_ERR_MEMORY the arena. */
 MS_MUST_USE enum ms_err eth_rpc_result_logs(const json_t *result, struct ms_arena *arena,

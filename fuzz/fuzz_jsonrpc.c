@@ -1,7 +1,7 @@
 /* JSON-RPC answers to one call and to batches of one to three, and what is read from their results.
  */
 #include "eth/header.h"
-#include "eth/jsonrpc.h"
+#include "eth/receipt.h"
 
 #include <stdlib.h>
 
@@ -13,6 +13,10 @@ static void results(const json_t *result)
     struct ms_buf bytes = MS_BUF_INIT((size_t)1 << 20);
     struct eth_log *logs = NULL;
     struct eth_header header;
+    struct eth_hash hash = {0};
+    struct eth_addr zero = {0};
+    const struct eth_addr *const addresses[] = {&zero};
+    struct eth_receipts receipts;
     uint64_t value = 0;
     size_t n = 0;
 
@@ -20,6 +24,9 @@ static void results(const json_t *result)
     (void)!eth_rpc_result_data(result, &bytes, NULL);
     (void)!eth_header_verify_json(result, &header, NULL);
     (void)!eth_rpc_result_logs(result, &arena, &logs, &n, NULL);
+    if (eth_rpc_result_receipts(result, 1, &hash, addresses, 1, &arena, &receipts, NULL) == MS_OK &&
+        receipts.n != json_array_size(result))
+        abort();
     ms_buf_done(&bytes);
     ms_arena_done(&arena);
 }
