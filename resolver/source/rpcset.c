@@ -1,6 +1,7 @@
 /* resolver/source/rpcset.c - messages to providers and their answers. */
 #include "resolver/source/rpcset.h"
 
+#include "eth/receipt.h"
 #include "resolver/source/freshness.h"
 
 #include <stdarg.h>
@@ -69,7 +70,15 @@ static void write_call(struct eth_rpc_writer *w, const struct rpc_call *call, bo
     case RPC_LOGS:
         (void)eth_rpc_get_logs(w, call->logs);
         return;
+    case RPC_RECEIPTS:
+        (void)eth_rpc_get_receipts(w, &block);
+        return;
     }
+}
+
+static size_t body_max(const struct rpc_call *first)
+{
+    return first->method == RPC_RECEIPTS ? ETH_RECEIPTS_BODY_MAX_BYTES : SOURCE_RPC_BODY_MAX_BYTES;
 }
 
 static bool send_singly(struct rpcset *set, uint32_t peer, const struct rpc_call *calls, size_t n)
@@ -105,7 +114,7 @@ bool rpcset_send(struct rpcset *set, uint32_t peer, const struct rpc_call *calls
     struct source_request request = {.kind = SOURCE_REQUEST_RPC,
                                      .provider = peer,
                                      .body = ms_span_of(body, len),
-                                     .max_bytes = SOURCE_RPC_BODY_MAX_BYTES};
+                                     .max_bytes = body_max(&calls[0])};
     struct source_request *sent = source_want(s, &request);
     if (sent == NULL)
         return false;
@@ -287,7 +296,7 @@ static void take_reply(struct rpcset *set, const struct rpc_ask *ask,
         batch_refused(set, ask);
         return;
     }
-    enum ms_err err = eth_rpc_read(response->body, SOURCE_RPC_BODY_MAX_BYTES, 1, ask->n, ask->batch,
+    enum ms_err err = eth_rpc_read(response->body, body_max(&ask->calls[0]), 1, ask->n, ask->batch,
                                    &reply, &diag);
     if (err == MS_ERR_RPC_SHAPE && ask->batch && response->status == 200 &&
         no_array(response->body)) {

@@ -23,6 +23,7 @@ enum rpc_method {
     RPC_PROOF,           /* eth_getProof of `keys` at `block` */
     RPC_CODE,            /* eth_getCode at `block` */
     RPC_LOGS,            /* eth_getLogs of `logs`, which lives as long as the attempt */
+    RPC_RECEIPTS,        /* eth_getBlockReceipts of `block`, a number; alone in its message */
 };
 
 struct rpc_call {
