@@ -192,6 +192,12 @@ struct ms_span row_blob(struct row_reader *r, size_t max);
 /* All cells taken and none failed. */
 MS_MUST_USE enum ms_err row_end(const struct row_reader *r, const char *table,
                                 struct ms_diag *diag);
+/* Write a row with its code, by a statement that inserts. */
+MS_MUST_USE enum ms_err row_insert(struct cache *cache, enum cache_stmt which, const char *table,
+                                   const struct row *row, struct ms_diag *diag);
+/* Bind a key to parameter 1; NULL: the statement takes none. */
+MS_MUST_USE enum ms_err row_bind_key(struct cache *cache, enum cache_stmt which,
+                                     const struct ms_sha256 *key, struct ms_diag *diag);
 
 /* The bytes of a row `encoding, size, data` from column `at` on, compared with their hash. */
 MS_MUST_USE enum ms_err cache_blob_check(sqlite3_stmt *stmt, int at, const struct ms_sha256 *hash);
