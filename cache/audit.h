@@ -13,7 +13,7 @@
 
 struct audit_finding {
     const char *what; /* "history", "entry", "blob", "confirmed", "schema", "database", "floor",
-                     "operation", "log" */
+                     "operation", "contract-log", "log" */
     uint64_t n;       /* history row, 0: of none */
     bool has_key;
     struct ms_sha256 key; /* of the specifier; of a blob its name */

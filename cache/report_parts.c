@@ -1,5 +1,6 @@
 /* cache/report_parts.c - the one place where other parts of the cache join in what is reported and
- * audited: operations that were fetched from a contract's past, and the transparency log. */
+ * audited: operations and logs that were fetched from a contract's past, and the transparency log.
+ */
 #include "cache/audit.h"
 #include "cache/log.h"
 #include "cache/report.h"
@@ -68,6 +69,55 @@ static enum ms_err tell_operations(struct cache *cache, const struct ms_sha256 *
 
 report_operations_fn *const report_operations = tell_operations;
 
+/* ---- logs, told ---- */
+
+#define LOGS_MAX_BYTES ((size_t)2 << 20) /* of one answer: the newest ones */
+#define LOG_BYTES 900u                   /* of a row, but its data */
+
+struct log_teller {
+    json_t *rows;
+    size_t bytes;
+};
+
+static size_t log_bytes(const json_t *row)
+{
+    return LOG_BYTES + json_string_length(json_object_get(row, "data"));
+}
+
+static enum ms_err tell_log(void *arg, enum ms_err bad, const struct cache_log *log,
+                            const struct ms_diag *why)
+{
+    struct log_teller *t = arg;
+    json_t *row = report_log_json(bad, log, why);
+
+    if (row == NULL)
+        return MS_ERR_MEMORY;
+    t->bytes += log_bytes(row);
+    if (json_array_append_new(t->rows, row) != 0)
+        return MS_ERR_MEMORY;
+    while (json_array_size(t->rows) > TOLD_MAX || t->bytes > LOGS_MAX_BYTES) {
+        t->bytes -= log_bytes(json_array_get(t->rows, 0));
+        if (json_array_remove(t->rows, 0) != 0)
+            return MS_ERR_INTERNAL;
+    }
+    return MS_OK;
+}
+
+static enum ms_err tell_logs(struct cache *cache, const struct ms_sha256 *key, json_t **ret_rows,
+                             struct ms_diag *diag)
+{
+    struct log_teller t = {.rows = json_array()};
+
+    enum ms_err err =
+        t.rows == NULL ? MS_ERR_MEMORY : cache_logs_each(cache, key, tell_log, &t, diag);
+    if (err == MS_OK && json_array_size(t.rows) > 0)
+        *ret_rows = json_incref(t.rows);
+    json_decref(t.rows);
+    return err;
+}
+
+report_operations_fn *const report_logs = tell_logs;
+
 /* ---- operations and the log, audited ---- */
 
 struct auditing {
@@ -133,6 +183,56 @@ static enum ms_err audit_operations(struct cache *cache, struct auditing *a, str
     return err;
 }
 
+/* ---- logs, audited: every row has our code, and blocks that were checked have all theirs ---- */
+
+#define LOG_KEYS_MAX 65536u
+
+struct log_audit {
+    struct auditing *a;
+    const struct ms_sha256 *key;
+};
+
+static enum ms_err tell_finding(const struct log_audit *l, enum ms_err row,
+                                const struct ms_diag *why)
+{
+    const struct audit_finding finding = {
+        .what = "contract-log", .has_key = true, .key = *l->key, .why = ms_diag_text(why, row)};
+    if (row != MS_OK)
+        audit_tell(l->a->sink, l->a->counts, &finding);
+    return MS_OK;
+}
+
+static enum ms_err audit_log_row(void *arg, enum ms_err row, const struct cache_log *log,
+                                 const struct ms_diag *why)
+{
+    (void)log;
+    return tell_finding(arg, row, why);
+}
+
+static enum ms_err audit_range(void *arg, enum ms_err row, const struct cache_log_range *range,
+                               const struct ms_diag *why)
+{
+    (void)range;
+    return tell_finding(arg, row, why);
+}
+
+static enum ms_err audit_logs(struct cache *cache, struct auditing *a, struct ms_diag *diag)
+{
+    struct ms_sha256 *keys = calloc(LOG_KEYS_MAX, sizeof(*keys));
+    size_t n = 0;
+
+    enum ms_err err =
+        keys == NULL ? MS_ERR_MEMORY : cache_logs_keys(cache, keys, LOG_KEYS_MAX, &n, diag);
+    for (size_t i = 0; err == MS_OK && i < n; i++) {
+        struct log_audit one = {a, &keys[i]};
+        err = cache_logs_each(cache, &keys[i], audit_log_row, &one, diag);
+        if (err == MS_OK)
+            err = cache_log_ranges_each(cache, &keys[i], audit_range, &one, diag);
+    }
+    free(keys);
+    return err;
+}
+
 static enum ms_err audit_parts(struct cache *cache, const struct audit_sink *sink,
                                struct audit_counts *counts, struct ms_diag *diag)
 {
@@ -140,6 +240,8 @@ static enum ms_err audit_parts(struct cache *cache, const struct audit_sink *sin
     struct cache_log_report report;
 
     enum ms_err err = audit_operations(cache, &a, diag);
+    if (err == MS_OK)
+        err = audit_logs(cache, &a, diag);
     if (err == MS_OK)
         err = cache_log_audit(cache, NULL, 0, found, &a, &report, diag);
     free(a.keys);

@@ -23,10 +23,10 @@ static int write_out(const struct cli *cli, struct ms_buf *text)
 
 struct listing {
     enum auditor_form form;
-    size_t n;           /* rows shown */
-    size_t n_bad;       /* that are not to be believed */
-    json_t *operations; /* of the contract's own chain, from the first page; by rising time */
-    size_t operation;   /* the next of them */
+    size_t n;     /* rows shown */
+    size_t n_bad; /* that are not to be believed */
+    json_t *past; /* the contract's own operations or logs, from the first page; by rising time */
+    size_t next;  /* of them */
 };
 
 static enum ms_err show_row(struct listing *l, const json_t *row, struct ms_buf *out)
@@ -40,14 +40,14 @@ static json_int_t time_of(const json_t *row)
     return json_integer_value(json_object_get(row, "time"));
 }
 
-/* Operations of the chain up to this time; all that are left with last. */
-static enum ms_err show_operations(struct listing *l, json_int_t until_s, bool last,
-                                   struct ms_buf *out)
+/* What the contract did up to this time; all that is left with last. Logs whose time is not known
+ * have 0, and come with those before them. */
+static enum ms_err show_past(struct listing *l, json_int_t until_s, bool last, struct ms_buf *out)
 {
     enum ms_err err = MS_OK;
 
-    for (; err == MS_OK && l->operation < json_array_size(l->operations); l->operation++) {
-        const json_t *row = json_array_get(l->operations, l->operation);
+    for (; err == MS_OK && l->next < json_array_size(l->past); l->next++) {
+        const json_t *row = json_array_get(l->past, l->next);
         if (!last && time_of(row) > until_s)
             break;
         err = show_row(l, row, out);
@@ -62,17 +62,18 @@ static int show_page(const struct cli *cli, struct listing *l, const json_t *roo
     json_t *row;
     enum ms_err err = MS_OK;
 
-    if (l->operations == NULL)
-        l->operations = json_incref(json_object_get(root, "operations"));
+    json_t *operations = json_object_get(root, "operations");
+    if (l->past == NULL)
+        l->past = json_incref(operations != NULL ? operations : json_object_get(root, "logs"));
     json_array_foreach(json_object_get(root, "rows"), i, row)
     {
         if (err == MS_OK)
-            err = show_operations(l, time_of(row), false, &out);
+            err = show_past(l, time_of(row), false, &out);
         if (err == MS_OK)
             err = show_row(l, row, &out);
     }
     if (err == MS_OK && json_object_get(root, "next") == NULL)
-        err = show_operations(l, 0, true, &out);
+        err = show_past(l, 0, true, &out);
     int code = err == MS_OK ? write_out(cli, &out) : client_fail_err(cli, err, NULL);
     ms_buf_done(&out);
     return code;
@@ -116,7 +117,7 @@ static int list_history(struct auditor *a, enum auditor_form form)
         cli_say(a->cli, "%zu rows are not to be believed: measuredctl audit says more", l.n_bad);
         code = CLI_NO;
     }
-    json_decref(l.operations);
+    json_decref(l.past);
     ms_buf_done(&edge);
     return code;
 }
