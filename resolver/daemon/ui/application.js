@@ -241,16 +241,6 @@ function operations(list) {
         el('td', null, bdi(row.kind)), el('td.num', null, row.block === null ? '' : String(row.block))))));
 }
 
-function logs(list) {
-  if (!list?.length) return null;
-  return el('details', null, el('summary', null, `${list.length} logs of the contract, as endpoints told them`),
-    el('p', null, 'Nobody can show that these are all. A log that is checked is one of those that its block has.'),
-    table('Logs that were fetched from the contract’s past', ['Time', 'Log', 'Block', 'Told by', 'Checked'],
-      list.map((row) => el('tr', null, el('td', null, row.time ? time(row.time) : 'not known'),
-        el('td', null, bdi(row.kind)), el('td.num', null, row.block === null ? '' : String(row.block)),
-        el('td', null, bdi(row.provider ?? '')), el('td', null, row.checked === 'receipts' ? 'by its receipts' : bdi(row.why ?? row.error?.text ?? row.checked))))));
-}
-
 function history(spec, page, envelope) {
   if (page instanceof Refused) return section('history', 'History', failure(page));
   if (!page.rows.length) return section('history', 'History', el('p', null, 'Nothing was ever accepted for this specifier here.'));
@@ -267,7 +257,7 @@ function history(spec, page, envelope) {
     if (!previous) button.remove();
     say(`${rows.length - n} older changes`);
   }}, 'Show older changes');
-  return section('history', 'History', list, button, operations(page.operations), logs(page.logs));
+  return section('history', 'History', list, button, operations(page.operations));
 }
 
 // ---- the page ----
