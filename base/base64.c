@@ -54,6 +54,33 @@ static enum ms_err scan(struct ms_span text, size_t n, enum ms_base64_alphabet *
     return MS_OK;
 }
 
+/* Of a digit. */
+static uint32_t six_bits(uint8_t c)
+{
+    return (uint8_t)digits_of[c];
+}
+
+/* Of digits that scan() has seen. false: bits of the last one are left over. */
+static bool write_bytes(const uint8_t *text, size_t n, uint8_t *to)
+{
+    size_t whole = n - n % 4;
+    uint32_t bits = 0;
+
+    for (size_t i = 0; i < whole; i += 4) {
+        uint32_t v = six_bits(text[i]) << 18 | six_bits(text[i + 1]) << 12 |
+                     six_bits(text[i + 2]) << 6 | six_bits(text[i + 3]);
+        *to++ = (uint8_t)(v >> 16);
+        *to++ = (uint8_t)(v >> 8);
+        *to++ = (uint8_t)v;
+    }
+    for (size_t i = whole; i < n; i++) {
+        bits = bits << 6 | six_bits(text[i]);
+        if (i > whole)
+            *to++ = (uint8_t)(bits >> (6 - 2 * (i % 4)));
+    }
+    return (n % 4 == 2 ? bits & 15u : n % 4 == 3 ? bits & 3u : 0) == 0;
+}
+
 enum ms_err ms_base64_decode(struct ms_span text, struct ms_buf *out,
                              enum ms_base64_alphabet *ret_alphabet, bool *ret_padded,
                              struct ms_diag *diag)
@@ -74,19 +101,11 @@ enum ms_err ms_base64_decode(struct ms_span text, struct ms_buf *out,
     if (pad != 0 && pad != want_pad)
         return fault(diag, n, "wrong padding");
 
-    uint32_t bits = 0;
     size_t out_len = n / 4 * 3 + (n % 4 == 0 ? 0 : n % 4 - 1);
     uint8_t *room = ms_buf_room(out, out_len);
     if (room == NULL)
         return ms_buf_err(out);
-    size_t w = 0;
-    for (size_t i = 0; i < n; i++) {
-        bits = bits << 6 | (uint32_t)digit_value(text.ptr[i]);
-        if (i % 4 != 0)
-            room[w++] = (uint8_t)(bits >> (6 - 2 * (i % 4)));
-    }
-    uint32_t unused = n % 4 == 2 ? bits & 15u : n % 4 == 3 ? bits & 3u : 0;
-    if (unused != 0)
+    if (!write_bytes(text.ptr, n, room))
         return fault(diag, n - 1, "unused bits are not zero");
     out->len += out_len;
     if (ret_alphabet != NULL)

@@ -15,9 +15,13 @@ MS_MUST_USE enum ms_err ms_gunzip(struct ms_span in, size_t max_ratio, struct ms
 
 /* Level 9, mtime 0, OS byte 255 ("unknown"): the same bytes on every machine. */
 MS_MUST_USE enum ms_err ms_gzip(struct ms_span in, struct ms_buf *out);
-/* The same, a little larger and with about half of the work: for what is kept, not for what is
- * sent.
- */
-MS_MUST_USE enum ms_err ms_gzip_fast(struct ms_span in, struct ms_buf *out);
+
+/* A zlib stream (RFC 1950, level 6) whose start may refer to the dictionary, so that short texts of
+ * one kind become small. Reading takes just that dictionary, or none at all, and checks the
+ * Adler-32 of both; limits and errors of ms_inflate as ms_gunzip without a ratio. */
+MS_MUST_USE enum ms_err ms_deflate(struct ms_span in, struct ms_span dictionary,
+                                   struct ms_buf *out);
+MS_MUST_USE enum ms_err ms_inflate(struct ms_span in, struct ms_span dictionary,
+                                   struct ms_buf *out);
 
 #endif

@@ -2,7 +2,7 @@
 #include "cache/audit.h"
 
 #include "cache/internal.h"
-#include "cache/report_internal.h"
+#include "cache/replays.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +12,13 @@
 struct item {   /* a row, looked at after the walk: a statement must not be stepped meanwhile */
     uint64_t n; /* history */
     struct ms_sha256 key;
+};
+
+struct read_ahead { /* rows that were read, and are replayed meanwhile */
+    struct replays *replays;
+    size_t n;        /* items that were read */
+    enum ms_err err; /* why the next one could not be */
+    struct ms_diag diag;
 };
 
 struct last {         /* of one key and level: the newest set, as its evidence says */
@@ -30,6 +37,8 @@ struct audit {
     size_t n_items, max_items;
     struct cache_entry *entries; /* by key; without their texts */
     size_t n_entries, max_entries;
+    struct ms_sha256 *had; /* names of the evidence that was replayed, and so had its bytes */
+    size_t n_had, max_had;
     uint64_t done, total;
     struct last last[LEVELS]; /* of the key that is looked at */
 };
@@ -223,6 +232,7 @@ static bool falls(const struct cache_history *h, const struct source_result *res
 struct runs {
     struct audit *audit;
     const struct ms_sha256 *key, *commitment; /* NULL: unknown */
+    size_t n;
 };
 
 static enum ms_err take_run(void *arg, enum ms_err row, const struct cache_confirmed *run,
@@ -232,6 +242,7 @@ static enum ms_err take_run(void *arg, enum ms_err row, const struct cache_confi
     struct audit *a = runs->audit;
 
     a->counts.confirmed++;
+    runs->n++;
     if (row != MS_OK)
         tell(a, "confirmed", run->n, runs->key, ms_diag_text(why, row));
     else if (runs->commitment != NULL && !ms_sha256_eq(&run->commitment, runs->commitment))
@@ -265,43 +276,53 @@ static enum ms_err check_runs(struct audit *a, const struct cache_history *h,
         .audit = a, .key = &h->key, .commitment = result == NULL ? NULL : &result->commitment};
     struct ms_diag why = {0};
 
-    return walked(a, "confirmed", cache_confirmed_each(a->cache, h->n, take_run, &runs, &why),
-                  &why);
+    enum ms_err err =
+        walked(a, "confirmed", cache_confirmed_each(a->cache, h->n, take_run, &runs, &why), &why);
+    /* the first one is written with the row and stays; older rows have neither it nor a summary */
+    if (err == MS_OK && runs.n == 0 && h->summary != NULL && strcmp(h->kind, REPORT_KIND_SET) == 0)
+        tell(a, "confirmed", h->n, &h->key, "its first confirmation is missing");
+    return err;
 }
 
-static enum ms_err check_row(struct audit *a, const struct cache_history *h)
+static enum ms_err note_had(struct audit *a, const struct ms_sha256 *bundle)
 {
-    struct last *last = &a->last[h->level];
-    struct source_result *result = NULL;
-    struct ms_diag diag = {0};
-    json_t *facts = NULL;
-    struct spec spec;
+    void *had = a->had;
 
-    spec_init(&spec);
-    enum ms_err err = report_replay(a->cache, h, &spec, &facts, &result, &diag);
-    const char *wrong = err == MS_OK ? wrong_column(h, result) : NULL;
-    if (err == MS_ERR_MEMORY) {
-        spec_done(&spec);
-        return err;
-    }
-    if (err != MS_OK) {
-        tell(a, "history", h->n, &h->key, ms_diag_text(&diag, err));
+    if (!grow(&had, &a->max_had, a->n_had, sizeof(*bundle)))
+        return MS_ERR_MEMORY;
+    a->had = had;
+    a->had[a->n_had++] = *bundle;
+    return MS_OK;
+}
+
+static enum ms_err check_row(struct audit *a, const struct replay *replay)
+{
+    const struct cache_history *h = &replay->row.h;
+    const struct source_result *result = replay->err == MS_OK ? replay->result : NULL;
+    struct last *last = &a->last[h->level];
+    const char *wrong = NULL;
+    enum ms_err err = MS_OK;
+
+    if (replay->err == MS_ERR_MEMORY)
+        return MS_ERR_MEMORY;
+    if (replay->err != MS_OK) {
+        tell(a, "history", h->n, &h->key, ms_diag_text(&replay->diag, replay->err));
     } else {
         a->counts.replayed++;
+        err = note_had(a, &h->bundle);
+        wrong = wrong_column(h, result);
         if (wrong != NULL)
             tell(a, "history", h->n, &h->key, wrong);
         if (result != NULL && falls(h, result, last))
             tell(a, "history", h->n, &h->key,
                  "its sequence is below that of the set before: governance never counts back");
-        check_summary(a, h, facts, last);
+        check_summary(a, h, replay->facts, last);
     }
-    enum ms_err walk_err = check_runs(a, h, err == MS_OK ? result : NULL);
+    if (err == MS_OK)
+        err = check_runs(a, h, result);
     if (strcmp(h->kind, REPORT_KIND_SET) == 0)
-        take_set(last, h, facts, err == MS_OK ? result : NULL);
-    source_result_free(result);
-    json_decref(facts);
-    spec_done(&spec);
-    return walk_err;
+        take_set(last, h, replay->facts, result);
+    return err;
 }
 
 /* ---- an entry and its history ---- */
@@ -367,19 +388,56 @@ static void check_strays(struct audit *a)
     }
 }
 
-static enum ms_err check_history(struct audit *a, struct ms_diag *diag)
+/* Read rows and their evidence while there is room. A row that cannot be read is found when its
+ * turn comes. */
+static void read_ahead(struct audit *a, struct read_ahead *ahead)
+{
+    struct replay *next = NULL;
+
+    while (ahead->err == MS_OK && ahead->n < a->n_items &&
+           (next = replays_room(ahead->replays)) != NULL) {
+        const struct item *item = &a->items[ahead->n];
+        ahead->err = report_row_get(a->cache, &item->key, item->n, &next->row, &ahead->diag);
+        if (ahead->err != MS_OK)
+            return;
+        if (next->row.found && next->row.err == MS_OK)
+            next->err = report_bundle(a->cache, &next->row.h, &next->text, &next->diag);
+        else
+            next->err = MS_ERR_NOT_FOUND; /* told by the walk */
+        replays_push(ahead->replays);
+        ahead->n++;
+    }
+}
+
+static enum ms_err check_item(struct audit *a, struct read_ahead *ahead, size_t i)
 {
     enum ms_err err = MS_OK;
 
+    read_ahead(a, ahead);
+    if (i == ahead->n) { /* its turn, and it could not be read */
+        err = walked(a, "history", ahead->err, &ahead->diag);
+        if (err != MS_OK)
+            return err;
+        ahead->err = MS_OK;
+        ahead->diag = (struct ms_diag){0};
+        ahead->n++;
+        return MS_OK;
+    }
+    const struct replay *replay = replays_take(ahead->replays);
+    if (replay->row.found && replay->row.err == MS_OK)
+        err = check_row(a, replay);
+    replays_drop(ahead->replays);
+    return err;
+}
+
+static enum ms_err check_history(struct audit *a, struct ms_diag *diag)
+{
+    struct read_ahead ahead = {0};
+
+    enum ms_err err = replays_new(&ahead.replays);
     for (size_t i = 0; err == MS_OK && i < a->n_items; i++) {
         const struct item *item = &a->items[i];
-        struct report_row row = {0};
-        err = report_row_get(a->cache, &item->key, item->n, &row, diag);
-        if (err == MS_ERR_STORE)
-            err = walked(a, "history", err, diag);
-        else if (err == MS_OK && row.found && row.err == MS_OK)
-            err = check_row(a, &row.h);
-        report_row_done(&row);
+        err = check_item(a, &ahead, i);
         step(a);
         bool key_ends = i + 1 == a->n_items || !ms_sha256_eq(&a->items[i + 1].key, &item->key);
         if (err == MS_OK && key_ends)
@@ -387,10 +445,25 @@ static enum ms_err check_history(struct audit *a, struct ms_diag *diag)
     }
     for (size_t i = 0; i < LEVELS; i++)
         forget(&a->last[i]);
+    replays_free(ahead.replays);
+    if (err != MS_OK && ahead.diag.text[0] != '\0' && diag != NULL)
+        *diag = ahead.diag;
     return err;
 }
 
 /* ---- the rest ---- */
+
+static int by_name(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct ms_sha256));
+}
+
+static bool is_known(void *arg, const struct ms_sha256 *hash)
+{
+    const struct audit *a = arg;
+
+    return a->n_had > 0 && bsearch(hash, a->had, a->n_had, sizeof(*hash), by_name) != NULL;
+}
 
 static void take_blob(void *arg, enum ms_err bad, const struct ms_sha256 *hash, bool referred)
 {
@@ -446,7 +519,9 @@ static enum ms_err check_all(struct audit *a, struct ms_diag *diag)
     if (err != MS_OK)
         return err;
     check_strays(a);
-    err = walked(a, "blob", audit_blobs(a->cache, take_blob, a, &why), &why);
+    if (a->n_had > 0)
+        qsort(a->had, a->n_had, sizeof(a->had[0]), by_name);
+    err = walked(a, "blob", audit_blobs(a->cache, is_known, take_blob, a, &why), &why);
     if (err == MS_OK)
         err = check_confirmed(a, diag);
     if (err == MS_OK)
@@ -469,6 +544,7 @@ enum ms_err audit_db(const char *db_path, const struct audit_sink *sink,
     cache_close(a.cache);
     free(a.items);
     free(a.entries);
+    free(a.had);
     if (err == MS_OK)
         *ret_counts = a.counts;
     return err;

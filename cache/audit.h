@@ -13,10 +13,10 @@
 
 struct audit_finding {
     const char *what; /* "history", "entry", "blob", "confirmed", "schema", "database", "floor",
-                     "operation", "contract-log", "log" */
+                     "operation", "document", "contract-log", "log" */
     uint64_t n;       /* history row, 0: of none */
     bool has_key;
-    struct ms_sha256 key; /* of the specifier; of a blob its name */
+    struct ms_sha256 key; /* of the specifier; of a blob or document its name */
     const char *why;      /* one sentence, printable */
 };
 
@@ -32,6 +32,7 @@ struct audit_counts {
     bool has_floor; /* so was the newest row with measured.floor */
     bool log_checked;
     uint64_t entries, history, blobs, confirmed;
+    uint64_t documents; /* of the past, that operations approved */
     uint64_t replayed;  /* bundles that led again to what their row says */
     uint64_t summaries; /* that say what the evidence says */
     uint64_t bare;      /* rows from before there were summaries */

@@ -63,9 +63,11 @@ static enum ms_err ask(struct cache *cache, const struct asked *asked, audit_wor
 
 /* ---- the schema ---- */
 
-#define SCHEMA_SQL                                                                        \
-    "SELECT type || ' ' || name || ' ' || tbl_name, coalesce(sql, '') FROM sqlite_schema" \
-    " ORDER BY type, name"
+/* With the types of what stands there: a text and a blob of the same bytes are not the same. */
+#define SCHEMA_SQL                                                                     \
+    "SELECT type || ' ' || name || ' ' || tbl_name || ' ' || typeof(type) || ' ' || "  \
+    "typeof(name) || ' ' || typeof(tbl_name) || ' ' || typeof(sql), coalesce(sql, '')" \
+    " FROM sqlite_schema ORDER BY type, name"
 
 /* Both at their next row; false: one has an error. */
 static bool same_row(sqlite3_stmt *ours, sqlite3_stmt *theirs)
@@ -131,11 +133,29 @@ enum ms_err audit_pages(struct cache *cache, audit_words_fn *fn, void *arg, stru
 
 /* ---- blobs ---- */
 
-enum ms_err audit_blobs(struct cache *cache, audit_blob_fn *fn, void *arg, struct ms_diag *diag)
+/* Of the blob that the statement stands at. */
+static enum ms_err check_blob(sqlite3_stmt *stmt, audit_known_fn *known, void *arg,
+                              struct ms_sha256 *ret_hash)
+{
+    const void *name = sqlite3_column_blob(stmt, 0);
+
+    *ret_hash = (struct ms_sha256){0};
+    if (name == NULL || sqlite3_column_bytes(stmt, 0) != MS_SHA256_BYTES)
+        return MS_ERR_EVIDENCE;
+    memcpy(ret_hash->b, name, MS_SHA256_BYTES);
+    return known(arg, ret_hash) ? MS_OK : cache_blob_check(stmt, 1, ret_hash);
+}
+
+enum ms_err audit_blobs(struct cache *cache, audit_known_fn *known, audit_blob_fn *fn, void *arg,
+                        struct ms_diag *diag)
 {
     static const char sql[] = "SELECT hash, encoding, size, data,"
                               " EXISTS(SELECT 1 FROM history h WHERE h.bundle = b.hash)"
                               " OR EXISTS(SELECT 1 FROM entry e WHERE e.bundle = b.hash)"
+                              " OR EXISTS(SELECT 1 FROM operation o WHERE o.bundle = b.hash)"
+                              " OR EXISTS(SELECT 1 FROM past_document d WHERE d.hash = b.hash)"
+                              " OR EXISTS(SELECT 1 FROM past_set p WHERE p.document = b.hash OR"
+                              " p.bundle = b.hash)"
                               " FROM blob b";
     sqlite3_stmt *stmt = NULL;
     enum ms_err err = MS_OK;
@@ -145,13 +165,9 @@ enum ms_err audit_blobs(struct cache *cache, audit_blob_fn *fn, void *arg, struc
         rc = sqlite3_step(stmt);
         if (rc != SQLITE_ROW)
             break;
-        struct ms_sha256 hash = {0};
-        const void *name = sqlite3_column_blob(stmt, 0);
-        bool named = name != NULL && sqlite3_column_bytes(stmt, 0) == MS_SHA256_BYTES;
-        if (named)
-            memcpy(hash.b, name, MS_SHA256_BYTES);
-        fn(arg, named ? cache_blob_check(stmt, 1, &hash) : MS_ERR_EVIDENCE, &hash,
-           sqlite3_column_int(stmt, 4) == 1);
+        struct ms_sha256 hash;
+        enum ms_err bad = check_blob(stmt, known, arg, &hash);
+        fn(arg, bad, &hash, sqlite3_column_int(stmt, 4) == 1);
     }
     if (rc != SQLITE_DONE)
         err = cache_sql_error(cache, diag, "read blobs");

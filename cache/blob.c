@@ -2,14 +2,22 @@
 #include "cache/internal.h"
 
 #include "base/gzip.h"
+#include "resolver/entry/pack.h"
 
-enum { BLOB_AS_IS = 0, BLOB_GZIP = 1 };
+/* Packed: pack_text; a gzip member in databases from before it. The first byte says which. */
+enum { BLOB_AS_IS = 0, BLOB_PACKED = 1 };
 
 static enum ms_err bad_blob(struct ms_diag *diag, const struct ms_sha256 *hash)
 {
     char hex[2 * MS_SHA256_BYTES + 1];
     ms_sha256_hex(hash, hex);
     return ms_diag_set(diag, MS_ERR_EVIDENCE, "the stored evidence sha256:%s was changed", hex);
+}
+
+static enum ms_err unpack(struct ms_span data, size_t size, struct ms_buf *out)
+{
+    return data.len > 0 && data.ptr[0] == PACK_FIRST_BYTE ? unpack_text(data, size, out)
+                                                          : ms_gunzip(data, 0, out, NULL);
 }
 
 /* The current row's bytes, decoded but not yet compared with their hash. They are out's, or
@@ -27,9 +35,9 @@ static enum ms_err decode(sqlite3_stmt *stmt, int at, struct ms_buf *scratch,
 
     if (size < 0 || size > (int64_t)CACHE_BLOB_MAX_BYTES || (ptr == NULL && data.len > 0))
         return MS_ERR_EVIDENCE;
-    if (encoding == BLOB_GZIP) {
+    if (encoding == BLOB_PACKED) {
         *scratch = (struct ms_buf)MS_BUF_INIT((size_t)size);
-        enum ms_err err = ms_gunzip(data, 0, scratch, NULL);
+        enum ms_err err = unpack(data, (size_t)size, scratch);
         if (err != MS_OK)
             return err == MS_ERR_MEMORY ? err : MS_ERR_EVIDENCE;
         data = ms_buf_span(scratch);
@@ -100,10 +108,9 @@ static enum ms_err write_blob(struct cache *cache, const struct ms_sha256 *hash,
     struct ms_span data = bytes;
     int encoding = BLOB_AS_IS;
 
-    if (bytes.len >= CACHE_BLOB_GZIP_BYTES && ms_gzip_fast(bytes, &packed) == MS_OK &&
-        packed.len < bytes.len) {
+    if (pack_text(bytes, &packed) == MS_OK && packed.len < bytes.len) {
         data = ms_buf_span(&packed);
-        encoding = BLOB_GZIP;
+        encoding = BLOB_PACKED;
     }
     const void *ptr = data.len == 0 ? "" : (const void *)data.ptr;
     enum ms_err err;

@@ -363,8 +363,13 @@ static enum ms_err open_readonly_db(struct cache *cache, const char *dir, const 
     return err;
 }
 
-/* audit  no key is no error, and damage is looked for later */
-static enum ms_err open_to_read(const char *db_path, bool audit, struct cache **ret_cache,
+enum reading {
+    FOR_TOOLS = 0,
+    FOR_AUDIT, /* no key is no error, and damage is looked for later */
+    FOR_DAEMON /* damage was looked for */
+};
+
+static enum ms_err open_to_read(const char *db_path, enum reading reading, struct cache **ret_cache,
                                 struct ms_diag *diag)
 {
     char dir[CACHE_PATH_MAX], key[CACHE_PATH_MAX];
@@ -377,10 +382,10 @@ static enum ms_err open_to_read(const char *db_path, bool audit, struct cache **
         err = open_readonly_db(cache, dir, db_path, diag);
     if (err == MS_OK)
         err = cache_files_path(dir, CACHE_KEY_NAME, key, diag);
-    cache->keyless = err == MS_OK && audit && access(key, F_OK) != 0;
+    cache->keyless = err == MS_OK && reading == FOR_AUDIT && access(key, F_OK) != 0;
     if (err == MS_OK && !cache->keyless)
         err = cache_files_key(dir, false, cache->hmac_key, diag);
-    cache->unchecked = audit;
+    cache->unchecked = reading != FOR_TOOLS;
     if (err == MS_OK)
         err = set_up(cache, db_path, NULL, diag);
     if (err == MS_OK)
@@ -395,13 +400,18 @@ static enum ms_err open_to_read(const char *db_path, bool audit, struct cache **
 
 enum ms_err cache_open_readonly(const char *db_path, struct cache **ret_cache, struct ms_diag *diag)
 {
-    return open_to_read(db_path, false, ret_cache, diag);
+    return open_to_read(db_path, FOR_TOOLS, ret_cache, diag);
+}
+
+enum ms_err cache_open_second(const char *db_path, struct cache **ret_cache, struct ms_diag *diag)
+{
+    return open_to_read(db_path, FOR_DAEMON, ret_cache, diag);
 }
 
 enum ms_err cache_open_audit(const char *db_path, struct cache **ret_cache, bool *ret_has_key,
                              struct ms_diag *diag)
 {
-    enum ms_err err = open_to_read(db_path, true, ret_cache, diag);
+    enum ms_err err = open_to_read(db_path, FOR_AUDIT, ret_cache, diag);
 
     if (err == MS_OK)
         *ret_has_key = !(*ret_cache)->keyless;

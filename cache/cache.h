@@ -42,8 +42,6 @@
 #define CACHE_BUILD_MAX_BYTES 256u      /* likewise */
 #define CACHE_CONFIRMED_KEEP_S (INT64_C(90) * 86400) /* ended runs of confirmations */
 #define CACHE_BLOB_MAX_BYTES ((size_t)16 << 20)
-#define CACHE_BLOB_GZIP_BYTES \
-    2048u /* blobs of this size and more are stored compressed if that helps */
 
 struct cache;
 
@@ -67,6 +65,11 @@ MS_MUST_USE enum ms_err cache_open(const char *state_dir, const struct cache_opt
  * The key is measured.hmac beside db_path. Writing functions give MS_ERR_STORE. Errors as above. */
 MS_MUST_USE enum ms_err cache_open_readonly(const char *db_path, struct cache **ret_cache,
                                             struct ms_diag *diag);
+
+/* The same for a second connection of the process whose cache_open has just looked for damage: this
+ * does not read the whole file again. */
+MS_MUST_USE enum ms_err cache_open_second(const char *db_path, struct cache **ret_cache,
+                                          struct ms_diag *diag);
 
 /* Open a database file to audit it: as cache_open_readonly, but a missing key is no error
  * (*ret_has_key false: no code of a row is compared), and whether pages are damaged is left to the
@@ -291,6 +294,31 @@ MS_MUST_USE enum ms_err cache_operations_verify(struct cache *cache, const struc
                                                 struct operations_verdict *ret_verdict,
                                                 struct ms_diag *diag);
 
+/* ---- documents that operations name: append-only, kept for good whoever gave them ---- */
+struct cache_past_document {
+    struct ms_sha256 hash; /* ignored when adding: it follows from the bytes */
+    struct ms_span bytes;  /* when adding; empty when read, the blob has them */
+    const char *provider;  /* who gave it: of interest, not of trust */
+    int64_t recorded_s;
+};
+
+/* All of them or none, in one transaction, each with its blob. One that is stored already stays as
+ * it is. MS_ERR_ARGUMENT a member is out of range; MS_ERR_LIMIT as cache_commit. */
+MS_MUST_USE enum ms_err cache_past_documents_add(struct cache *cache,
+                                                 const struct cache_past_document *documents,
+                                                 size_t n, struct ms_diag *diag);
+/* By rising hash. A bad row comes with row != MS_OK and only the hash set. Else as
+ * cache_each_entry. */
+typedef enum ms_err cache_past_document_fn(void *arg, enum ms_err row,
+                                           const struct cache_past_document *document,
+                                           const struct ms_diag *why);
+MS_MUST_USE enum ms_err cache_past_documents_each(struct cache *cache, cache_past_document_fn *fn,
+                                                  void *arg, struct ms_diag *diag);
+/* Whether a document of this name is stored, whatever refers to it: cache_blob_get gives it. The
+ * one function here that may be called while something else is walked over. */
+MS_MUST_USE enum ms_err cache_document_known(struct cache *cache, const struct ms_sha256 *hash,
+                                             bool *ret_known, struct ms_diag *diag);
+
 /* ---- logs of other contracts: what endpoints said, never known to be complete ---- */
 #define CACHE_LOG_TOPICS_MAX 4u
 #define CACHE_LOG_DATA_MAX_BYTES 8192u
@@ -345,8 +373,9 @@ struct cache_logs {
  * is stored already stays as it is. MS_ERR_ARGUMENT as above. */
 MS_MUST_USE enum ms_err cache_logs_add(struct cache *cache, const struct ms_sha256 *key,
                                        const struct cache_logs *what, struct ms_diag *diag);
-/* By rising block. A bad row comes with row != MS_OK and nothing set; one whose check is bad, or
- * counts other logs than are stored of its block, likewise. Else as cache_each_entry. */
+/* By rising block; key NULL: of all contracts, one after the other. A bad row comes with row !=
+ * MS_OK and nothing set; one whose check is bad, or counts other logs than are stored of its block,
+ * likewise. Else as cache_each_entry. */
 typedef enum ms_err cache_log_fn(void *arg, enum ms_err row, const struct cache_log *log,
                                  const struct ms_diag *why);
 MS_MUST_USE enum ms_err cache_logs_each(struct cache *cache, const struct ms_sha256 *key,
@@ -357,10 +386,6 @@ typedef enum ms_err cache_log_range_fn(void *arg, enum ms_err row,
 MS_MUST_USE enum ms_err cache_log_ranges_each(struct cache *cache, const struct ms_sha256 *key,
                                               cache_log_range_fn *fn, void *arg,
                                               struct ms_diag *diag);
-
-/* Of what specifiers there are logs, or ranges, or checks. MS_ERR_LIMIT more than max. */
-MS_MUST_USE enum ms_err cache_logs_keys(struct cache *cache, struct ms_sha256 *ret_keys, size_t max,
-                                        size_t *ret_n, struct ms_diag *diag);
 
 /* ---- writing ---- */
 struct cache_change {

@@ -7,6 +7,7 @@
 
 #define CONFIRMED_TABLE "confirmed"
 #define CONFIRMED_CELLS 10 /* without the code */
+#define LIMIT_MAX_S (INT64_MAX / 16)
 
 /* Order as CONFIRMED_COLUMNS in schema.c; to_run reads it in the same order. */
 static void from_run(const struct cache_confirmed *run, struct row *row)
@@ -138,16 +139,29 @@ static enum ms_err last_run(struct cache *cache, uint64_t n, struct cache_confir
     return err;
 }
 
-/* How long an answer may be served after it was confirmed. */
-static int64_t limit_of(const struct source_lifetime *life)
+static int64_t sooner(int64_t limit_s, int64_t other_s)
 {
-    if (life->fresh_s < 0 || life->swr_s < 0 || life->sie_s < 0)
-        return life->ceiling_s;
-    int64_t sum = 0;
-    const int64_t parts[] = {life->fresh_s, life->swr_s, life->sie_s};
-    for (size_t i = 0; i < MS_ARRAY_LEN(parts); i++)
-        sum += parts[i] > INT64_MAX / 16 ? INT64_MAX / 16 : parts[i];
-    return life->ceiling_s >= 0 && life->ceiling_s < sum ? life->ceiling_s : sum;
+    int64_t other = other_s < 0 ? 0 : other_s;
+    return limit_s < 0 || other < limit_s ? other : limit_s;
+}
+
+/* How long an answer may be served after it was confirmed, as entry_view has it: fresh, then stale
+ * for the longer of two times, and never beyond what its evidence and governance allow. */
+static int64_t limit_of(const struct source_lifetime *life, int64_t evidence_time_s,
+                        int64_t valid_until_s, int64_t now_s)
+{
+    int64_t stale_s = life->sie_s > life->swr_s ? life->sie_s : life->swr_s;
+    int64_t limit_s = -1;
+
+    if (life->fresh_s >= 0)
+        limit_s = life->fresh_s > LIMIT_MAX_S || stale_s > LIMIT_MAX_S
+                      ? LIMIT_MAX_S
+                      : life->fresh_s + (stale_s < 0 ? 0 : stale_s);
+    if (life->ceiling_s >= 0 && life->ceiling_s < LIMIT_MAX_S)
+        limit_s = sooner(limit_s, evidence_time_s + life->ceiling_s - now_s);
+    if (valid_until_s > 0) /* served while now <= validUntil */
+        limit_s = sooner(limit_s, valid_until_s + 1 - now_s);
+    return limit_s;
 }
 
 /* Begin a run; ended ones of the same answer are forgotten when they are old. */
@@ -177,7 +191,8 @@ enum ms_err cache_confirmed_begin(struct cache *cache, uint64_t n, const struct 
                                   .from_s = history->time_s,
                                   .until_s = history->time_s,
                                   .times = 1,
-                                  .limit_s = limit_of(&entry->life),
+                                  .limit_s = limit_of(&entry->life, entry->evidence_time_s,
+                                                      entry->valid_until_s, history->time_s),
                                   .has_block = history->has_block,
                                   .block_number = history->block_number,
                                   .block_hash = history->block_hash,
@@ -207,7 +222,8 @@ enum ms_err cache_confirmed_add(struct cache *cache, const struct cache_entry *e
         run.gap_s = now_s - run.until_s;
     run.until_s = now_s;
     run.times++;
-    run.limit_s = limit_of(&freshness->life);
+    run.limit_s =
+        limit_of(&freshness->life, freshness->evidence_time_s, freshness->valid_until_s, now_s);
     run.has_block = freshness->has_block;
     run.block_number = freshness->block_number;
     run.block_hash = freshness->block_hash;

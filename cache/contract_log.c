@@ -306,8 +306,8 @@ static enum ms_err tell_row(struct cache *cache, const struct checks *checks, ca
     return err;
 }
 
-enum ms_err cache_logs_each(struct cache *cache, const struct ms_sha256 *key, cache_log_fn *fn,
-                            void *arg, struct ms_diag *diag)
+static enum ms_err logs_of(struct cache *cache, const struct ms_sha256 *key, cache_log_fn *fn,
+                           void *arg, struct ms_diag *diag)
 {
     struct checks checks = {.arena = MS_ARENA_INIT(CHECKS_ARENA_MAX_BYTES)};
     int rc = SQLITE_DONE;
@@ -330,41 +330,10 @@ enum ms_err cache_logs_each(struct cache *cache, const struct ms_sha256 *key, ca
     return err;
 }
 
-enum ms_err cache_log_ranges_each(struct cache *cache, const struct ms_sha256 *key,
-                                  cache_log_range_fn *fn, void *arg, struct ms_diag *diag)
-{
-    int rc = SQLITE_DONE;
+#define KEYS_MAX 65536u
 
-    enum ms_err err = row_bind_key(cache, CACHE_STMT_RANGE_KEY, key, diag);
-    while (err == MS_OK && (rc = sqlite3_step(cache->stmt[CACHE_STMT_RANGE_KEY])) == SQLITE_ROW) {
-        struct ms_arena arena = MS_ARENA_INIT(ROW_ARENA_BYTES);
-        struct cache_log_range range = {0};
-        struct ms_diag why = {0};
-        struct ms_sha256 hmac, of;
-        struct row row;
-        enum ms_err bad =
-            row_read(cache, CACHE_STMT_RANGE_KEY, RANGE_TABLE, RANGE_CELLS, &row, &hmac, &why);
-        if (bad == MS_OK) {
-            struct row_reader r = {.row = &row, .arena = &arena};
-            row_bytes(&r, of.b, sizeof(of.b));
-            range.from = (uint64_t)row_int(&r, 0, INT64_MAX);
-            range.to = (uint64_t)row_int(&r, (int64_t)range.from, INT64_MAX);
-            range.n_logs = (uint64_t)row_int(&r, 0, INT64_MAX);
-            range.provider = row_text(&r, 1, CACHE_PROVIDER_MAX_BYTES);
-            range.recorded_s = row_int(&r, INT64_MIN / 4, INT64_MAX / 4);
-            bad = row_end(&r, RANGE_TABLE, &why);
-        }
-        err = fn(arg, bad, &range, &why);
-        ms_arena_done(&arena);
-    }
-    if (err == MS_OK && rc != SQLITE_DONE)
-        err = cache_sql_error(cache, diag, "read ranges of logs");
-    cache_reset(cache, CACHE_STMT_RANGE_KEY);
-    return err;
-}
-
-enum ms_err cache_logs_keys(struct cache *cache, struct ms_sha256 *ret_keys, size_t max,
-                            size_t *ret_n, struct ms_diag *diag)
+static enum ms_err read_keys(struct cache *cache, struct ms_sha256 *ret_keys, size_t max,
+                             size_t *ret_n, struct ms_diag *diag)
 {
     sqlite3_stmt *stmt = cache->stmt[CACHE_STMT_LOG_KEYS];
     enum ms_err err = MS_OK;
@@ -382,5 +351,55 @@ enum ms_err cache_logs_keys(struct cache *cache, struct ms_sha256 *ret_keys, siz
         err = cache_sql_error(cache, diag, "read keys of logs");
     cache_reset(cache, CACHE_STMT_LOG_KEYS);
     *ret_n = n;
+    return err;
+}
+
+/* Checks are read key by key, so all contracts are, too. */
+enum ms_err cache_logs_each(struct cache *cache, const struct ms_sha256 *key, cache_log_fn *fn,
+                            void *arg, struct ms_diag *diag)
+{
+    struct ms_sha256 *keys;
+    size_t n = 0;
+
+    if (key != NULL)
+        return logs_of(cache, key, fn, arg, diag);
+    keys = calloc(KEYS_MAX, sizeof(*keys));
+    enum ms_err err = keys == NULL ? MS_ERR_MEMORY : read_keys(cache, keys, KEYS_MAX, &n, diag);
+    for (size_t i = 0; err == MS_OK && i < n; i++)
+        err = logs_of(cache, &keys[i], fn, arg, diag);
+    free(keys);
+    return err;
+}
+
+enum ms_err cache_log_ranges_each(struct cache *cache, const struct ms_sha256 *key,
+                                  cache_log_range_fn *fn, void *arg, struct ms_diag *diag)
+{
+    enum cache_stmt which = key == NULL ? CACHE_STMT_RANGE_ALL : CACHE_STMT_RANGE_KEY;
+    int rc = SQLITE_DONE;
+
+    enum ms_err err = row_bind_key(cache, which, key, diag);
+    while (err == MS_OK && (rc = sqlite3_step(cache->stmt[which])) == SQLITE_ROW) {
+        struct ms_arena arena = MS_ARENA_INIT(ROW_ARENA_BYTES);
+        struct cache_log_range range = {0};
+        struct ms_diag why = {0};
+        struct ms_sha256 hmac, of;
+        struct row row;
+        enum ms_err bad = row_read(cache, which, RANGE_TABLE, RANGE_CELLS, &row, &hmac, &why);
+        if (bad == MS_OK) {
+            struct row_reader r = {.row = &row, .arena = &arena};
+            row_bytes(&r, of.b, sizeof(of.b));
+            range.from = (uint64_t)row_int(&r, 0, INT64_MAX);
+            range.to = (uint64_t)row_int(&r, (int64_t)range.from, INT64_MAX);
+            range.n_logs = (uint64_t)row_int(&r, 0, INT64_MAX);
+            range.provider = row_text(&r, 1, CACHE_PROVIDER_MAX_BYTES);
+            range.recorded_s = row_int(&r, INT64_MIN / 4, INT64_MAX / 4);
+            bad = row_end(&r, RANGE_TABLE, &why);
+        }
+        err = fn(arg, bad, &range, &why);
+        ms_arena_done(&arena);
+    }
+    if (err == MS_OK && rc != SQLITE_DONE)
+        err = cache_sql_error(cache, diag, "read ranges of logs");
+    cache_reset(cache, which);
     return err;
 }

@@ -6,8 +6,6 @@
 
 #define HISTORY_TABLE "history"
 #define HISTORY_CELLS 14 /* without the code */
-#define HISTORY_ARENA_BYTES \
-    ((size_t)CACHE_SUMMARY_MAX_BYTES + CACHE_BUILD_MAX_BYTES + CACHE_KIND_MAX_BYTES + 8192)
 
 /* Order as HISTORY_COLUMNS in schema.c; to_history reads it in the same order. */
 static void from_history(const struct cache_history *h, const struct ms_sha256 *prev,
@@ -125,7 +123,7 @@ enum ms_err cache_history_last(struct cache *cache, int64_t *ret_n, struct ms_di
 
 static enum ms_err check_history(const struct row *row)
 {
-    struct ms_arena arena = MS_ARENA_INIT(HISTORY_ARENA_BYTES);
+    struct ms_arena arena = MS_ARENA_INIT(CACHE_HISTORY_ARENA_BYTES);
     struct cache_history again;
     struct ms_sha256 prev;
     struct ms_diag why = {0};
@@ -233,7 +231,7 @@ enum ms_err cache_history_each(struct cache *cache, const struct ms_sha256 *key,
         sqlite3_bind_blob(stmt, 1, key->b, sizeof(key->b), SQLITE_STATIC) != SQLITE_OK)
         err = cache_sql_error(cache, diag, "read history");
     while (err == MS_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        struct ms_arena arena = MS_ARENA_INIT(HISTORY_ARENA_BYTES);
+        struct ms_arena arena = MS_ARENA_INIT(CACHE_HISTORY_ARENA_BYTES);
         struct ms_diag why = {0};
         struct cache_history h;
         enum ms_err bad = next_row(cache, which, &chain, &arena, &h, &why);
@@ -255,7 +253,7 @@ static enum ms_err each_row(struct cache *cache, enum cache_stmt which, cache_hi
     int rc = SQLITE_DONE;
 
     while (err == MS_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        struct ms_arena arena = MS_ARENA_INIT(HISTORY_ARENA_BYTES);
+        struct ms_arena arena = MS_ARENA_INIT(CACHE_HISTORY_ARENA_BYTES);
         struct ms_sha256 hmac, prev;
         struct ms_diag why = {0};
         struct cache_history h;

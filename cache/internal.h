@@ -64,6 +64,11 @@ enum cache_stmt {
     CACHE_STMT_LOG_CHECK_KEY,
     CACHE_STMT_RANGE_INSERT,
     CACHE_STMT_RANGE_KEY,
+    CACHE_STMT_DOCUMENT_INSERT,
+    CACHE_STMT_DOCUMENT_ALL,
+    CACHE_STMT_DOCUMENT_HAS,
+    CACHE_STMT_BLOB_HAS,
+    CACHE_STMT_RANGE_ALL,
     CACHE_STMT_COUNT,
 };
 
@@ -211,6 +216,9 @@ MS_MUST_USE enum ms_err cache_blob_put(struct cache *cache, struct ms_span bytes
 MS_MUST_USE enum ms_err cache_history_append(struct cache *cache,
                                              const struct cache_history *history, uint64_t *ret_n,
                                              struct ms_diag *diag);
+/* Of an arena that holds the strings of any row. */
+#define CACHE_HISTORY_ARENA_BYTES \
+    ((size_t)CACHE_SUMMARY_MAX_BYTES + CACHE_BUILD_MAX_BYTES + CACHE_KIND_MAX_BYTES + 8192)
 /* Row n. ret_found false: there is none. Errors as cache_history_each's `row`, but a missing
  * predecessor is not looked for. Strings go to arena. */
 MS_MUST_USE enum ms_err cache_history_at(struct cache *cache, uint64_t n, struct ms_arena *arena,
@@ -249,10 +257,19 @@ typedef void audit_words_fn(void *arg, const char *what, const char *words);
  * schema that is not ours. */
 MS_MUST_USE enum ms_err audit_pages(struct cache *cache, audit_words_fn *fn, void *arg,
                                     struct ms_diag *diag);
-/* Every blob, and whether anything refers to it. bad is MS_OK or why it is not what it is named. */
+/* Every blob, and whether anything refers to it. bad is MS_OK or why it is not what it is named.
+ *   known  whether this audit has already had the bytes of this name, which are not read again */
 typedef void audit_blob_fn(void *arg, enum ms_err bad, const struct ms_sha256 *hash, bool referred);
-MS_MUST_USE enum ms_err audit_blobs(struct cache *cache, audit_blob_fn *fn, void *arg,
-                                    struct ms_diag *diag);
+typedef bool audit_known_fn(void *arg, const struct ms_sha256 *hash);
+MS_MUST_USE enum ms_err audit_blobs(struct cache *cache, audit_known_fn *known, audit_blob_fn *fn,
+                                    void *arg, struct ms_diag *diag);
+
+/* ---- past_document_audit.c ---- */
+struct audit_sink;
+struct audit_counts;
+/* Each row has our code, and some operation approved a document of this name. */
+MS_MUST_USE enum ms_err audit_past_documents(struct cache *cache, const struct audit_sink *sink,
+                                             struct audit_counts *counts, struct ms_diag *diag);
 
 /* ---- floor.c ---- */
 /* Compare the database with the file in dir; what is found stands in cache->floor_state. */

@@ -352,7 +352,7 @@ enum ms_err cache_log_append(struct cache *cache, const struct cache_history *hi
  * says no more than that: the log counts it, and the audit names it. */
 static enum ms_err heal_row(struct cache *cache, uint64_t n, struct ms_diag *diag)
 {
-    struct ms_arena arena = MS_ARENA_INIT(8192);
+    struct ms_arena arena = MS_ARENA_INIT(CACHE_HISTORY_ARENA_BYTES);
     struct cache_history h = {0};
     struct leaf leaf = {0};
     bool found = false;

@@ -84,7 +84,7 @@ static bool same_facts(const struct leaf *leaf, const struct cache_history *h)
 
 static enum ms_err check_row(struct audit *a, const struct leaf *leaf)
 {
-    struct ms_arena arena = MS_ARENA_INIT(8192);
+    struct ms_arena arena = MS_ARENA_INIT(CACHE_HISTORY_ARENA_BYTES);
     struct cache_history h = {0};
     bool found = false;
 

@@ -164,8 +164,8 @@ enum ms_err report_row_at(struct cache *cache, const struct ms_sha256 *key, stru
 
 /* ---- evidence of a row ---- */
 
-static enum ms_err row_bundle(struct cache *cache, const struct cache_history *h,
-                              struct ms_buf *out, struct ms_diag *diag)
+enum ms_err report_bundle(struct cache *cache, const struct cache_history *h, struct ms_buf *out,
+                          struct ms_diag *diag)
 {
     bool found = false;
 
@@ -179,18 +179,14 @@ static enum ms_err row_bundle(struct cache *cache, const struct cache_history *h
     return err;
 }
 
-enum ms_err report_replay(struct cache *cache, const struct cache_history *h, struct spec *spec,
-                          json_t **ret_facts, struct source_result **ret_result,
-                          struct ms_diag *diag)
+enum ms_err report_replay_text(const struct cache_history *h, struct ms_span text,
+                               struct spec *spec, json_t **ret_facts,
+                               struct source_result **ret_result, struct ms_diag *diag)
 {
-    struct ms_buf text = MS_BUF_INIT(BUNDLE_MAX_BYTES);
     struct source_result *result = NULL;
     json_t *facts = NULL;
 
-    enum ms_err err = row_bundle(cache, h, &text, diag);
-    if (err == MS_OK)
-        err = summary_of_bundle(ms_buf_span(&text), h->time_s, spec, &facts, &result, diag);
-    ms_buf_done(&text);
+    enum ms_err err = summary_of_bundle(text, h->time_s, spec, &facts, &result, diag);
     if (err != MS_OK)
         return err;
     bool of_set = strcmp(h->kind, REPORT_KIND_SET) == 0;
@@ -207,6 +203,19 @@ enum ms_err report_replay(struct cache *cache, const struct cache_history *h, st
     }
     json_decref(facts);
     source_result_free(result);
+    return err;
+}
+
+enum ms_err report_replay(struct cache *cache, const struct cache_history *h, struct spec *spec,
+                          json_t **ret_facts, struct source_result **ret_result,
+                          struct ms_diag *diag)
+{
+    struct ms_buf text = MS_BUF_INIT(BUNDLE_MAX_BYTES);
+
+    enum ms_err err = report_bundle(cache, h, &text, diag);
+    if (err == MS_OK)
+        err = report_replay_text(h, ms_buf_span(&text), spec, ret_facts, ret_result, diag);
+    ms_buf_done(&text);
     return err;
 }
 
@@ -528,6 +537,11 @@ static enum ms_err add_past(struct cache *cache, const struct spec *spec,
     return json_object_set_new(root, name, list) == 0 ? MS_OK : MS_ERR_MEMORY;
 }
 
+static bool is_first(const struct report_page *page)
+{
+    return page->point.len == 0 && (page->has_before ? page->before : page->after) == 0;
+}
+
 enum ms_err report_history(struct cache *cache, const struct spec *spec,
                            const struct report_page *page, struct ms_buf *out, struct ms_diag *diag)
 {
@@ -549,9 +563,9 @@ enum ms_err report_history(struct cache *cache, const struct spec *spec,
         err = cache_history_range(cache, &spec->key, &range, note_row, &l, diag);
     if (err == MS_OK)
         err = list_rows(cache, &l, limit, page->has_before, rows, &more);
-    if (err == MS_OK)
+    if (err == MS_OK && is_first(page))
         err = add_past(cache, spec, report_operations, "operations", root, diag);
-    if (err == MS_OK)
+    if (err == MS_OK && is_first(page))
         err = add_past(cache, spec, report_logs, "logs", root, diag);
     if (err == MS_OK && (json_object_set(root, "rows", rows) != 0 ||
                          add_next(root, rows, page->has_before, more) != 0))
@@ -572,7 +586,7 @@ enum ms_err report_evidence(struct cache *cache, const struct spec *spec, struct
     enum ms_err err = report_row_at(cache, &spec->key, point, &row, diag);
     if (err != MS_OK)
         return err;
-    err = row_bundle(cache, &row.h, out, diag);
+    err = report_bundle(cache, &row.h, out, diag);
     report_row_done(&row);
     return err;
 }

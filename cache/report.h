@@ -54,14 +54,20 @@ MS_MUST_USE enum ms_err report_diff(struct cache *cache, const struct spec *spec
                                     struct ms_span from, struct ms_span to, struct ms_buf *out,
                                     struct ms_diag *diag);
 
-/* What was in force at a moment, and when that had last been looked at. Errors as report_diff. */
+/* What was in force at a moment, and when that had last been looked at; of one after `now_s`
+ * nothing is said to be. Errors as report_diff. */
 MS_MUST_USE enum ms_err report_at(struct cache *cache, const struct spec *spec, int64_t time_s,
-                                  struct ms_buf *out, struct ms_diag *diag);
+                                  int64_t now_s, struct ms_buf *out, struct ms_diag *diag);
 
 /* The evidence of one point of a history: the bundle, whose name is its SHA-256. */
 MS_MUST_USE enum ms_err report_evidence(struct cache *cache, const struct spec *spec,
                                         struct ms_span point, struct ms_buf *out,
                                         struct ms_diag *diag);
+
+/* The whole past of a registry in one file that verifies elsewhere (resolver/entry/past_file.h).
+ * MS_ERR_NOT_FOUND its operations are not stored from the first on. */
+MS_MUST_USE enum ms_err report_past(struct cache *cache, const struct spec *spec,
+                                    struct ms_buf *out, struct ms_diag *diag);
 
 /* Specifiers that this database has a history of, the last changed first: `entries`, each with its
  * newest change, and `next`, what to give as `before` (0: of all) for those changed earlier. A page

@@ -271,7 +271,7 @@ enum ms_err report_diff(struct cache *cache, const struct spec *spec, struct ms_
 /* ---- at ---- */
 
 struct watch { /* what is known of confirmations around a moment */
-    int64_t time_s;
+    int64_t time_s, now_s;
     struct cache_confirmed before; /* the last run that began by then; times 0: none */
     struct cache_confirmed after;  /* the first one that began later; times 0: none */
 };
@@ -298,6 +298,27 @@ static bool covered(const struct cache_confirmed *run, int64_t time_s)
            (time_s <= run->until_s || run->limit_s < 0 || time_s - run->until_s < run->limit_s);
 }
 
+/* Whether it was the end that the set itself has which was reached. Signers of freshness move the
+ * end of a set that stays the same: where it was confirmed later, the run's limit tells. */
+static bool ended(const struct cache_confirmed *run, int64_t time_s, int64_t valid_until_s)
+{
+    bool until_then = run->limit_s < 0 || run->limit_s > valid_until_s - run->until_s;
+
+    return valid_until_s > 0 && time_s > valid_until_s && run->until_s <= valid_until_s &&
+           until_then;
+}
+
+/* When the source had last been looked at by then. Within a run only its ends are kept: it was at
+ * most the longest gap before. */
+static int64_t last_look(const struct watch *watch)
+{
+    const struct cache_confirmed *run = &watch->before;
+
+    if (watch->time_s >= run->until_s)
+        return run->until_s;
+    return watch->time_s - run->gap_s > run->from_s ? watch->time_s - run->gap_s : run->from_s;
+}
+
 static json_t *confirmed_json(const struct watch *watch)
 {
     const struct cache_confirmed *run = &watch->before;
@@ -311,10 +332,7 @@ static json_t *confirmed_json(const struct watch *watch)
                     (json_int_t)run->gap_s, "limit", (json_int_t)run->limit_s);
     if (out == NULL)
         return NULL;
-    /* within a run only its ends are kept: the last look was at most the longest gap before */
-    int64_t at_s = !within                                    ? run->until_s
-                   : watch->time_s - run->gap_s > run->from_s ? watch->time_s - run->gap_s
-                                                              : run->from_s;
+    int64_t at_s = last_look(watch);
     (void)json_object_set_new(out, "last", json_integer(at_s));
     (void)json_object_set_new(out, "exact", json_boolean(!within || at_s == run->from_s));
     if (watch->after.times > 0)
@@ -406,6 +424,23 @@ static void why_nothing(struct cache *cache, const struct ms_sha256 *key, struct
         (void)ms_diag_set(why, MS_OK, "nothing was ever accepted for this specifier");
 }
 
+/* What was found after the last look and changed no set: the old one was held. */
+static bool held(const struct report_row *set, const struct report_row *last,
+                 const struct watch *watch, struct ms_diag *why)
+{
+    if (!last->found || last->err != MS_OK || last->h.n <= set->h.n ||
+        last->h.time_s < last_look(watch))
+        return false;
+    bool code = strcmp(last->h.kind, "hold") == 0;
+    if (!code && strcmp(last->h.kind, "dissent") != 0)
+        return false;
+    (void)ms_diag_set(why, MS_OK, "accepted, and held: %s at %lld (row %llu)",
+                      code ? "other code was found behind the contract"
+                           : "endpoints contradicted each other",
+                      (long long)last->h.time_s, (unsigned long long)last->h.n);
+    return true;
+}
+
 /* Whether the set counted then, and one sentence why, or why not. */
 static bool judge(const struct report_row *set, const struct report_row *last,
                   const struct watch *watch, const struct source_result *result, size_t in_force,
@@ -413,6 +448,10 @@ static bool judge(const struct report_row *set, const struct report_row *last,
 {
     const struct cache_confirmed *run = &watch->before;
 
+    if (watch->time_s > watch->now_s) {
+        (void)ms_diag_set(why, MS_OK, "that moment has not come: nobody can have looked");
+        return false;
+    }
     if (last->found && last->err == MS_OK && last->h.n > set->h.n &&
         last->h.status == CACHE_CONFLICT) {
         (void)ms_diag_set(why, MS_OK,
@@ -427,6 +466,11 @@ static bool judge(const struct report_row *set, const struct report_row *last,
                           "(it is from before that was noted)");
         return false;
     }
+    if (ended(run, watch->time_s, result->valid_until_s)) {
+        (void)ms_diag_set(why, MS_OK, "governance itself ended the set after %lld",
+                          (long long)result->valid_until_s);
+        return false;
+    }
     if (!covered(run, watch->time_s)) {
         (void)ms_diag_set(
             why, MS_OK,
@@ -435,21 +479,33 @@ static bool judge(const struct report_row *set, const struct report_row *last,
             (long long)run->until_s, (long long)(run->until_s + run->limit_s));
         return false;
     }
-    if (result->valid_until_s != 0 && watch->time_s >= result->valid_until_s) {
-        (void)ms_diag_set(why, MS_OK, "governance itself ended the set at %lld",
+    /* put off by signers without another set: from the look on that shows it */
+    if (result->valid_until_s != 0 && watch->time_s > result->valid_until_s &&
+        watch->time_s < run->until_s && last_look(watch) <= result->valid_until_s) {
+        (void)ms_diag_set(why, MS_OK,
+                          "governance itself ended the set after %lld, and nobody is known to have "
+                          "seen it put off by then",
                           (long long)result->valid_until_s);
         return false;
     }
+    if (in_force > 0 && held(set, last, watch, why))
+        return true;
     (void)ms_diag_set(why, MS_OK,
                       in_force == 0 ? "nothing was approved" : "accepted and confirmed");
     return true;
 }
 
-static enum ms_err print_at(struct cache *cache, const struct spec *spec, struct report_row *set,
-                            const struct report_row *last, int64_t time_s, struct ms_buf *out,
-                            struct ms_diag *diag)
+static int add_chain(json_t *root, const struct report_chain *chain)
 {
-    struct watch watch = {.time_s = time_s};
+    return chain->json == NULL ? 0 : json_object_set(root, "chain", chain->json);
+}
+
+static enum ms_err print_at(struct cache *cache, const struct spec *spec, struct report_row *set,
+                            const struct report_row *last, const struct report_chain *chain,
+                            int64_t now_s, struct ms_buf *out, struct ms_diag *diag)
+{
+    int64_t time_s = chain->time_s;
+    struct watch watch = {.time_s = time_s, .now_s = now_s};
     json_t *root = report_head(spec), *facts = NULL, *releases = NULL;
     struct source_result *result = NULL;
     struct ms_diag why = {0};
@@ -467,6 +523,7 @@ static enum ms_err print_at(struct cache *cache, const struct spec *spec, struct
         (void)json_object_del(row, "items");
         int bad = json_object_set_new(root, "time", json_integer(time_s));
         bad |= json_object_set_new(root, "known", json_true());
+        bad |= json_object_set_new(root, "by", json_string("seen"));
         bad |= json_object_set_new(root, "in_force", json_boolean(counted));
         bad |= json_object_set_new(root, "why", json_string(why.text));
         bad |= json_object_set_new(root, "confirmed", confirmed_json(&watch));
@@ -474,6 +531,7 @@ static enum ms_err print_at(struct cache *cache, const struct spec *spec, struct
         bad |= json_object_set(root, "releases", releases);
         if (result->governance != NULL)
             bad |= json_object_set(root, "governance", result->governance);
+        bad |= add_chain(root, chain);
         err = bad != 0 ? MS_ERR_MEMORY : report_print(json_incref(root), out);
     }
     json_decref(releases);
@@ -484,29 +542,51 @@ static enum ms_err print_at(struct cache *cache, const struct spec *spec, struct
     return err;
 }
 
-enum ms_err report_at(struct cache *cache, const struct spec *spec, int64_t time_s,
+/* Nothing had been accepted by then: only the contract's own history can tell. */
+static enum ms_err print_unseen(struct cache *cache, const struct spec *spec,
+                                const struct report_chain *chain, struct ms_buf *out)
+{
+    struct ms_diag nothing = {0}, why = {0};
+    json_t *releases = chain->complete ? json_object_get(chain->json, "releases") : NULL;
+    json_t *root = report_head(spec);
+
+    why_nothing(cache, &spec->key, &nothing);
+    if (chain->complete)
+        (void)ms_diag_set(&why, MS_OK,
+                          "nobody had looked here by then, but the registry's own history proves "
+                          "it: %s",
+                          chain->why.text);
+    else
+        why = nothing;
+    int bad = json_object_set_new(root, "time", json_integer(chain->time_s));
+    bad |= json_object_set_new(root, "known", json_boolean(chain->complete));
+    if (chain->complete)
+        bad |= json_object_set_new(root, "by", json_string("chain"));
+    bad |= json_object_set_new(root, "in_force", json_boolean(chain->counts));
+    bad |= json_object_set_new(root, "why", json_string(why.text));
+    bad |= releases == NULL ? json_object_set_new(root, "releases", json_array())
+                            : json_object_set(root, "releases", releases);
+    bad |= add_chain(root, chain);
+    if (bad != 0) {
+        json_decref(root);
+        root = NULL;
+    }
+    return report_print(root, out);
+}
+
+enum ms_err report_at(struct cache *cache, const struct spec *spec, int64_t time_s, int64_t now_s,
                       struct ms_buf *out, struct ms_diag *diag)
 {
+    struct report_chain chain = {.key = &spec->key, .time_s = time_s};
     struct report_row set = {0}, last = {0};
 
     enum ms_err err = rows_at(cache, &spec->key, time_s, &set, &last, diag);
-    if (err == MS_OK && set.found) {
-        err = print_at(cache, spec, &set, &last, time_s, out, diag);
-    } else if (err == MS_OK) {
-        struct ms_diag why = {0};
-        why_nothing(cache, &spec->key, &why);
-        json_t *root = report_head(spec);
-        int bad = json_object_set_new(root, "time", json_integer(time_s));
-        bad |= json_object_set_new(root, "known", json_false());
-        bad |= json_object_set_new(root, "in_force", json_false());
-        bad |= json_object_set_new(root, "why", json_string(why.text));
-        bad |= json_object_set_new(root, "releases", json_array());
-        if (bad != 0) {
-            json_decref(root);
-            root = NULL;
-        }
-        err = report_print(root, out);
-    }
+    if (err == MS_OK)
+        err = report_chain_at(cache, &chain, diag);
+    if (err == MS_OK)
+        err = set.found ? print_at(cache, spec, &set, &last, &chain, now_s, out, diag)
+                        : print_unseen(cache, spec, &chain, out);
+    json_decref(chain.json);
     report_row_done(&set);
     report_row_done(&last);
     return err;

@@ -22,11 +22,19 @@ MS_MUST_USE enum ms_err report_row_at(struct cache *cache, const struct ms_sha25
                                       struct ms_span point, struct report_row *ret_row,
                                       struct ms_diag *diag);
 
+/* A row's evidence, with the SHA-256 that names it. MS_ERR_EVIDENCE: missing, or changed. */
+MS_MUST_USE enum ms_err report_bundle(struct cache *cache, const struct cache_history *h,
+                                      struct ms_buf *out, struct ms_diag *diag);
+
 /* Replay a row's evidence. It must be of the row's specifier, and of the row's set where it brought
  * one. ret_result as bundle_verify; spec is initialised and the caller's. */
 MS_MUST_USE enum ms_err report_replay(struct cache *cache, const struct cache_history *h,
                                       struct spec *spec, json_t **ret_facts,
                                       struct source_result **ret_result, struct ms_diag *diag);
+/* The same of evidence that was read. Pure. */
+MS_MUST_USE enum ms_err report_replay_text(const struct cache_history *h, struct ms_span text,
+                                           struct spec *spec, json_t **ret_facts,
+                                           struct source_result **ret_result, struct ms_diag *diag);
 
 /* Facts of the set accepted before row `before_n` (0: of the newest) with all its items, and its
  * hash. *ret_facts NULL: there was none, or (ret_compared false) it cannot be read.
@@ -46,6 +54,24 @@ json_t *report_row_json(struct cache *cache, const struct cache_history *h, json
 MS_MUST_USE enum ms_err report_row_summary(struct cache *cache, const struct cache_history *h,
                                            json_t **ret_summary, bool *ret_replayed,
                                            struct ms_diag *diag);
+
+/* ---- report_chain.c ---- */
+struct report_chain {
+    const struct ms_sha256 *key;
+    int64_t time_s;
+    /* the answer */
+    json_t *json;          /* NULL: no operation is stored; the caller's */
+    bool complete;         /* it is known what governance had approved then */
+    bool counts;           /* and that counted, be it that nothing was approved */
+    enum spec_level level; /* at which the state was read that the operations lead to */
+    int64_t until_s;       /* block time up to which that can be said; 0: of no time */
+    struct ms_sha256 evidence;
+    struct ms_diag why;
+};
+/* What the contract's own history proves of a moment: the member `chain` of docs/http-api.md. What
+ * is wrong with rows or evidence stands in the answer and is no error. */
+MS_MUST_USE enum ms_err report_chain_at(struct cache *cache, struct report_chain *chain,
+                                        struct ms_diag *diag);
 
 /* "sha256:HEX" */
 json_t *report_hash(const struct ms_sha256 *hash);

@@ -2,6 +2,7 @@
  * audited: operations and logs that were fetched from a contract's past, and the transparency log.
  */
 #include "cache/audit.h"
+#include "cache/internal.h"
 #include "cache/log.h"
 #include "cache/report.h"
 #include "resolver/entry/operations.h"
@@ -12,19 +13,44 @@
 
 #define ARENA_MAX_BYTES ((size_t)HISTORY_OPERATIONS_MAX * 1024)
 #define TOLD_MAX 5000u /* the newest ones; /v1/operations pages through all */
+#define TOLD_ROOM (2 * TOLD_MAX)
 
 struct teller {
+    struct cache *cache;
     json_t *rows;
     struct history_past past;
     struct ms_arena arena; /* what `past` borrows */
     struct ms_diag *diag;
 };
 
+/* Without the oldest. false: no memory. */
+static bool keep_newest(json_t **rows)
+{
+    size_t n = json_array_size(*rows);
+    json_t *newest = json_array();
+    bool ok = newest != NULL;
+
+    for (size_t i = n < TOLD_MAX ? 0 : n - TOLD_MAX; ok && i < n; i++)
+        ok = json_array_append(newest, json_array_get(*rows, i)) == 0;
+    json_decref(*rows);
+    *rows = newest;
+    return ok;
+}
+
+/* As `at` would find it. */
+static bool has_document(void *arg, const struct registry_release *release)
+{
+    const struct teller *t = arg;
+    bool known = false;
+
+    return cache_document_known(t->cache, &release->payload_hash, &known, NULL) == MS_OK && known;
+}
+
 static enum ms_err tell_operation(void *arg, enum ms_err row, const struct cache_operation *o,
                                   const struct ms_diag *why)
 {
-    const struct operation_facts facts = {.evidence = &o->bundle, .provider = o->provider};
     struct teller *t = arg;
+    const struct operation_facts facts = {&o->bundle, o->provider, has_document, t};
     struct history_operation operation;
     struct registry_event event = o->event;
 
@@ -39,7 +65,7 @@ static enum ms_err tell_operation(void *arg, enum ms_err row, const struct cache
     json_t *json = err == MS_OK ? operation_json(&operation, &t->past, &facts) : NULL;
     if (err != MS_OK || json == NULL ||
         json_object_set_new(json, "source", json_string("chain")) != 0 ||
-        (json_array_size(t->rows) == TOLD_MAX && json_array_remove(t->rows, 0) != 0)) {
+        (json_array_size(t->rows) == TOLD_ROOM && !keep_newest(&t->rows))) {
         json_decref(json);
         return err != MS_OK ? err : MS_ERR_MEMORY;
     }
@@ -54,11 +80,14 @@ static enum ms_err tell_operations(struct cache *cache, const struct ms_sha256 *
 
     if (t == NULL)
         return err;
+    t->cache = cache;
     t->rows = json_array();
     t->arena.max = ARENA_MAX_BYTES;
     t->diag = diag;
     if (t->rows != NULL)
         err = cache_operations_each(cache, key, tell_operation, t, diag);
+    if (err == MS_OK && !keep_newest(&t->rows))
+        err = MS_ERR_MEMORY;
     if (err == MS_OK && json_array_size(t->rows) > 0)
         *ret_rows = json_incref(t->rows);
     ms_arena_done(&t->arena);
@@ -183,54 +212,29 @@ static enum ms_err audit_operations(struct cache *cache, struct auditing *a, str
     return err;
 }
 
-/* ---- logs, audited: every row has our code, and blocks that were checked have all theirs ---- */
-
-#define LOG_KEYS_MAX 65536u
-
-struct log_audit {
-    struct auditing *a;
-    const struct ms_sha256 *key;
-};
-
-static enum ms_err tell_finding(const struct log_audit *l, enum ms_err row,
-                                const struct ms_diag *why)
+/* Nothing proves what endpoints told; that a row is as we wrote it, its code does. */
+static void bad_row(struct auditing *a, enum ms_err row, const struct ms_diag *why)
 {
-    const struct audit_finding finding = {
-        .what = "contract-log", .has_key = true, .key = *l->key, .why = ms_diag_text(why, row)};
+    const struct audit_finding finding = {.what = "contract-log", .why = ms_diag_text(why, row)};
+
     if (row != MS_OK)
-        audit_tell(l->a->sink, l->a->counts, &finding);
-    return MS_OK;
+        audit_tell(a->sink, a->counts, &finding);
 }
 
 static enum ms_err audit_log_row(void *arg, enum ms_err row, const struct cache_log *log,
                                  const struct ms_diag *why)
 {
     (void)log;
-    return tell_finding(arg, row, why);
+    bad_row(arg, row, why);
+    return MS_OK;
 }
 
 static enum ms_err audit_range(void *arg, enum ms_err row, const struct cache_log_range *range,
                                const struct ms_diag *why)
 {
     (void)range;
-    return tell_finding(arg, row, why);
-}
-
-static enum ms_err audit_logs(struct cache *cache, struct auditing *a, struct ms_diag *diag)
-{
-    struct ms_sha256 *keys = calloc(LOG_KEYS_MAX, sizeof(*keys));
-    size_t n = 0;
-
-    enum ms_err err =
-        keys == NULL ? MS_ERR_MEMORY : cache_logs_keys(cache, keys, LOG_KEYS_MAX, &n, diag);
-    for (size_t i = 0; err == MS_OK && i < n; i++) {
-        struct log_audit one = {a, &keys[i]};
-        err = cache_logs_each(cache, &keys[i], audit_log_row, &one, diag);
-        if (err == MS_OK)
-            err = cache_log_ranges_each(cache, &keys[i], audit_range, &one, diag);
-    }
-    free(keys);
-    return err;
+    bad_row(arg, row, why);
+    return MS_OK;
 }
 
 static enum ms_err audit_parts(struct cache *cache, const struct audit_sink *sink,
@@ -241,7 +245,11 @@ static enum ms_err audit_parts(struct cache *cache, const struct audit_sink *sin
 
     enum ms_err err = audit_operations(cache, &a, diag);
     if (err == MS_OK)
-        err = audit_logs(cache, &a, diag);
+        err = audit_past_documents(cache, sink, counts, diag);
+    if (err == MS_OK)
+        err = cache_logs_each(cache, NULL, audit_log_row, &a, diag);
+    if (err == MS_OK)
+        err = cache_log_ranges_each(cache, NULL, audit_range, &a, diag);
     if (err == MS_OK)
         err = cache_log_audit(cache, NULL, 0, found, &a, &report, diag);
     free(a.keys);

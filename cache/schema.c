@@ -18,7 +18,7 @@ static const char *const migrations[] = {
     "PRAGMA application_id = 1836282468;"
     "CREATE TABLE blob("
     " hash BLOB NOT NULL PRIMARY KEY CHECK(length(hash) = 32),"
-    " encoding INTEGER NOT NULL CHECK(encoding IN (0, 1)),"      /* 0 as is, 1 gzip */
+    " encoding INTEGER NOT NULL CHECK(encoding IN (0, 1)),"      /* 0 as is, 1 packed: blob.c */
     " size INTEGER NOT NULL CHECK(size BETWEEN 0 AND 16777216)," /* before encoding */
     " data BLOB NOT NULL"
     ") STRICT;"
@@ -207,6 +207,43 @@ static const char *const migrations[] = {
     " BEGIN SELECT RAISE(ABORT, 'logs are append-only'); END;"
     "CREATE TRIGGER log_range_no_delete BEFORE DELETE ON log_range"
     " BEGIN SELECT RAISE(ABORT, 'logs are append-only'); END;",
+    /* past_document: documents that operations of the past name by SHA-256; the blob is the proof.
+     * past_set: signed sets of the past, each named by the one after it as `previous`, back from
+     * the set of `bundle`; document is the signed document as it was served. */
+    "CREATE TABLE past_document("
+    " hash BLOB NOT NULL PRIMARY KEY CHECK(length(hash) = 32) REFERENCES blob(hash),"
+    " provider TEXT NOT NULL,"
+    " recorded_s INTEGER NOT NULL,"
+    " hmac BLOB NOT NULL CHECK(length(hmac) = 32)"
+    ") STRICT;"
+    "CREATE TABLE past_set("
+    " key BLOB NOT NULL CHECK(length(key) = 32),"
+    " set_hash BLOB NOT NULL CHECK(length(set_hash) = 32),"
+    " sequence BLOB NOT NULL CHECK(length(sequence) = 8),"
+    " previous BLOB NOT NULL CHECK(length(previous) = 32)," /* zeros: it was the first */
+    " document BLOB NOT NULL REFERENCES blob(hash),"
+    " bundle BLOB NOT NULL REFERENCES blob(hash),"
+    " provider TEXT NOT NULL,"
+    " recorded_s INTEGER NOT NULL,"
+    " hmac BLOB NOT NULL CHECK(length(hmac) = 32),"
+    " PRIMARY KEY(key, set_hash)"
+    ") STRICT;"
+    "CREATE INDEX past_set_document ON past_set(document);"
+    "CREATE INDEX past_set_bundle ON past_set(bundle);"
+    "CREATE TRIGGER past_document_once BEFORE INSERT ON past_document"
+    " WHEN EXISTS (SELECT 1 FROM past_document WHERE hash = NEW.hash)"
+    " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;"
+    "CREATE TRIGGER past_document_no_update BEFORE UPDATE ON past_document"
+    " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;"
+    "CREATE TRIGGER past_document_no_delete BEFORE DELETE ON past_document"
+    " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;"
+    "CREATE TRIGGER past_set_once BEFORE INSERT ON past_set"
+    " WHEN EXISTS (SELECT 1 FROM past_set WHERE key = NEW.key AND set_hash = NEW.set_hash)"
+    " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;"
+    "CREATE TRIGGER past_set_no_update BEFORE UPDATE ON past_set"
+    " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;"
+    "CREATE TRIGGER past_set_no_delete BEFORE DELETE ON past_set"
+    " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;",
     /* Whether the logs that are stored of a block are those of its receipts (contract_log.c): 0, it
      * could not be found out; 1, they are; 2, they are not. A block may get one row of each. */
     "CREATE TABLE log_check("
@@ -256,6 +293,7 @@ _Static_assert(SCHEMA_APPLICATION_ID == 1836282468, "the number in the first mig
 #define LOG_CHECK_COLUMNS \
     "key, block, checked, block_hash, time_s, n_logs, hash_by, provider, why, recorded_s, hmac"
 #define RANGE_COLUMNS "key, from_block, to_block, n_logs, provider, recorded_s, hmac"
+#define DOCUMENT_COLUMNS "hash, provider, recorded_s, hmac"
 
 const char *const cache_sql[CACHE_STMT_COUNT] = {
     [CACHE_STMT_BEGIN] = "BEGIN IMMEDIATE",
@@ -277,7 +315,10 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
     [CACHE_STMT_BLOB_DROP] = "DELETE FROM blob WHERE hash = ?1"
                              " AND NOT EXISTS (SELECT 1 FROM entry WHERE bundle = ?1)"
                              " AND NOT EXISTS (SELECT 1 FROM history WHERE bundle = ?1)"
-                             " AND NOT EXISTS (SELECT 1 FROM operation WHERE bundle = ?1)",
+                             " AND NOT EXISTS (SELECT 1 FROM operation WHERE bundle = ?1)"
+                             " AND NOT EXISTS (SELECT 1 FROM past_document WHERE hash = ?1)"
+                             " AND NOT EXISTS (SELECT 1 FROM past_set WHERE document = ?1 OR"
+                             " bundle = ?1)",
     [CACHE_STMT_HISTORY_LAST] = "SELECT hmac FROM history WHERE key = ?1 ORDER BY n DESC LIMIT 1",
     [CACHE_STMT_HISTORY_N] = "SELECT coalesce(max(n), 0) FROM history",
     [CACHE_STMT_HISTORY_CODE] = "SELECT hmac FROM history WHERE n = ?1",
@@ -361,6 +402,12 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
                                 " ON CONFLICT(key, from_block) DO NOTHING",
     [CACHE_STMT_RANGE_KEY] =
         "SELECT " RANGE_COLUMNS " FROM log_range WHERE key = ?1 ORDER BY from_block",
+    [CACHE_STMT_DOCUMENT_INSERT] =
+        "INSERT INTO past_document(" DOCUMENT_COLUMNS ") VALUES(?1, ?2, ?3, ?4)",
+    [CACHE_STMT_DOCUMENT_ALL] = "SELECT " DOCUMENT_COLUMNS " FROM past_document ORDER BY hash",
+    [CACHE_STMT_DOCUMENT_HAS] = "SELECT 1 FROM past_document WHERE hash = ?1",
+    [CACHE_STMT_BLOB_HAS] = "SELECT 1 FROM blob WHERE hash = ?1",
+    [CACHE_STMT_RANGE_ALL] = "SELECT " RANGE_COLUMNS " FROM log_range ORDER BY key, from_block",
 };
 
 enum ms_err cache_number(struct cache *cache, const char *sql, int64_t *ret_value,
@@ -438,8 +485,9 @@ enum ms_err cache_schema(struct cache *cache, const char *path, struct ms_diag *
             path, (long long)version, SCHEMA_VERSION);
     if (cache->readonly && version < SCHEMA_VERSION)
         return ms_diag_set(diag, MS_ERR_STORE,
-                           "%s has the older schema %lld; start this version of the daemon once to "
-                           "bring it to %d",
+                           "%s has the older schema %lld, and this program reads %d: start this "
+                           "version of the daemon once with its folder, or a copy of that with all "
+                           "its files, as state-dir",
                            path, (long long)version, SCHEMA_VERSION);
     return migrate(cache, version, diag);
 }

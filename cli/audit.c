@@ -50,6 +50,12 @@ static void on_progress(void *arg, uint64_t done, uint64_t total)
     (void)fflush(stderr);
 }
 
+/* Of a key, or of bytes that have this SHA-256. */
+static bool names_bytes(const struct audit_finding *f)
+{
+    return strcmp(f->what, "blob") == 0 || strcmp(f->what, "document") == 0;
+}
+
 static void finding_json(struct showing *s, const struct audit_finding *f, const char *key)
 {
     json_t *one = json_pack("{s:s, s:s}", "what", f->what, "why", f->why);
@@ -57,8 +63,7 @@ static void finding_json(struct showing *s, const struct audit_finding *f, const
     if (one != NULL && f->n != 0)
         (void)json_object_set_new(one, "n", json_integer((json_int_t)f->n));
     if (one != NULL && f->has_key)
-        (void)json_object_set_new(one, strcmp(f->what, "blob") == 0 ? "sha256" : "key",
-                                  json_string(key));
+        (void)json_object_set_new(one, names_bytes(f) ? "sha256" : "key", json_string(key));
     if (json_array_size(s->findings) < FINDINGS_MAX)
         (void)json_array_append(s->findings, one);
     json_decref(one);
@@ -80,18 +85,19 @@ static void on_finding(void *arg, const struct audit_finding *f)
     if (f->n != 0)
         printf(" row %llu", (unsigned long long)f->n);
     if (f->has_key)
-        printf(" %s%s", strcmp(f->what, "blob") == 0 ? "sha256:" : "of key ", key);
+        printf(" %s%s", names_bytes(f) ? "sha256:" : "of key ", key);
     printf(": %s\n", f->why);
 }
 
 static json_t *counts_json(const struct audit_counts *c)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:b, s:I}", "entries",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:b, s:I}", "entries",
                      (json_int_t)c->entries, "history", (json_int_t)c->history, "replayed",
                      (json_int_t)c->replayed, "summaries", (json_int_t)c->summaries, "bare",
                      (json_int_t)c->bare, "blobs", (json_int_t)c->blobs, "confirmed",
-                     (json_int_t)c->confirmed, "codes", (int)c->has_key, "floor", (int)c->has_floor,
-                     "log", (int)c->log_checked, "findings", (json_int_t)c->found);
+                     (json_int_t)c->confirmed, "documents", (json_int_t)c->documents, "codes",
+                     (int)c->has_key, "floor", (int)c->has_floor, "log", (int)c->log_checked,
+                     "findings", (json_int_t)c->found);
 }
 
 static void print_counts(const struct audit_counts *c)
@@ -100,9 +106,9 @@ static void print_counts(const struct audit_counts *c)
            (unsigned long long)c->replayed, (unsigned long long)c->summaries);
     if (c->bare > 0)
         printf(" (%llu older rows have none)", (unsigned long long)c->bare);
-    printf("; %llu entries, %llu blobs, %llu runs of confirmations\n",
+    printf("; %llu entries, %llu blobs, %llu runs of confirmations, %llu documents of the past\n",
            (unsigned long long)c->entries, (unsigned long long)c->blobs,
-           (unsigned long long)c->confirmed);
+           (unsigned long long)c->confirmed, (unsigned long long)c->documents);
     printf("codes of rows: %s\n", c->has_key ? "all compared"
                                              : "NOT compared, there is no measured.hmac beside the "
                                                "database: what evidence does not decide (times, "
@@ -165,18 +171,19 @@ int cli_audit(struct cli *cli, int argc, char **argv)
         {"block", &roots.block, NULL},
         {"groups", &roots.groups, NULL},
         {"level", &roots.level, NULL},
+        {"at", &roots.at, NULL},
     };
 
     if (!cli_args(cli, argc, argv, options, MS_ARRAY_LEN(options), "", NULL, 0, 0))
         return CLI_USAGE;
     bool named = roots.sha256 != NULL || roots.spec != NULL || roots.block != NULL ||
-                 roots.groups != NULL || roots.level != NULL;
+                 roots.groups != NULL || roots.level != NULL || roots.at != NULL;
     if (db != NULL && bundle != NULL) {
         cli_say(cli, "--db and --bundle exclude each other");
         return CLI_USAGE;
     }
     if (bundle == NULL && named) {
-        cli_say(cli, "--sha256, --spec, --block, --groups and --level go with --bundle");
+        cli_say(cli, "--sha256, --spec, --block, --groups, --level and --at go with --bundle");
         return CLI_USAGE;
     }
     return bundle != NULL ? audit_bundle(cli, bundle, &roots)

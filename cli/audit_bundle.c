@@ -2,23 +2,30 @@
 #include "cli/audit_bundle.h"
 
 #include "base/hex.h"
-#include "cli/client.h"
+#include "cli/auditor.h"
 #include "cli/when.h"
 #include "resolver/entry/envelope.h"
+#include "resolver/entry/past_file.h"
 #include "resolver/entry/summary.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 struct verified {
-    struct spec spec;
-    struct source_result *result; /* NULL: evidence of a failure */
-    struct bundle_about about;
-    struct ms_sha256 name;
-    json_t *rests; /* sentences */
-    json_t *roots; /* {"root","given","holds"} */
+    struct past_file past; /* of a bundle alone it has the bundle's members and no operations */
+    struct ms_sha256 name; /* of the file */
+    json_t *operations;    /* of a past, as /v1/operations tells them */
+    json_t *at;            /* of a past, when a moment is asked about */
+    json_t *rests;         /* sentences */
+    json_t *roots;         /* {"root","given","holds"} */
     bool all_hold;
 };
+
+static bool is_past(const struct verified *v)
+{
+    return v->past.n > 0;
+}
 
 /* ---- what rests on what ---- */
 
@@ -40,13 +47,30 @@ static void add_groups(const struct bundle_about *about, struct ms_buf *out)
         (void)ms_buf_addf(out, "%s%s", i == 0 ? "" : ", ", about->groups[i]);
 }
 
+/* What is told beside the set: proofs are of the contract, not of who owns it, and show what a
+ * mapping says of the values that were asked about, not which others there are. */
+static void rest_governance(struct verified *v, const char *groups)
+{
+    const json_t *governance = v->past.result->governance;
+
+    if (json_object_get(governance, "owner_kind") != NULL)
+        rest(v,
+             "on the word of %u of the groups %s, as this machine saw it: what the owner is (its "
+             "kind, owners of its own, threshold, delays, what is pending)",
+             v->past.about.quorum, groups);
+    if (json_is_false(json_object_get(governance, "complete")))
+        rest(v, "on the word of this machine: which values were asked about; there may be others");
+    if (v->past.about.safe)
+        rest(v, "not final: the block may have been a safe one only (nonfinality = safe)");
+}
+
 static void rest_contract(struct verified *v)
 {
-    const struct source_result *r = v->result;
+    const struct source_result *r = v->past.result;
     struct ms_buf groups = MS_BUF_INIT(2048);
     char hash[2 * ETH_HASH_BYTES + 1];
 
-    add_groups(&v->about, &groups);
+    add_groups(&v->past.about, &groups);
     const char *names = ms_buf_str(&groups);
     ms_hex_encode(eth_hash_span(&r->block.hash), hash);
     if (r->level >= SPEC_LEVEL_L3)
@@ -61,9 +85,11 @@ static void rest_contract(struct verified *v)
         rest(v,
              "on the word of %u of the groups %s, as this machine saw it: that the chain has that "
              "block",
-             v->about.quorum, names == NULL ? "?" : names);
+             v->past.about.quorum, names == NULL ? "?" : names);
     else
         rest(v, "on the word of one endpoint (of: %s): everything", names == NULL ? "?" : names);
+    if (r->level >= SPEC_LEVEL_L2)
+        rest_governance(v, names == NULL ? "?" : names);
     ms_buf_done(&groups);
 }
 
@@ -72,35 +98,46 @@ static void rest_location(struct verified *v)
     rest(v,
          "what WE saw: the machine that made this bundle says that this host gave this list over "
          "TLS; a transcript of TLS cannot show others that the server said it");
-    for (size_t i = 0; i < v->about.n_peers; i++)
-        rest(v, "seen: a certificate with the SHA-256 %s", v->about.peers[i]);
+    for (size_t i = 0; i < v->past.about.n_peers; i++)
+        rest(v, "seen: a certificate with the SHA-256 %s", v->past.about.peers[i]);
+}
+
+static void rest_past(struct verified *v)
+{
+    rest(v,
+         "proven: that these %zu operations, in this order and at these times, and no others led "
+         "to that state",
+         v->past.n);
+    rest(v, "proven: each document here is the one that its release was approved with");
 }
 
 static void add_rests(struct verified *v)
 {
     char trust[32];
 
-    if (v->result == NULL) {
+    if (v->past.result == NULL) {
         rest(v,
              "evidence of a failure (%s): answers that were seen and contradict each other; it "
              "approves nothing",
-             ms_err_code(v->about.error));
+             ms_err_code(v->past.about.error));
         return;
     }
-    envelope_trust(v->result, trust);
-    if (v->spec.kind == SPEC_INLINE || v->result->trust == SOURCE_TRUST_SELF)
+    envelope_trust(v->past.result, trust);
+    if (v->past.spec.kind == SPEC_INLINE || v->past.result->trust == SOURCE_TRUST_SELF)
         rest(v, "proven: the list stands in the specifier or hashes to it");
-    else if (v->spec.kind == SPEC_CONTRACT)
+    else if (v->past.spec.kind == SPEC_CONTRACT)
         rest_contract(v);
-    else if (v->result->trust == SOURCE_TRUST_SIGNERS)
+    else if (v->past.result->trust == SOURCE_TRUST_SIGNERS)
         rest(v, "proven: %s of the specifier signed this set", trust);
     else
         rest_location(v);
-    if (v->result->trust == SOURCE_TRUST_SIGNERS)
+    if (v->past.result->trust == SOURCE_TRUST_SIGNERS)
         rest(v,
              "on the word of this machine: that there was no newer set, root or revocation then");
+    if (is_past(v))
+        rest_past(v);
     rest(v, "on the word of this machine: when it was (Unix time %lld)",
-         (long long)v->about.time_s);
+         (long long)v->past.about.time_s);
 }
 
 /* ---- roots ---- */
@@ -133,11 +170,22 @@ static bool in_list(const char *list, const char *name)
 /* Whether those that he believes are enough: everybody who was asked may have been who voted. */
 static bool groups_hold(const struct verified *v, const char *list)
 {
-    bool ok = v->spec.kind == SPEC_CONTRACT && v->about.n_groups > 0;
+    bool ok = v->past.spec.kind == SPEC_CONTRACT && v->past.about.n_groups > 0;
 
-    for (size_t i = 0; ok && i < v->about.n_groups; i++)
-        ok = in_list(list, v->about.groups[i]);
+    for (size_t i = 0; ok && i < v->past.about.n_groups; i++)
+        ok = in_list(list, v->past.about.groups[i]);
     return ok;
+}
+
+/* Options tighten: what he asks for must hold of this answer too. */
+static bool meets_options(const struct verified *v, const struct spec *asked)
+{
+    const struct source_result *r = v->past.result;
+    bool ok = asked->level == SPEC_LEVEL_NONE || (r != NULL && r->level >= asked->level);
+
+    if (asked->seq > 0)
+        ok = ok && r != NULL && r->has_sequence && r->sequence >= asked->seq;
+    return ok && (asked->tag != SPEC_TAG_FINALIZED || !v->past.about.safe);
 }
 
 static bool same_spec(const struct verified *v, const char *text)
@@ -148,14 +196,14 @@ static bool same_spec(const struct verified *v, const char *text)
 
     spec_init(&spec);
     bool same = spec_parse_any(ms_span_str(text), &context, &spec, &url, NULL) == MS_OK &&
-                ms_sha256_eq(&spec.key, &v->spec.key);
+                ms_sha256_eq(&spec.key, &v->past.spec.key) && meets_options(v, &spec);
     spec_done(&spec);
     return same;
 }
 
 static void check_roots(struct verified *v, const struct audit_roots *roots)
 {
-    const struct source_result *r = v->result;
+    const struct source_result *r = v->past.result;
     struct ms_sha256 hash;
     struct eth_hash block;
 
@@ -163,7 +211,7 @@ static void check_roots(struct verified *v, const struct audit_roots *roots)
     root(v, "sha256", roots->sha256,
          roots->sha256 != NULL &&
              ms_hex_decode(without("sha256:", roots->sha256), hash.b, sizeof(hash.b)) == MS_OK &&
-             ms_sha256_eq(&hash, &v->name));
+             (ms_sha256_eq(&hash, &v->name) || ms_sha256_eq(&hash, &v->past.bundle)));
     root(v, "spec", roots->spec, roots->spec != NULL && same_spec(v, roots->spec));
     root(v, "block", roots->block,
          roots->block != NULL && r != NULL && r->block.chain != 0 && r->level >= SPEC_LEVEL_L3 &&
@@ -240,15 +288,21 @@ static json_t *verified_json(const struct verified *v)
 {
     json_t *out =
         json_pack("{s:i, s:s, s:o, s:s, s:I}", "v", 1, "verdict",
-                  v->all_hold ? "verified" : "root-differs", "bundle", hash_json(&v->name),
-                  "specifier", v->spec.canonical, "time", (json_int_t)v->about.time_s);
+                  v->all_hold ? "verified" : "root-differs", "bundle", hash_json(&v->past.bundle),
+                  "specifier", v->past.spec.canonical, "time", (json_int_t)v->past.about.time_s);
 
     if (out == NULL)
         return NULL;
-    if (v->result != NULL)
-        add_result(out, v->result);
+    if (v->past.result != NULL)
+        add_result(out, v->past.result);
     else
-        (void)json_object_set_new(out, "error", json_string(ms_err_code(v->about.error)));
+        (void)json_object_set_new(out, "error", json_string(ms_err_code(v->past.about.error)));
+    if (is_past(v)) {
+        (void)json_object_set_new(out, "file", hash_json(&v->name));
+        (void)json_object_set(out, "operations", v->operations);
+    }
+    if (v->at != NULL)
+        (void)json_object_set(out, "at", v->at);
     (void)json_object_set(out, "rests_on", v->rests);
     (void)json_object_set(out, "roots", v->roots);
     return out;
@@ -283,6 +337,36 @@ static void print_set(const struct source_result *r)
     }
 }
 
+static void print_operations(const struct verified *v)
+{
+    struct ms_buf out = MS_BUF_INIT(PAST_FILE_MAX_BYTES);
+    size_t i;
+    json_t *one;
+
+    json_array_foreach(v->operations, i, one)
+    {
+        if (auditor_form_row(AUDITOR_TEXT, i == 0, one, &out) != MS_OK)
+            break;
+        (void)fwrite(out.ptr, 1, out.len, stdout);
+        ms_buf_reset(&out);
+    }
+    ms_buf_done(&out);
+}
+
+static void print_at(const struct verified *v)
+{
+    struct ms_buf out = MS_BUF_INIT(PAST_FILE_MAX_BYTES);
+    json_t *root =
+        json_pack("{s:O, s:O, s:O, s:O*}", "time", json_object_get(v->at, "at"), "in_force",
+                  json_object_get(v->at, "in_force"), "why", json_object_get(v->at, "why"),
+                  "releases", json_object_get(v->at, "releases"));
+
+    if (root != NULL && auditor_at_text(root, &out) == MS_OK)
+        (void)fwrite(out.ptr, 1, out.len, stdout);
+    json_decref(root);
+    ms_buf_done(&out);
+}
+
 static void print_verified(const struct verified *v)
 {
     char name[2 * MS_SHA256_BYTES + 1], when[WHEN_TEXT];
@@ -290,22 +374,31 @@ static void print_verified(const struct verified *v)
     json_t *one;
 
     ms_sha256_hex(&v->name, name);
-    when_text(v->about.time_s < 0 ? 0 : (uint64_t)v->about.time_s, when);
-    printf("bundle     sha256:%s\nspecifier  %.200s\ntime       %s\n", name, v->spec.canonical,
-           when);
-    if (v->result != NULL)
-        print_set(v->result);
+    when_text(v->past.about.time_s < 0 ? 0 : (uint64_t)v->past.about.time_s, when);
+    printf("%s     sha256:%s\n", is_past(v) ? "past  " : "bundle", name);
+    if (is_past(v)) {
+        ms_sha256_hex(&v->past.bundle, name);
+        printf("bundle     sha256:%s\n", name);
+    }
+    printf("specifier  %.200s\ntime       %s\n", v->past.spec.canonical, when);
+    if (v->past.result != NULL)
+        print_set(v->past.result);
     json_array_foreach(v->rests, i, one) printf("rests on   %s\n", json_string_value(one));
     if (json_array_size(v->roots) == 0)
         printf("roots      none named: it verifies by itself, and says what it says\n");
     json_array_foreach(v->roots, i, one)
         printf("root       %s %s\n", json_string_value(json_object_get(one, "root")),
                json_is_true(json_object_get(one, "holds")) ? "holds" : "DIFFERS");
+    if (v->at != NULL)
+        print_at(v);
+    else
+        print_operations(v);
 }
 
 static int show(struct cli *cli, const struct verified *v)
 {
-    int code = v->all_hold ? CLI_YES : CLI_NO;
+    bool yes = v->all_hold && (v->at == NULL || json_is_true(json_object_get(v->at, "in_force")));
+    int code = yes ? CLI_YES : CLI_NO;
 
     if (cli->json)
         return cli_print_json(cli, verified_json(v), code);
@@ -313,16 +406,99 @@ static int show(struct cli *cli, const struct verified *v)
     return fflush(stdout) == 0 ? code : CLI_UNKNOWN;
 }
 
+/* ---- reading ---- */
+
+static bool has_document(void *arg, const struct registry_release *release)
+{
+    struct ms_buf bytes = MS_BUF_INIT(PAST_FILE_MAX_BYTES);
+    const struct verified *v = arg;
+    bool found = false;
+
+    enum ms_err err = past_file_find(&v->past, &release->payload_hash, &bytes, &found);
+    ms_buf_done(&bytes);
+    return err == MS_OK && found;
+}
+
+static enum ms_err tell_operations(struct verified *v)
+{
+    const struct operation_facts facts = {.has_document = has_document, .arg = v};
+    struct history_past *past = calloc(1, sizeof(*past)); /* large */
+    enum ms_err err = past == NULL ? MS_ERR_MEMORY : MS_OK;
+
+    v->operations = json_array();
+    for (size_t i = 0; err == MS_OK && i < v->past.n; i++) {
+        struct history_operation operation;
+        err = history_operation_read(&v->past.events[i], &v->past.arena, &operation);
+        if (err == MS_OK &&
+            json_array_append_new(v->operations, operation_json(&operation, past, &facts)) != 0)
+            err = MS_ERR_MEMORY;
+    }
+    free(past);
+    return err;
+}
+
+static enum ms_err read_past(struct verified *v, struct ms_span text, const char *at,
+                             struct ms_diag *diag)
+{
+    uint64_t time_s = 0;
+
+    enum ms_err err = past_file_read(text, &v->past, diag);
+    if (err == MS_OK)
+        err = tell_operations(v);
+    if (err == MS_OK && at != NULL && when_parse(ms_span_str(at), &time_s) == MS_OK) {
+        v->at = past_file_at(&v->past, (int64_t)time_s);
+        err = v->at == NULL ? MS_ERR_MEMORY : MS_OK;
+    }
+    return err;
+}
+
+static enum ms_err read_bundle(struct verified *v, struct ms_span text, const char *at,
+                               struct ms_diag *diag)
+{
+    if (at != NULL)
+        return ms_diag_set(diag, MS_ERR_ARGUMENT,
+                           "a bundle is of one moment: --at is for the past of a registry "
+                           "(evidence SPEC past)");
+    v->past.bundle = v->name;
+    return bundle_read(text, &v->past.spec, &v->past.result, &v->past.about, diag);
+}
+
+static bool at_ok(const struct cli *cli, const char *at)
+{
+    uint64_t time_s;
+
+    if (at == NULL || (when_parse(ms_span_str(at), &time_s) == MS_OK && time_s <= INT64_MAX / 4))
+        return true;
+    cli_say(cli, "--at %.80s: no time such as 2026-03-03, 2026-03-03T12:00:00Z or Unix seconds",
+            at);
+    return false;
+}
+
+static int audit_text(struct cli *cli, struct verified *v, struct ms_span text,
+                      const struct audit_roots *roots)
+{
+    struct ms_diag diag = {0};
+
+    v->name = ms_sha256(text);
+    enum ms_err err = past_file_is(text) ? read_past(v, text, roots->at, &diag)
+                                         : read_bundle(v, text, roots->at, &diag);
+    if (err != MS_OK)
+        return cli_print_error(cli, err, &diag, cli_exit_of(err));
+    add_rests(v);
+    check_roots(v, roots);
+    return show(cli, v);
+}
+
 int audit_bundle(struct cli *cli, const char *path, const struct audit_roots *roots)
 {
-    struct ms_buf text = MS_BUF_INIT(BUNDLE_MAX_BYTES);
+    struct ms_buf text = MS_BUF_INIT(PAST_FILE_MAX_BYTES);
     struct verified v = {.rests = json_array(), .roots = json_array()};
     struct ms_diag diag = {0};
     int code = CLI_USAGE;
 
-    spec_init(&v.spec);
+    past_file_init(&v.past);
     enum ms_err err = MS_OK;
-    if (!roots_ok(cli, roots))
+    if (!roots_ok(cli, roots) || !at_ok(cli, roots->at))
         goto out;
     err = cli_read(path, &text);
     if (err != MS_OK) {
@@ -331,20 +507,11 @@ int audit_bundle(struct cli *cli, const char *path, const struct audit_roots *ro
         code = client_fail_err(cli, err, &diag);
         goto out;
     }
-    v.name = ms_sha256(ms_buf_span(&text));
-    err = bundle_verify(ms_buf_span(&text), &v.spec, &v.result, &diag);
-    if (err == MS_OK)
-        err = bundle_about(ms_buf_span(&text), &v.about, &diag);
-    if (err != MS_OK) {
-        code = cli_print_error(cli, err, &diag, cli_exit_of(err));
-        goto out;
-    }
-    add_rests(&v);
-    check_roots(&v, roots);
-    code = show(cli, &v);
+    code = audit_text(cli, &v, ms_buf_span(&text), roots);
 out:
-    source_result_free(v.result);
-    spec_done(&v.spec);
+    past_file_done(&v.past);
+    json_decref(v.operations);
+    json_decref(v.at);
     json_decref(v.rests);
     json_decref(v.roots);
     ms_buf_done(&text);

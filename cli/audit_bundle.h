@@ -1,4 +1,5 @@
-/* cli/audit_bundle.h - one bundle, checked on a machine that knows nothing of where it was made. */
+/* cli/audit_bundle.h - one bundle, or the whole past of a registry, checked on a machine that knows
+ * nothing of where it was made. */
 #ifndef MS_CLI_AUDIT_BUNDLE_H
 #define MS_CLI_AUDIT_BUNDLE_H
 
@@ -10,10 +11,12 @@ struct audit_roots {    /* what the auditor knows by himself; NULL: not named */
     const char *block;  /* hash of the block, from a source of his own */
     const char *groups; /* operator groups he believes, with commas */
     const char *level;  /* least read level */
+    const char *at;     /* no root: the moment that is asked about, of a whole past */
 };
 
-/* Replays it, says what rests on what, compares with the roots. Exit code: 0 it verifies and all
- * roots hold, 1 not, 2 a root is malformed, 3 it could not be read. */
+/* Replays it, and every operation of a past, says what rests on what, compares with the roots. Exit
+ * code: 0 it verifies and all roots hold (and with `at`, something counted then), 1 not, 2 a root
+ * is malformed, 3 it could not be read. */
 int audit_bundle(struct cli *cli, const char *path, const struct audit_roots *roots);
 
 #endif

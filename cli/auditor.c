@@ -3,9 +3,11 @@
 #include "cli/auditor.h"
 
 #include "cli/when.h"
+#include "resolver/entry/past_file.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define DB_PATH_MAX 4096u
 
@@ -57,19 +59,20 @@ void auditor_close(struct auditor *auditor)
 
 /* ---- the daemon ---- */
 
-static enum ms_err get(const struct auditor *a, const char *target, struct client_reply *reply,
-                       struct ms_diag *diag)
+static enum ms_err get(const struct auditor *a, const char *target, size_t max_bytes,
+                       struct client_reply *reply, struct ms_diag *diag)
 {
     const struct client_ask ask = {
         .socket = "api.sock", .target = target, .timeout_ms = CLIENT_TIMEOUT_MS};
 
-    reply->body.max = CACHE_BLOB_MAX_BYTES; /* bundles are larger than envelopes */
+    reply->body.max = max_bytes;
     return client_ask(a->cli, &ask, reply, diag);
 }
 
-/* `query` is appended to the target. */
-static int ask_daemon(const struct auditor *a, const char *path, const char *query,
-                      json_t **ret_root)
+/* `query` is appended to the target. ret_missing  may be NULL; else a 404 is told so, with CLI_YES
+ * and no words. */
+static int ask_for(const struct auditor *a, const char *path, const char *query, bool *ret_missing,
+                   json_t **ret_root)
 {
     struct ms_buf target = MS_BUF_INIT(4 * SPEC_URL_MAX);
     struct client_reply reply;
@@ -79,16 +82,27 @@ static int ask_daemon(const struct auditor *a, const char *path, const char *que
     enum ms_err err = client_target(path, &a->subject, &target);
     (void)ms_buf_add_str(&target, query);
     if (err == MS_OK)
-        err = ms_buf_str(&target) == NULL ? MS_ERR_MEMORY
-                                          : get(a, ms_buf_str(&target), &reply, &diag);
+        err = ms_buf_str(&target) == NULL
+                  ? MS_ERR_MEMORY
+                  : get(a, ms_buf_str(&target), CACHE_BLOB_MAX_BYTES, &reply, &diag);
     if (err == MS_OK && reply.status == 200)
         err = client_json(ms_buf_span(&reply.body), ret_root, &diag);
-    int code = err != MS_OK          ? client_fail_err(a->cli, err, &diag)
+    bool missing = err == MS_OK && reply.status == 404 && ret_missing != NULL;
+    int code = missing               ? CLI_YES
+               : err != MS_OK        ? client_fail_err(a->cli, err, &diag)
                : reply.status != 200 ? client_fail_reply(a->cli, &reply)
                                      : CLI_YES;
+    if (missing)
+        *ret_missing = true;
     client_reply_done(&reply);
     ms_buf_done(&target);
     return code;
+}
+
+static int ask_daemon(const struct auditor *a, const char *path, const char *query,
+                      json_t **ret_root)
+{
+    return ask_for(a, path, query, NULL, ret_root);
 }
 
 /* ---- both ---- */
@@ -119,16 +133,10 @@ int auditor_history(struct auditor *a, const struct report_page *page, json_t **
         enum ms_err err = report_history(a->cache, &a->spec, page, &text, &diag);
         return from_report(a, err, &text, &diag, ret_root);
     }
-    if (page->point.len > 0)
-        (void)snprintf(
-            query, sizeof(query), "&point=%.*s",
-            (int)(page->point.len > REPORT_POINT_MAX ? REPORT_POINT_MAX : page->point.len),
-            (const char *)page->point.ptr);
-    else
-        (void)snprintf(query, sizeof(query), "&%s=%llu&limit=%zu",
-                       page->has_before ? "before" : "after",
-                       (unsigned long long)(page->has_before ? page->before : page->after),
-                       page->limit == 0 ? (size_t)REPORT_ROWS_USUAL : page->limit);
+    (void)snprintf(query, sizeof(query), "&%s=%llu&limit=%zu",
+                   page->has_before ? "before" : "after",
+                   (unsigned long long)(page->has_before ? page->before : page->after),
+                   page->limit == 0 ? (size_t)REPORT_ROWS_USUAL : page->limit);
     return ask_daemon(a, "/v1/history", query, ret_root);
 }
 
@@ -154,7 +162,7 @@ int auditor_at(struct auditor *a, int64_t time_s, json_t **ret_root)
     char query[48];
 
     if (a->cache != NULL) {
-        enum ms_err err = report_at(a->cache, &a->spec, time_s, &text, &diag);
+        enum ms_err err = report_at(a->cache, &a->spec, time_s, (int64_t)time(NULL), &text, &diag);
         return from_report(a, err, &text, &diag, ret_root);
     }
     (void)snprintf(query, sizeof(query), "&time=%lld", (long long)time_s);
@@ -171,7 +179,7 @@ static int fetch_evidence(struct auditor *a, const char *name, struct ms_buf *ou
 
     client_reply_init(&reply);
     (void)snprintf(target, sizeof(target), "/v1/evidence/%.80s", name);
-    enum ms_err err = get(a, target, &reply, &diag);
+    enum ms_err err = get(a, target, CACHE_BLOB_MAX_BYTES, &reply, &diag);
     struct ms_sha256 hash = ms_sha256(ms_buf_span(&reply.body));
     ms_sha256_hex(&hash, got + 7);
     if (err == MS_OK && reply.status == 200 && strcmp(got, name) != 0)
@@ -185,20 +193,66 @@ static int fetch_evidence(struct auditor *a, const char *name, struct ms_buf *ou
     return code;
 }
 
-int auditor_evidence(struct auditor *a, const char *point, struct ms_buf *out)
+static int fetch_past(struct auditor *a, struct ms_buf *out)
 {
-    const struct report_page page = {.point = ms_span_str(point)};
-    struct ms_buf nothing = MS_BUF_INIT(0);
+    struct ms_buf target = MS_BUF_INIT(4 * SPEC_URL_MAX);
+    struct client_reply reply;
     struct ms_diag diag = {0};
+
+    client_reply_init(&reply);
+    enum ms_err err = client_target("/v1/past", &a->subject, &target);
+    if (err == MS_OK)
+        err = ms_buf_str(&target) == NULL
+                  ? MS_ERR_MEMORY
+                  : get(a, ms_buf_str(&target), PAST_FILE_MAX_BYTES, &reply, &diag);
+    if (err == MS_OK && reply.status == 200)
+        err = ms_buf_add(out, ms_buf_span(&reply.body));
+    int code = err != MS_OK          ? client_fail_err(a->cli, err, &diag)
+               : reply.status != 200 ? client_fail_reply(a->cli, &reply)
+                                     : CLI_YES;
+    client_reply_done(&reply);
+    ms_buf_done(&target);
+    return code;
+}
+
+/* What a report over the database says, whose text is evidence. */
+static int from_evidence(const struct auditor *a, enum ms_err err, struct ms_diag *diag)
+{
+    struct ms_buf nothing = MS_BUF_INIT(0);
     json_t *root = NULL;
 
+    return err == MS_OK ? CLI_YES : from_report(a, err, &nothing, diag, &root);
+}
+
+static int past_of(struct auditor *a, struct ms_buf *out)
+{
+    struct ms_diag diag = {0};
+
+    if (a->cache == NULL)
+        return fetch_past(a, out);
+    return from_evidence(a, report_past(a->cache, &a->spec, out, &diag), &diag);
+}
+
+/* Of a sequence there may be no row here: it was read back from the contract's own history. */
+int auditor_evidence(struct auditor *a, const char *point, struct ms_buf *out)
+{
+    struct ms_diag diag = {0};
+    char query[16 + AUDITOR_POINT_MAX];
+    json_t *root = NULL;
+    uint64_t sequence;
+    bool is_sequence = ms_span_u64(ms_span_str(point), &sequence), missing = false;
+
+    if (strcmp(point, AUDITOR_PAST) == 0)
+        return past_of(a, out);
     if (a->cache != NULL) {
         enum ms_err err = report_evidence(a->cache, &a->spec, ms_span_str(point), out, &diag);
-        return err == MS_OK ? CLI_YES : from_report(a, err, &nothing, &diag, &root);
+        return err == MS_ERR_NOT_FOUND && is_sequence ? past_of(a, out)
+                                                      : from_evidence(a, err, &diag);
     }
-    int code = auditor_history(a, &page, &root);
-    if (code != CLI_YES)
-        return code;
+    (void)snprintf(query, sizeof(query), "&point=%s", point);
+    int code = ask_for(a, "/v1/history", query, is_sequence ? &missing : NULL, &root);
+    if (code != CLI_YES || missing)
+        return code == CLI_YES ? past_of(a, out) : code;
     const json_t *row = json_array_get(json_object_get(root, "rows"), 0);
     const char *name = json_string_value(json_object_get(row, "evidence"));
     code = name == NULL

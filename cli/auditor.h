@@ -26,7 +26,9 @@ int auditor_history(struct auditor *auditor, const struct report_page *page, jso
 /* Points as report_diff takes them. */
 int auditor_diff(struct auditor *auditor, const char *from, const char *to, json_t **ret_root);
 int auditor_at(struct auditor *auditor, int64_t time_s, json_t **ret_root);
-/* The bundle of a point, appended; it is checked against its name. */
+/* The bundle of a point, appended; it is checked against its name. Of AUDITOR_PAST, or of a
+ * sequence of which nothing was seen here: the whole past of a registry (PAST_FILE_TYPE). */
+#define AUDITOR_PAST "past"
 int auditor_evidence(struct auditor *auditor, const char *point, struct ms_buf *out);
 
 /* A point as people write it, for the functions above: also "2026-03-03" and

@@ -42,11 +42,11 @@ static void add_time(struct ms_buf *out, long long time_s)
     (void)ms_buf_add_str(out, text);
 }
 
-/* "release 2 (2.3.2): web-server (dcap-tdx)"; of a log just "owner 0x.." */
+/* "release 2 (2.3.2): web-server (dcap-tdx)" */
 static void add_item(struct ms_buf *out, const json_t *item)
 {
     if (json_object_get(item, "release") == NULL && json_object_get(item, "kind") != NULL) {
-        add_text(out, text_of(item, "kind"));
+        add_text(out, text_of(item, "kind")); /* of a log */
         (void)ms_buf_add_str(out, " ");
         add_text(out, text_of(item, "value"));
         return;
@@ -68,6 +68,9 @@ static void add_item(struct ms_buf *out, const json_t *item)
         add_text(out, text_of(item, "kind"));
         (void)ms_buf_add_str(out, " ");
         add_text(out, text_of(item, "value"));
+    } else if (text_of(item, "payload")[0] != '\0') { /* what the chain tells of a release */
+        (void)ms_buf_add_str(out, "document ");
+        add_text(out, text_of(item, "payload"));
     } else {
         const char *id = text_of(item, "id");
         add_text(out, id[0] == '\0' ? "record without a name" : id);
@@ -143,9 +146,11 @@ static void add_who(struct ms_buf *out, const json_t *row)
     } else if (text_of(governance, "owner")[0] != '\0') {
         (void)ms_buf_add_str(out, "owner ");
         add_text(out, text_of(governance, "owner"));
-        (void)ms_buf_add_str(out, " (");
-        add_text(out, text_of(governance, "owner_kind"));
-        (void)ms_buf_add_str(out, ")");
+        if (text_of(governance, "owner_kind")[0] != '\0') {
+            (void)ms_buf_add_str(out, " (");
+            add_text(out, text_of(governance, "owner_kind"));
+            (void)ms_buf_add_str(out, ")");
+        }
     }
 }
 
@@ -153,7 +158,7 @@ static void add_who(struct ms_buf *out, const json_t *row)
 
 static const char *const csv_columns =
     "n,sequence,time,state,kind,source,level,trust,block,added,removed,changed,who,set_hash,"
-    "evidence\n";
+    "evidence,accepted\n";
 static const char *const md_head =
     "| sequence | time | kind | state | block | added | removed | changed | who | evidence |\n"
     "|---|---|---|---|---|---|---|---|---|---|\n";
@@ -180,39 +185,29 @@ static void add_block(struct ms_buf *out, const json_t *row)
         (void)ms_buf_addf(out, "%lld", number_of(row, "block"));
 }
 
-static void row_text(const json_t *row, struct ms_buf *out)
+static void add_trust(struct ms_buf *out, const json_t *row)
 {
-    if (is_log(row) && number_of(row, "time") == 0)
-        (void)ms_buf_add_str(out, "(time not known)");
-    else
-        add_time(out, number_of(row, "time"));
-    if (is_log(row))
-        (void)ms_buf_add_str(out, "  ");
-    else
-        (void)ms_buf_addf(out, "  sequence %lld  ", number_of(row, "sequence"));
-    add_text(out, text_of(row, "kind"));
+    if (text_of(row, "trust")[0] == '\0')
+        return;
     (void)ms_buf_add_str(out, "  ");
-    add_text(out, text_of(row, "state"));
-    if (json_is_integer(json_object_get(row, "block"))) {
-        (void)ms_buf_add_str(out, "  block ");
-        add_block(out, row);
-    }
-    if (text_of(row, "trust")[0] != '\0') {
-        (void)ms_buf_add_str(out, "  ");
-        add_text(out, text_of(row, "level"));
-        (void)ms_buf_add_str(out, text_of(row, "level")[0] == '\0' ? "" : " ");
-        add_text(out, text_of(row, "trust"));
-    }
-    if (is_log(row))
-        (void)ms_buf_addf(out, "  (log %lld)\n", number_of(row, "index"));
-    else
-        (void)ms_buf_addf(out, "  (row %lld)\n", number_of(row, "n"));
+    add_text(out, text_of(row, "level"));
+    (void)ms_buf_add_str(out, text_of(row, "level")[0] == '\0' ? "" : " ");
+    add_text(out, text_of(row, "trust"));
+}
+
+static void add_error(struct ms_buf *out, const json_t *row)
+{
     const json_t *error = json_object_get(row, "error");
-    if (error != NULL) {
-        (void)ms_buf_add_str(out, "    ! ");
-        add_text(out, json_is_string(error) ? json_string_value(error) : text_of(error, "text"));
-        (void)ms_buf_add_str(out, "\n");
-    }
+
+    if (error == NULL)
+        return;
+    (void)ms_buf_add_str(out, "    ! ");
+    add_text(out, json_is_string(error) ? json_string_value(error) : text_of(error, "text"));
+    (void)ms_buf_add_str(out, "\n");
+}
+
+static void add_changes(struct ms_buf *out, const json_t *row)
+{
     add_items(out, row, "added", "    + ");
     add_items(out, row, "removed", "    - ");
     add_items(out, row, "changed", "    ~ ");
@@ -224,6 +219,72 @@ static void row_text(const json_t *row, struct ms_buf *out)
         (void)ms_buf_addf(out,
                           "    what is removed rests on the newest block %lld, not yet final\n",
                           number_of(row, "head_removes"));
+}
+
+static void add_confirmed_until(struct ms_buf *out, const json_t *row)
+{
+    const json_t *confirmed = json_object_get(row, "confirmed");
+
+    if (confirmed == NULL || number_of(confirmed, "times") <= 1)
+        return;
+    (void)ms_buf_add_str(out, "    confirmed until ");
+    add_time(out, number_of(confirmed, "until"));
+    (void)ms_buf_add_str(out, "\n");
+}
+
+static void add_evidence(struct ms_buf *out, const json_t *row)
+{
+    if (text_of(row, "evidence")[0] == '\0')
+        return;
+    (void)ms_buf_add_str(out, "    evidence ");
+    add_text(out, text_of(row, "evidence"));
+    (void)ms_buf_add_str(out, "\n");
+}
+
+/* What this daemon saw of what the contract's own history tells. */
+static void add_accepted(struct ms_buf *out, const json_t *row)
+{
+    size_t i;
+    json_t *one;
+
+    json_array_foreach(json_object_get(row, "accepted"), i, one)
+    {
+        (void)ms_buf_add_str(out, "    accepted here ");
+        add_time(out, number_of(one, "time"));
+        add_trust(out, one);
+        (void)ms_buf_addf(out, "  (row %lld)\n", number_of(one, "n"));
+        add_error(out, one);
+        add_items(out, one, "added", "      + ");
+        add_items(out, one, "removed", "      - ");
+        add_items(out, one, "changed", "      ~ ");
+        add_confirmed_until(out, one);
+    }
+}
+
+static void row_text(const json_t *row, struct ms_buf *out)
+{
+    if (is_log(row) && number_of(row, "time") == 0)
+        (void)ms_buf_add_str(out, "(time not known)");
+    else
+        add_time(out, number_of(row, "time"));
+    if (!is_log(row))
+        (void)ms_buf_addf(out, "  sequence %lld", number_of(row, "sequence"));
+    (void)ms_buf_add_str(out, "  ");
+    add_text(out, text_of(row, "kind"));
+    (void)ms_buf_add_str(out, "  ");
+    add_text(out, text_of(row, "state"));
+    if (json_is_integer(json_object_get(row, "block"))) {
+        (void)ms_buf_add_str(out, "  block ");
+        add_block(out, row);
+    }
+    if (is_log(row))
+        (void)ms_buf_addf(out, "  (log %lld)", number_of(row, "index"));
+    add_trust(out, row);
+    if (json_is_integer(json_object_get(row, "n")))
+        (void)ms_buf_addf(out, "  (row %lld)", number_of(row, "n"));
+    (void)ms_buf_add_str(out, "\n");
+    add_error(out, row);
+    add_changes(out, row);
     size_t at = out->len;
     (void)ms_buf_add_str(out, "    ");
     add_who(out, row);
@@ -231,17 +292,9 @@ static void row_text(const json_t *row, struct ms_buf *out)
         out->len = at;
     else
         (void)ms_buf_add_str(out, "\n");
-    const json_t *confirmed = json_object_get(row, "confirmed");
-    if (confirmed != NULL && number_of(confirmed, "times") > 1) {
-        (void)ms_buf_add_str(out, "    confirmed until ");
-        add_time(out, number_of(confirmed, "until"));
-        (void)ms_buf_add_str(out, "\n");
-    }
-    if (text_of(row, "evidence")[0] != '\0') {
-        (void)ms_buf_add_str(out, "    evidence ");
-        add_text(out, text_of(row, "evidence"));
-        (void)ms_buf_add_str(out, "\n");
-    }
+    add_accepted(out, row);
+    add_confirmed_until(out, row);
+    add_evidence(out, row);
 }
 
 /* A cell of CSV (RFC 4180) or of a Markdown table. */
@@ -269,14 +322,20 @@ static void add_cell(enum auditor_form form, const struct ms_buf *text, bool las
 static void fill_cell(const json_t *row, const char *name, enum auditor_form form,
                       struct ms_buf *cell)
 {
+    /* what an operation itself does not say is said by what was seen of it first */
+    const json_t *seen = json_array_get(json_object_get(row, "accepted"), 0);
     const json_t *value = json_object_get(row, name);
 
+    if (value == NULL)
+        value = json_object_get(seen, name);
     if (strcmp(name, "who") == 0)
         add_who(cell, row);
     else if (strcmp(name, "time") == 0 && is_log(row) && number_of(row, name) == 0)
         (void)ms_buf_add_str(cell, "");
     else if (strcmp(name, "time") == 0)
         add_time(cell, number_of(row, name));
+    else if (strcmp(name, "accepted") == 0 && (seen != NULL || json_object_get(row, "n") != NULL))
+        add_time(cell, number_of(seen != NULL ? seen : row, "time"));
     else if (json_is_array(value))
         add_items(cell, row, name, NULL);
     else if (json_is_integer(value))
@@ -289,9 +348,9 @@ static void fill_cell(const json_t *row, const char *name, enum auditor_form for
 
 static void row_cells(enum auditor_form form, const json_t *row, struct ms_buf *out)
 {
-    static const char *const csv[] = {"n",       "sequence", "time",  "state",    "kind",
-                                      "source",  "level",    "trust", "block",    "added",
-                                      "removed", "changed",  "who",   "set_hash", "evidence"};
+    static const char *const csv[] = {
+        "n",     "sequence", "time",    "state",   "kind", "source",   "level",    "trust",
+        "block", "added",    "removed", "changed", "who",  "set_hash", "evidence", "accepted"};
     static const char *const md[] = {"sequence", "time",    "kind",    "state", "block",
                                      "added",    "removed", "changed", "who",   "evidence"};
     const char *const *names = form == AUDITOR_CSV ? csv : md;
@@ -475,11 +534,77 @@ static void add_confirmed(struct ms_buf *out, const json_t *confirmed)
     (void)ms_buf_add_str(out, "\n");
 }
 
+/* What is said of a document that is not there to be read. */
+static void add_absent(struct ms_buf *out, const json_t *release)
+{
+    const char *document = text_of(release, "document");
+
+    if (document[0] == '\0' || strcmp(document, "known") == 0)
+        return;
+    (void)ms_buf_add_str(out, "      its document is ");
+    add_text(out, document);
+    (void)ms_buf_add_str(out, ": ");
+    add_text(out, text_of(release, "payload"));
+    (void)ms_buf_addf(out, ", %lld bytes", number_of(release, "size"));
+    if (text_of(release, "uri")[0] != '\0') {
+        (void)ms_buf_add_str(out, ", ");
+        add_text(out, text_of(release, "uri"));
+    }
+    (void)ms_buf_add_str(out, "\n");
+}
+
+static void add_releases(struct ms_buf *out, const json_t *releases)
+{
+    size_t i;
+    json_t *release;
+
+    json_array_foreach(releases, i, release)
+    {
+        (void)ms_buf_addf(out, "  release %lld  ", number_of(release, "id"));
+        if (text_of(release, "version")[0] != '\0') {
+            (void)ms_buf_add_str(out, "version ");
+            add_text(out, text_of(release, "version"));
+            (void)ms_buf_add_str(out, "  ");
+        }
+        add_text(out, text_of(release, "status"));
+        (void)ms_buf_add_str(out, "\n");
+        add_names(out, release);
+        add_absent(out, release);
+    }
+}
+
+/* What the registry's own history proves, beside what was accepted here, or instead of it. */
+static void add_chain(struct ms_buf *out, const json_t *chain, bool alone)
+{
+    if (!json_is_object(chain))
+        return;
+    if (!alone) {
+        (void)ms_buf_add_str(out, "the registry's own history: ");
+        add_text(out, text_of(chain, "why"));
+        (void)ms_buf_add_str(out, "\n");
+    }
+    if (!json_is_true(json_object_get(chain, "complete")))
+        return;
+    if (number_of(chain, "operation") != 0) {
+        (void)ms_buf_addf(out, "  operation %lld, block %lld  ", number_of(chain, "operation"),
+                          number_of(chain, "block"));
+        add_time(out, number_of(chain, "time"));
+        (void)ms_buf_add_str(out, "  owner ");
+        add_text(out, text_of(chain, "owner"));
+        (void)ms_buf_add_str(out, "\n");
+    }
+    (void)ms_buf_add_str(out, "  proven until    ");
+    add_time(out, number_of(chain, "until"));
+    (void)ms_buf_add_str(out, " by ");
+    add_text(out, text_of(chain, "evidence"));
+    (void)ms_buf_add_str(out, "\n");
+    add_releases(out, json_object_get(chain, "releases"));
+}
+
 enum ms_err auditor_at_text(const json_t *root, struct ms_buf *out)
 {
     const json_t *row = json_object_get(root, "row");
-    size_t i;
-    json_t *release;
+    bool by_chain = strcmp(text_of(root, "by"), "chain") == 0;
 
     (void)ms_buf_add_str(out, "at ");
     add_time(out, number_of(root, "time"));
@@ -497,17 +622,8 @@ enum ms_err auditor_at_text(const json_t *root, struct ms_buf *out)
         add_who(out, row);
         (void)ms_buf_add_str(out, "\n");
     }
-    json_array_foreach(json_object_get(root, "releases"), i, release)
-    {
-        (void)ms_buf_addf(out, "  release %lld  ", number_of(release, "id"));
-        if (text_of(release, "version")[0] != '\0') {
-            (void)ms_buf_add_str(out, "version ");
-            add_text(out, text_of(release, "version"));
-            (void)ms_buf_add_str(out, "  ");
-        }
-        add_text(out, text_of(release, "status"));
-        (void)ms_buf_add_str(out, "\n");
-        add_names(out, release);
-    }
+    if (!by_chain)
+        add_releases(out, json_object_get(root, "releases"));
+    add_chain(out, json_object_get(root, "chain"), by_chain);
     return ms_buf_err(out);
 }

@@ -9,6 +9,7 @@
 
 #define LOOK_MS 300
 #define IDLE_MAX_MS 600000 /* as long as the daemon waits between two tries, at most */
+#define SETTLE_MS 60000    /* for what nobody asked for by name */
 
 static int64_t number(const json_t *object, const char *name)
 {
@@ -186,13 +187,79 @@ int backfill_run(const struct cli *cli, const struct client_subject *subject, js
     return code;
 }
 
+/* ---- what is under way by itself ---- */
+
+static bool is_under_way(const json_t *status)
+{
+    if (json_is_true(json_object_get(status, "complete")))
+        return false; /* documents are still fetched, maybe */
+    return is_state(status, "queued") || is_state(status, "reading") ||
+           is_state(status, "walking") || is_state(status, "storing");
+}
+
+static void say_unsettled(const struct cli *cli, const json_t *status)
+{
+    const json_t *error = json_object_get(status, "error");
+    char text[512];
+
+    if (is_under_way(status))
+        cli_say(cli,
+                "%" PRId64 " of %" PRId64 " operations of the past are read back so far: "
+                "history --backfill waits for all",
+                number(status, "stored"), number(status, "operations"));
+    else if (error != NULL)
+        cli_say(cli, "the past is not read back to its beginning: %s",
+                printable(error, "text", text, sizeof(text)));
+}
+
+int backfill_settle(const struct cli *cli, const struct client_subject *subject)
+{
+    struct ms_buf target = MS_BUF_INIT((size_t)1 << 20);
+    json_t *status = NULL;
+    bool shown = false;
+    int code = CLI_YES;
+
+    enum ms_err err = target_of(subject, &target);
+    const char *text = err == MS_OK ? ms_buf_str(&target) : NULL;
+    if (text == NULL)
+        code = client_fail_err(cli, err == MS_OK ? MS_ERR_MEMORY : err, NULL);
+    else
+        code = look(cli, text, &status);
+    for (int64_t ms = 0; code == CLI_YES && is_under_way(status) && ms < SETTLE_MS; ms += LOOK_MS) {
+        show_progress(status, false);
+        shown = true;
+        rest();
+        json_decref(status);
+        status = NULL;
+        code = look(cli, text, &status);
+    }
+    if (shown && code == CLI_YES)
+        show_progress(status, true);
+    if (code == CLI_YES)
+        say_unsettled(cli, status);
+    json_decref(status);
+    ms_buf_done(&target);
+    return code;
+}
+
 /* ---- the command ---- */
+
+static void say_registry(const struct cli *cli, const json_t *status)
+{
+    int64_t missing = number(status, "documents_missing");
+    char why[512];
+
+    cli_say(cli, "%" PRId64 " operations, proven back to the first; %" PRId64 " documents",
+            number(status, "operations"), number(status, "documents"));
+    if (missing > 0)
+        cli_say(cli, "%" PRId64 " documents could not be had; %s", missing,
+                printable(status, "documents_why", why, sizeof(why)));
+}
 
 static int say_result(const struct cli *cli, const json_t *status)
 {
     if (is_state(status, "done") && ms_span_eq_str(ms_json_member_str(status, "kind"), "registry"))
-        cli_say(cli, "%" PRId64 " operations, proven back to the first",
-                number(status, "operations"));
+        say_registry(cli, status);
     else
         cli_say(cli,
                 "%" PRId64 " logs up to block %" PRId64 ", as endpoints tell them: nobody can "

@@ -10,4 +10,8 @@
  * said. */
 int backfill_run(const struct cli *cli, const struct client_subject *subject, json_t **ret_status);
 
+/* Wait a minute at most for what the daemon reads back by itself, and say when the past is not
+ * whole after it. CLI_YES, or the exit code of a daemon that cannot be asked, after the words. */
+int backfill_settle(const struct cli *cli, const struct client_subject *subject);
+
 #endif

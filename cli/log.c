@@ -30,10 +30,15 @@ static const struct verb {
      "  -o FILE               write a file (default print)\n",
      log_prove},
     {"verify",
-     "FILE --key VKEY [--witness VKEY,... [--quorum K]] [--old FILE] [--entry FILE] [--evidence "
+     "FILE|SOURCE --key VKEY [--witness VKEY,... [--quorum K]] [--old FILE] [--entry FILE] "
+     "[--evidence "
      "FILE] [--db FILE | --from SOURCE]",
-     "check a proof, a checkpoint, or that one continues another; offline",
-     "FILE is a proof of `log prove`, a checkpoint, or a proof of growth (/v1/log/growth).\n\n"
+     "check a proof, a checkpoint, that one continues another, or a whole log; offline",
+     "FILE is a proof of `log prove`, a checkpoint, or a proof of growth (/v1/log/growth). A "
+     "SOURCE,\n"
+     "a folder that `log export` wrote or its URL, is checked as a whole: key, checkpoint, "
+     "entries,\n"
+     "tiles, and those bundles that are there.\n\n"
      "  --witness VKEY,...    witnesses of whom K must have cosigned\n"
      "  --quorum K            default all of them\n"
      "  --old FILE            an older checkpoint of the same log, which FILE must continue; with\n"

@@ -36,7 +36,7 @@ struct log_head {
 };
 /* The newest checkpoint (or cosigned one), verified with `key` ("name+id+base64"); NULL: with the
  * key that the source itself tells, which is good for one's own log only. MS_ERR_SYNTAX the key;
- * MS_ERR_SIGNATURE and the like. log_head_done in any case. */
+ * MS_ERR_UNAVAILABLE there is no log; MS_ERR_SIGNATURE and the like. log_head_done in any case. */
 MS_MUST_USE enum ms_err log_head_get(struct log_source *source, const char *key, bool cosigned,
                                      struct log_head *ret_head, struct ms_diag *diag);
 void log_head_done(struct log_head *head);
@@ -59,6 +59,20 @@ MS_MUST_USE enum ms_err log_entries_get(struct log_source *source,
 void log_entries_done(struct log_entries *entries);
 /* Line i without its newline. */
 struct ms_span log_entries_line(const struct log_entries *entries, size_t i);
+
+/* All that the log has under a checkpoint: its entries, the tiles of every level, and the evidence
+ * that its entries name, as far as that is there. MS_ERR_PROOF, MS_ERR_HASH the first that is not
+ * what it has to be; MS_ERR_UNAVAILABLE a tile is missing. */
+struct log_whole {
+    uint64_t n_tiles, n_bundles;
+    uint64_t n_missing; /* bundles that are not there */
+};
+MS_MUST_USE enum ms_err log_whole_check(struct log_source *source,
+                                        const struct msig_checkpoint *checkpoint,
+                                        struct log_whole *ret_whole, struct ms_diag *diag);
+
+/* A folder that `log export` wrote, or the URL of one. */
+bool log_is_source(const char *path);
 
 /* "A,B,..." of witnesses' keys. MS_ERR_SYNTAX, MS_ERR_LIMIT. */
 MS_MUST_USE enum ms_err log_witnesses(const char *list, struct msig_vkey *ret_keys, size_t *ret_n,

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 
 #define WINDOW_S 600
+#define FOLDER_MODE 0755
 #define FINDINGS_MAX 1000u /* told; the rest is counted */
 #define PATH_MAX_BYTES 4096
 
@@ -102,6 +103,8 @@ static enum ms_err keep_one(struct compare *c, struct side *side, const struct l
                      side->what, leaf->n, hex);
     if (err == MS_OK && (n < 0 || n >= PATH_MAX_BYTES))
         err = MS_ERR_ARGUMENT;
+    if (err == MS_OK && mkdir(c->keep, FOLDER_MODE) != 0 && errno != EEXIST)
+        err = ms_diag_set(diag, MS_ERR_IO, "%s: %s", c->keep, strerror(errno));
     if (err == MS_OK)
         err = output_write(ret_path, ms_buf_span(&text), diag);
     ms_buf_done(&text);

@@ -265,6 +265,12 @@ static bool is_url(const char *from)
            ms_span_starts_nocase(ms_span_str(from), "http:");
 }
 
+bool log_is_source(const char *path)
+{
+    struct stat st;
+    return is_url(path) || (stat(path, &st) == 0 && S_ISDIR(st.st_mode));
+}
+
 enum ms_err log_source_open(const struct cli *cli, const char *db, const char *from,
                             struct log_source **ret_source, struct ms_diag *diag)
 {
@@ -332,6 +338,12 @@ static enum ms_err own_key(struct log_source *source, struct msig_vkey *ret_key,
     return err;
 }
 
+/* What a log has to have: without it nothing is found out about the log, neither yes nor no. */
+static enum ms_err must_have(enum ms_err err)
+{
+    return err == MS_ERR_NOT_FOUND ? MS_ERR_UNAVAILABLE : err;
+}
+
 enum ms_err log_head_get(struct log_source *source, const char *key, bool cosigned,
                          struct log_head *ret_head, struct ms_diag *diag)
 {
@@ -342,10 +354,10 @@ enum ms_err log_head_get(struct log_source *source, const char *key, bool cosign
     *ret_head = (struct log_head){.text = text};
     if (note == NULL)
         return MS_ERR_MEMORY;
-    enum ms_err err = key == NULL ? own_key(source, &ret_head->key, diag)
+    enum ms_err err = key == NULL ? must_have(own_key(source, &ret_head->key, diag))
                                   : msig_vkey_parse(ms_span_str(key), &ret_head->key, diag);
     if (err == MS_OK)
-        err = log_source_get(source, path, &ret_head->text, diag);
+        err = must_have(log_source_get(source, path, &ret_head->text, diag));
     if (err == MS_OK)
         err = msig_checkpoint_open(ms_buf_span(&ret_head->text), &ret_head->key, note,
                                    &ret_head->checkpoint, diag);
@@ -378,6 +390,7 @@ static enum ms_err get_tile(struct log_source *source, struct msig_tlog_tile til
         const char *text = ms_buf_str(&path);
         err = text == NULL ? MS_ERR_MEMORY : log_source_get(source, text, out, &why);
     }
+    err = must_have(err);
     if (err != MS_OK)
         (void)ms_diag_set(diag, err, "%s", ms_diag_text(&why, err));
     ms_buf_done(&path);

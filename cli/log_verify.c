@@ -1,4 +1,5 @@
-/* cli/log_verify.c - `measuredctl log verify`: proofs and checkpoints, by keys alone. */
+/* cli/log_verify.c - `measuredctl log verify`: proofs, checkpoints and whole logs, by keys alone.
+ */
 #include "cli/log.h"
 
 #include "base/base64.h"
@@ -20,8 +21,9 @@ struct verify {
     const char *kind;
     struct msig_note note;
     struct msig_checkpoint checkpoint, before;
-    bool has_before, has_index;
+    bool has_before, has_index, has_whole;
     uint64_t index;
+    struct log_whole whole;
     struct ms_buf line; /* the entry */
     json_t *cosigners;
     size_t n_cosigners;
@@ -222,7 +224,54 @@ static enum ms_err verify_proof_file(struct verify *v, struct ms_span text)
     return err;
 }
 
+/* ---- a whole log ---- */
+
+static enum ms_err check_whole(struct verify *v, struct log_source *source, struct log_head *head)
+{
+    enum ms_err err = log_head_get(source, NULL, false, head, &v->diag);
+
+    if (err == MS_OK && memcmp(&head->key, &v->key, sizeof(v->key)) != 0)
+        err = ms_diag_set(&v->diag, MS_ERR_SIGNATURE, "%s says that its key is another one",
+                          log_source_name(source));
+    if (err == MS_OK)
+        err = check_checkpoint(v, ms_buf_span(&head->text));
+    if (err == MS_OK)
+        err = log_whole_check(source, &v->checkpoint, &v->whole, &v->diag);
+    v->has_whole = err == MS_OK;
+    return err;
+}
+
+static enum ms_err verify_whole(struct verify *v, const char *from)
+{
+    struct log_source *source = NULL;
+    struct log_head head = {0};
+
+    v->kind = "log";
+    if (v->from != NULL || v->db != NULL)
+        return ms_diag_set(&v->diag, MS_ERR_ARGUMENT, "%s is a log: no --from and no --db", from);
+    v->from = from;
+    enum ms_err err = log_source_open(v->cli, NULL, from, &source, &v->diag);
+    if (err == MS_OK)
+        err = check_whole(v, source, &head);
+    if (err == MS_OK && v->old != NULL)
+        err = check_old(v);
+    if (err == MS_OK && v->old != NULL)
+        err = ask_growth(v);
+    log_head_done(&head);
+    log_source_close(source);
+    return err;
+}
+
 /* ---- the answer ---- */
+
+/* Whoever signs a log may log any bytes; a terminal obeys some of them. */
+static int print_entry(struct verify *v)
+{
+    for (size_t i = 0; i < v->line.len; i++)
+        if (v->line.ptr[i] < 0x20 || v->line.ptr[i] > 0x7e)
+            v->line.ptr[i] = '?';
+    return cli_print_line(v->cli, ms_buf_span(&v->line), CLI_YES);
+}
 
 static int tell(struct verify *v)
 {
@@ -236,8 +285,13 @@ static int tell(struct verify *v)
             cli_say(cli, "%zu of %zu witnesses have cosigned it", v->n_cosigners, v->n_witnesses);
         if (v->has_before)
             cli_say(cli, "it continues the checkpoint of %" PRIu64 " entries", v->before.size);
+        if (v->has_whole)
+            cli_say(cli,
+                    "%" PRIu64 " tiles and %" PRIu64 " bundles are what they have to be; %" PRIu64
+                    " bundles are not there",
+                    v->whole.n_tiles, v->whole.n_bundles, v->whole.n_missing);
         if (v->has_index)
-            return cli_print_line(cli, ms_buf_span(&v->line), CLI_YES);
+            return print_entry(v);
         return CLI_YES;
     }
     ms_sha256_hex(&v->checkpoint.root, root);
@@ -246,6 +300,12 @@ static int tell(struct verify *v)
                             "root", root, "witnesses", v->cosigners);
     if (v->has_before)
         (void)json_object_set_new(out, "continues", json_integer((json_int_t)v->before.size));
+    if (v->has_whole) {
+        (void)json_object_set_new(out, "tiles", json_integer((json_int_t)v->whole.n_tiles));
+        (void)json_object_set_new(out, "bundles", json_integer((json_int_t)v->whole.n_bundles));
+        (void)json_object_set_new(out, "bundles_missing",
+                                  json_integer((json_int_t)v->whole.n_missing));
+    }
     if (v->has_index) {
         const char *line = ms_buf_str(&v->line);
         (void)json_object_set_new(out, "index", json_integer((json_int_t)v->index));
@@ -309,7 +369,9 @@ int log_verify(struct cli *cli, int argc, char **argv)
     if (cli_args(cli, argc, argv, options, MS_ARRAY_LEN(options), "FILE", args, 1, 1) &&
         read_keys(v, key, witnesses, quorum)) {
         v->cosigners = json_array();
-        enum ms_err err = v->cosigners == NULL ? MS_ERR_MEMORY : verify_file(v, args[0]);
+        enum ms_err err = v->cosigners == NULL     ? MS_ERR_MEMORY
+                          : log_is_source(args[0]) ? verify_whole(v, args[0])
+                                                   : verify_file(v, args[0]);
         if (err == MS_ERR_ARGUMENT)
             cli_say(cli, "%s", ms_diag_text(&v->diag, err));
         else

@@ -140,6 +140,7 @@ static enum ms_err parse_key(struct ms_span text, struct ms_span *ret_name,
 {
     struct ms_buf typed = MS_BUF_INIT(1 + MSIG_NOTE_KEY_BYTES);
     struct ms_span name, id, base64;
+    char lower[2 * MSIG_NOTE_ID_BYTES + 1];
     enum ms_err err = MS_OK;
 
     if (text.len > MSIG_NOTE_TEXT_KEY_MAX || !ms_span_cut(text, '+', &name, &id) ||
@@ -149,6 +150,9 @@ static enum ms_err parse_key(struct ms_span text, struct ms_span *ret_name,
         return bad_key(diag, "its name");
     if (ms_hex_decode(id, ret_id, MSIG_NOTE_ID_BYTES) != MS_OK)
         return bad_key(diag, "its id is not 8 hex digits");
+    ms_hex_encode(ms_span_of(ret_id, MSIG_NOTE_ID_BYTES), lower);
+    if (!ms_span_eq_str(id, lower))
+        return bad_key(diag, "its id is not in lower case");
     if (!decode_base64(base64, &typed) || typed.len != 1 + MSIG_NOTE_KEY_BYTES)
         err = bad_key(diag, "it has not the 32 bytes of an Ed25519 key");
     else if (!is_our_type(typed.ptr[0]))

@@ -5,6 +5,7 @@
 
 #include "resolver/daemon/backfill_job.h"
 #include "resolver/daemon/log.h"
+#include "resolver/source/past_documents.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,7 @@ static bool has_ended(const struct backfill_job *job)
 static void job_free(struct backfill_job *job)
 {
     source_free(job->source);
+    job_documents_free(job);
     spec_done(&job->spec);
     free(job);
 }
@@ -190,8 +192,16 @@ static void complain(struct backfill_job *job, const char *provider, const char 
         job->n_complaints--;
     }
     struct job_complaint *c = &job->complaints[job->n_complaints++];
-    c->provider = provider;
+    (void)snprintf(c->provider, sizeof(c->provider), "%s", provider);
     (void)snprintf(c->text, sizeof(c->text), "%s", text);
+}
+
+static void complain_of_documents(struct backfill_job *job)
+{
+    const struct past_complaint *c;
+
+    for (size_t i = 0; (c = job_documents_complaint(job, i)) != NULL; i++)
+        complain(job, c->name, "document-wrong", c->diag.text);
 }
 
 /* What is to be said of a provider's logs: the event, NULL for nothing. */
@@ -205,6 +215,8 @@ static const char *complaint(const struct backfill_job *job, uint32_t p, struct 
     enum history_fault fault = HISTORY_FAULT_NONE;
     enum log_fault logs = LOG_FAULT_NONE;
 
+    if (job->documents != NULL)
+        return NULL; /* complain_of_documents has its own */
     if (job->logs)
         return source_log_walk_complaint(job->source, p, &logs, diag) ? of_logs[logs] : NULL;
     if (!source_walk_complaint(job->source, p, &fault, diag))
@@ -226,6 +238,8 @@ static void note_conduct(struct backfill *b)
         if (event != NULL)
             complain(job, job->policy.providers[p].name, event, diag.text);
     }
+    if (job->documents != NULL)
+        complain_of_documents(job);
 }
 
 /* ---- requests ---- */
@@ -239,7 +253,9 @@ static void send_now(struct backfill *b)
     b->is_out = true;
     b->last_sent_ms = now_of(b).boot_ms;
     job->n_requests++;
-    job->provider = job->policy.providers[b->request.provider].name;
+    job->provider = b->request.kind == SOURCE_REQUEST_HTTP
+                        ? "https"
+                        : job->policy.providers[b->request.provider].name;
     upstream_send(b->env.upstream, BACKFILL_TAG | job->serial << 12 | b->request.id, &b->request);
 }
 
@@ -272,6 +288,94 @@ static void step(struct backfill *b, const struct source_response *response);
 /* ---- attempts ---- */
 
 static void begin_walk(struct backfill *b);
+static void begin_fetch(struct backfill *b);
+
+static void documents_written(struct store_job *work)
+{
+    struct backfill_job *job = job_of(work);
+    struct backfill *b = job->owner;
+
+    if (b->stopped)
+        return;
+    if (job->work_err != MS_OK) {
+        finish(b, job->work_err, &job->work_diag);
+        return;
+    }
+    job_documents_take(job);
+    source_free(job->source);
+    job->source = NULL;
+    job->tries = 0;
+    begin_fetch(b);
+}
+
+/* When nobody could be asked: later, and in the end without them. */
+static void fetch_ended(struct backfill *b)
+{
+    struct backfill_job *job = b->active;
+    struct ms_diag diag = {0};
+
+    note_conduct(b);
+    if (job_documents_any(job)) {
+        job->state = JOB_STORING;
+        job->work = (struct store_job){.run = job_documents_write, .done = documents_written};
+        store_run(b->env.store, &job->work);
+        return;
+    }
+    enum ms_err err = source_error(job->source, &diag);
+    if (err == MS_ERR_UNAVAILABLE && job->tries + 1 < TRIES_MAX) {
+        wait_or_fail(b, err, &diag);
+        return;
+    }
+    (void)ms_diag_set(&diag, err, "%s", ms_err_text(err));
+    job_documents_give_up(job, &diag);
+    finish(b, MS_OK, NULL);
+}
+
+static void begin_fetch(struct backfill *b)
+{
+    struct backfill_job *job = b->active;
+    struct ms_diag diag = {0};
+
+    if (job_documents_ended(job)) {
+        finish(b, MS_OK, NULL);
+        return;
+    }
+    config_policy(b->config, &job->policy);
+    upstream_mark_providers(b->env.upstream, &job->policy);
+    enum ms_err err = job_documents_fetch(job, now_of(b), &diag);
+    if (err != MS_OK) {
+        finish(b, err, &diag);
+        return;
+    }
+    job->serial = ++b->last_serial;
+    job->state = JOB_FETCHING;
+    step(b, NULL);
+}
+
+static void documents_listed(struct store_job *work)
+{
+    struct backfill_job *job = job_of(work);
+    struct backfill *b = job->owner;
+
+    if (b->stopped)
+        return;
+    if (job->work_err == MS_OK)
+        begin_fetch(b);
+    else
+        finish(b, job->work_err, &job->work_diag);
+}
+
+/* All operations are stored: now what they name. */
+static void operations_done(struct backfill *b)
+{
+    struct backfill_job *job = b->active;
+
+    job_documents_free(job);
+    job->walked = true;
+    job->state = JOB_READING;
+    job->work = (struct store_job){.run = job_documents_list, .done = documents_listed};
+    store_run(b->env.store, &job->work);
+}
 
 /* Where it began, and who is asked first from now on. */
 static void note_ranges(struct backfill_job *job)
@@ -354,6 +458,10 @@ static void step(struct backfill *b, const struct source_response *response)
     struct backfill_job *job = b->active;
     enum source_state state = source_step(job->source, response, now_of(b));
 
+    if (state != SOURCE_WANTS && job->documents != NULL) {
+        fetch_ended(b);
+        return;
+    }
     if (state != SOURCE_WANTS) {
         attempt_ended(b, state);
         return;
@@ -421,8 +529,11 @@ static void begin_walk(struct backfill *b)
         finish(b, MS_ERR_CONFLICT, &diag);
         return;
     }
-    if (job->logs ? job_rechecks(job) && job->next_unchecked >= job->n_unchecked
-                  : job->at.sequence == 0) {
+    if (!job->logs && job->at.sequence == 0) {
+        operations_done(b);
+        return;
+    }
+    if (job_rechecks(job) && job->next_unchecked >= job->n_unchecked) {
         finish(b, MS_OK, NULL);
         return;
     }
@@ -461,11 +572,10 @@ static void was_read(struct store_job *work)
 static enum ms_err refusal(const struct backfill *b, const struct core_good *good,
                            struct ms_diag *diag)
 {
-    if (good->id.level < SPEC_LEVEL_L2)
+    if (good->id.level == SPEC_LEVEL_L1) /* l0 is a node of the operator's own */
         return ms_diag_set(diag, MS_ERR_LEVEL,
-                           "at level %s the state is one endpoint's word: a history is walked back "
-                           "from level l2 on",
-                           spec_level_name(good->id.level));
+                           "at level l1 the state is one endpoint's word: a history is walked back "
+                           "from level l2 on, or with an endpoint that is trusted = yes");
     if (b->config->nonfinality == CONFIG_NONFINALITY_SAFE)
         return ms_diag_set(diag, MS_ERR_LEVEL,
                            "with nonfinality = safe states are read that may be undone: a history "
@@ -484,6 +594,7 @@ static enum ms_err start(struct backfill *b, struct backfill_job *job, struct ms
         return err;
     job->logs = good.result->adapter == NULL || strcmp(good.result->adapter, "registry") != 0;
     job->evidence = good.evidence;
+    job->known_code = good.result->probe.known_code;
     if (job->logs) {
         job->first_block = good.result->scan.begun ? good.result->scan.from : good.spec->from;
         job->last_block = good.result->block.number;
@@ -501,6 +612,8 @@ static void begin(struct backfill *b, struct backfill_job *job)
     struct ms_diag diag = {0};
 
     b->active = job;
+    job_documents_free(job);
+    job->walked = false;
     enum ms_err err = start(b, job, &diag);
     if (err != MS_OK) {
         finish(b, err, &diag);
@@ -521,6 +634,7 @@ static void requeue(const struct backfill *b, struct backfill_job *job)
     job->n_requests = 0;
     job->n_complaints = 0;
     job->asked = false;
+    job->walked = false;
     job->ended_s = 0;
     job->started_s = now_of(b).wall_s;
 }
@@ -542,19 +656,28 @@ void backfill_ask(struct backfill *b, const struct answer_id *id)
     job->asked = true;
 }
 
-/* By configuration: what has more operations, or blocks, than when it was last looked at. */
-static bool look_at(void *arg, const struct core_good *good)
+/* By configuration: it has more operations, or blocks, than when it was last looked at. */
+static bool is_due(const struct backfill *b, const struct core_good *good)
 {
-    struct backfill *b = arg;
     bool registry = good->result->adapter != NULL && strcmp(good->result->adapter, "registry") == 0;
     uint64_t now = registry ? good->result->sequence : good->result->block.number;
     struct ms_diag diag;
 
-    if ((!registry && b->config->backfill != CONFIG_BACKFILL_ALL) || good->mark->sequence >= now ||
+    if (b->config->backfill == CONFIG_BACKFILL_NO ||
+        (!registry && b->config->backfill != CONFIG_BACKFILL_ALL) || good->mark->sequence >= now ||
         good->mark->after_ms > now_of(b).boot_ms || refusal(b, good, &diag) != MS_OK)
+        return false;
+    /* logs: a window at a time */
+    return registry || good->mark->sequence == 0 || now - good->mark->sequence >= LOG_WALK_WINDOW;
+}
+
+/* False: there is no room. */
+static bool look_at(void *arg, const struct core_good *good)
+{
+    struct backfill *b = arg;
+
+    if (!is_due(b, good))
         return true;
-    if (!registry && good->mark->sequence > 0 && now - good->mark->sequence < LOG_WALK_WINDOW)
-        return true; /* a window at a time */
     struct backfill_job *job = find(b, &good->id);
     if (job == NULL)
         job = new_job(b, good);
@@ -569,7 +692,7 @@ void backfill_tick(struct backfill *b)
 
     if (b->stopped || b->active != NULL)
         return;
-    if (b->config->backfill != CONFIG_BACKFILL_NO && now_ms >= b->look_ms) {
+    if (now_ms >= b->look_ms) {
         b->look_ms = now_ms + LOOK_MS;
         core_each_good(b->env.core, look_at, b);
     }
@@ -600,6 +723,8 @@ static const char *state_name(enum job_state state)
         return "reading";
     case JOB_WALKING:
         return "walking";
+    case JOB_FETCHING:
+        return "fetching";
     case JOB_STORING:
         return "storing";
     case JOB_WAITING:
@@ -634,23 +759,44 @@ static void add_kind(const struct backfill_job *job, json_t *out)
     }
     (void)json_object_set_new(out, "operations", json_integer((json_int_t)job->total));
     (void)json_object_set_new(out, "stored", json_integer((json_int_t)job->stored));
+    job_documents_json(job, out);
     if (job->at.sequence != 0)
         (void)json_object_set_new(out, "block", json_integer((json_int_t)job->at.block));
 }
 
-json_t *backfill_status(const struct backfill *b, const struct answer_id *id)
+/* Nobody asked, and configuration does not either. */
+static json_t *no_job(const struct backfill *b, const struct answer_id *id)
 {
-    const struct backfill_job *job = find(b, id);
+    json_t *out = json_pack("{s:s}", "state", "none");
+    struct core_good good;
+    struct ms_diag diag = {0};
+
+    if (out == NULL || !core_good(b->env.core, id, &good))
+        return out;
+    enum ms_err err = refusal(b, &good, &diag);
+    if (err != MS_OK)
+        (void)json_object_set_new(
+            out, "error",
+            json_pack("{s:s, s:s}", "code", ms_err_code(err), "text", ms_diag_text(&diag, err)));
+    return out;
+}
+
+json_t *backfill_status(struct backfill *b, const struct answer_id *id)
+{
+    struct core_good good;
     char code[32];
 
+    if (!b->stopped && core_good(b->env.core, id, &good))
+        (void)look_at(b, &good); /* not only at its next turn: somebody waits for it */
+    const struct backfill_job *job = find(b, id);
     if (job == NULL)
-        return json_pack("{s:s}", "state", "none");
+        return no_job(b, id);
     json_t *out =
         json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:o}", "specifier", job->spec.canonical,
                   "state", state_name(job->state), "kind", job->logs ? "logs" : "registry",
-                  "complete", !job->logs && job->state == JOB_DONE, "requests",
-                  (json_int_t)job->n_requests, "started", (json_int_t)job->started_s, "ended",
-                  (json_int_t)job->ended_s, "complaints", complaints_json(job));
+                  "complete", !job->logs && job->walked, "requests", (json_int_t)job->n_requests,
+                  "started", (json_int_t)job->started_s, "ended", (json_int_t)job->ended_s,
+                  "complaints", complaints_json(job));
     if (out == NULL)
         return NULL;
     add_kind(job, out);
@@ -672,13 +818,7 @@ static void was_listed(struct store_job *work)
 
 void backfill_read(struct backfill *b, const struct answer_id *id, struct backfill_list *list)
 {
-    struct core_good good;
-
     list->key = id->key;
-    list->n_known = 0;
-    if (core_good(b->env.core, id, &good))
-        for (size_t i = 0; i < good.result->n_releases && i < MS_ARRAY_LEN(list->known); i++)
-            list->known[list->n_known++] = good.result->releases[i].id;
     list->job = (struct store_job){.run = job_list, .done = was_listed};
     store_run(b->env.store, &list->job);
 }
@@ -707,7 +847,7 @@ void backfill_set_config(struct backfill *b, const struct config *config)
 
     b->config = config;
     b->look_ms = 0;
-    if (job == NULL || job->state != JOB_WALKING)
+    if (job == NULL || (job->state != JOB_WALKING && job->state != JOB_FETCHING))
         return;
     drop_attempt(b);
     b->active = NULL;

@@ -36,8 +36,9 @@ void backfill_response(struct backfill *backfill, uint64_t tag,
 /* A few times a second. */
 void backfill_tick(struct backfill *backfill);
 
-/* How it stands with an entry, docs/back-fill.md (new reference, NULL when memory is out). */
-json_t *backfill_status(const struct backfill *backfill, const struct answer_id *id);
+/* How it stands with an entry, docs/back-fill.md (new reference, NULL when memory is out). Begins
+ * what configuration wants. */
+json_t *backfill_status(struct backfill *backfill, const struct answer_id *id);
 
 /* The stored operations of an entry as JSON text, read on the store's thread. The asker keeps it
  * alive until `done`, on the loop thread. */
@@ -46,8 +47,6 @@ struct backfill_list {
     struct ms_sha256 key;
     uint64_t from;      /* first sequence wanted */
     struct ms_buf *out; /* borrowed */
-    size_t n_known;     /* releases whose documents are at hand */
-    uint64_t known[SOURCE_RELEASES_MAX];
     enum ms_err err;
     struct ms_diag diag;
     void (*done)(struct backfill_list *list);

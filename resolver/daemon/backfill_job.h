@@ -15,6 +15,7 @@ enum job_state {
     JOB_QUEUED = 0,
     JOB_READING, /* what is stored already */
     JOB_WALKING,
+    JOB_FETCHING, /* documents, when the operations are stored */
     JOB_STORING,
     JOB_WAITING, /* for an endpoint that can be asked */
     JOB_DONE,
@@ -28,7 +29,7 @@ struct job_run {
 };
 
 struct job_complaint {
-    const char *provider;
+    char provider[64]; /* or a host */
     char text[256];
 };
 
@@ -46,6 +47,9 @@ struct backfill_job {
     struct job_run runs[BACKFILL_RUNS_MAX];
     struct history_at at;    /* the newest that is still missing; sequence 0: none is */
     struct history_at until; /* of the walk under way */
+    bool walked;             /* all operations are stored */
+    bool known_code;
+    struct job_documents *documents; /* NULL until the operations are stored */
     /* other contracts */
     uint64_t first_block, next_block, last_block, window;
     bool seek;               /* where the contract appeared is not known yet */
@@ -84,6 +88,27 @@ static inline bool job_rechecks(const struct backfill_job *job)
 {
     return job->logs && job->next_block > job->last_block;
 }
+/* ---- backfill_documents.c ---- */
+struct past_complaint;
+/* On the store's thread: those that are missing, into job->documents; those that live releases have
+ * are kept. And what a fetch has found. */
+void job_documents_list(struct store_job *work, struct cache *cache);
+void job_documents_write(struct store_job *work, struct cache *cache);
+bool job_documents_ended(const struct backfill_job *job);
+/* job->source gets the next of them. Errors as source_past_documents_new. */
+MS_MUST_USE enum ms_err job_documents_fetch(struct backfill_job *job, struct ms_now now,
+                                            struct ms_diag *diag);
+/* Complaint i of the fetch, NULL: there are no more. */
+const struct past_complaint *job_documents_complaint(const struct backfill_job *job, size_t i);
+/* Whether the fetch has come to an end with any of them. */
+bool job_documents_any(const struct backfill_job *job);
+/* Those count as asked for. */
+void job_documents_take(struct backfill_job *job);
+/* All that are left cannot be had now. */
+void job_documents_give_up(struct backfill_job *job, const struct ms_diag *why);
+/* `documents`, `documents_missing` and why. */
+void job_documents_json(const struct backfill_job *job, json_t *out);
+void job_documents_free(struct backfill_job *job); /* without any is fine */
 
 static inline struct backfill_job *job_of(struct store_job *work)
 {

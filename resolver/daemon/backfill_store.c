@@ -279,6 +279,7 @@ void job_write(struct store_job *work, struct cache *cache)
 /* ---- telling what is stored ---- */
 
 struct teller {
+    struct cache *cache;
     struct backfill_list *list;
     struct history_past past;
     struct ms_arena arena;  /* what `past` borrows */
@@ -292,18 +293,15 @@ struct teller {
 
 static bool has_document(void *arg, const struct registry_release *release)
 {
-    const struct backfill_list *list = arg;
+    bool known = false;
 
-    for (size_t i = 0; i < list->n_known; i++)
-        if (list->known[i] == release->id)
-            return true;
-    return false;
+    return cache_document_known(arg, &release->payload_hash, &known, NULL) == MS_OK && known;
 }
 
 static enum ms_err tell(struct teller *t, const struct cache_operation *o,
                         const struct history_operation *operation)
 {
-    struct operation_facts facts = {&o->bundle, o->provider, has_document, t->list};
+    struct operation_facts facts = {&o->bundle, o->provider, has_document, t->cache};
     struct ms_buf *out = t->list->out;
     json_t *json = operation_json(operation, &t->past, &facts);
 
@@ -404,6 +402,7 @@ void job_list(struct store_job *work, struct cache *cache)
     list->err = t == NULL ? MS_ERR_MEMORY : MS_OK;
     if (t == NULL)
         return;
+    t->cache = cache;
     t->list = list;
     t->arena.max = LIST_ARENA_MAX_BYTES;
     (void)ms_buf_add_str(list->out, "{\"operations\":[");

@@ -122,7 +122,7 @@ static const struct row rows[] = {
            "what happens when other code is found behind a contract"),
     POLICY("sie", TYPE_DURATION, sie_max_s, 0, 30 * DAY_S, NULL, "30d", "duration 0s..30d",
            "the longest that any answer is served while its source fails; 0s for the strict"),
-    POLICY("backfill", TYPE_CHOICE, backfill, 0, 0, backfill_names, "no", "no | registry | all",
+    POLICY("backfill", TYPE_CHOICE, backfill, 0, 0, backfill_names, "registry", "no | registry | all",
            "whose past is fetched without being asked for: nobody's, of registries, of all contracts"),
     POLICY("backfill-rate", TYPE_U32, backfill_rate, 1, 100, NULL, "5", "number 1..100",
            "requests a second that are made for it"),

@@ -18,10 +18,11 @@
 #define CORE_WATCH_MIN_MS                                                  \
     60000 /* watchers alone do not ask the source of a good set more often \
            */
-#define CORE_CLOCK_STEP_MS                                                                      \
-    2000                      /* wall against boot clock: more than rounding, the clock was set \
-                               */
-#define CORE_LEAD_MIN_MS 3000 /* before its end a watched set is confirmed */
+#define CORE_CLOCK_STEP_MS                                                                       \
+    2000                       /* wall against boot clock: more than rounding, the clock was set \
+                                */
+#define CORE_LEAD_MIN_MS 3000  /* before its end a watched set is confirmed */
+#define CORE_AGED_MIN_MS 10000 /* no max-age= has a source asked more often */
 /* Contracts that are polled together are read in full at least every 10 minutes, spread out. */
 #define CORE_FULL_MIN_MS 480000
 #define CORE_FULL_SPREAD_MS 100000
@@ -2140,18 +2141,38 @@ static void expire_waiters(struct core *core, struct core_entry *e, int64_t now_
     }
 }
 
+/* How long before the end of a life of so many ms it is confirmed. */
+static int64_t lead_of(int64_t life_ms)
+{
+    int64_t lead_ms = life_ms / 5;
+
+    /* answers tell the end in whole seconds, up to two too early: it has to move before that */
+    if (lead_ms < CORE_LEAD_MIN_MS)
+        lead_ms = life_ms / 2 < CORE_LEAD_MIN_MS ? life_ms / 2 : CORE_LEAD_MIN_MS;
+    return lead_ms;
+}
+
 /* A set that ends with its lifetime (must-revalidate) is confirmed shortly before, so that watchers
  * do not see it withdrawn and approved again each time. */
 static bool ends_soon(const struct core_entry *e, const struct entry_view *view, struct ms_now now)
 {
-    int64_t fresh_ms = e->facts.life.fresh_s * 1000, lead_ms = fresh_ms / 5;
+    int64_t fresh_ms = e->facts.life.fresh_s * 1000, lead_ms = lead_of(fresh_ms);
 
-    /* answers tell the end in whole seconds, up to two too early: it has to move before that */
-    if (lead_ms < CORE_LEAD_MIN_MS)
-        lead_ms = fresh_ms / 2 < CORE_LEAD_MIN_MS ? fresh_ms / 2 : CORE_LEAD_MIN_MS;
     return view->serve && fresh_ms > 0 && view->serve_until_ms - now.boot_ms <= lead_ms &&
            now.boot_ms - e->facts.checked_boot_ms >= fresh_ms - lead_ms &&
            now.boot_ms >= e->facts.next_try_ms;
+}
+
+/* The same for a watcher whose specifier takes nothing older than max-age=. */
+static bool grows_too_old(const struct core_entry *e, struct ms_now now)
+{
+    int64_t age_ms = now.boot_ms - e->facts.checked_boot_ms, max_ms = 0;
+
+    for (const struct core_watcher *w = e->watchers; w != NULL; w = w->next)
+        if (w->max_age_s > 0 && (max_ms == 0 || w->max_age_s * 1000 < max_ms))
+            max_ms = w->max_age_s * 1000;
+    return max_ms != 0 && e->facts.good && age_ms >= max_ms - lead_of(max_ms) &&
+           age_ms >= CORE_AGED_MIN_MS && now.boot_ms >= e->facts.next_try_ms;
 }
 
 /* Nobody asks, but somebody watches. What may not be kept at all (no-cache) is not asked for all
@@ -2162,7 +2183,8 @@ static bool watchers_want(const struct core_entry *e, struct ms_now now)
     bool rested = now.boot_ms - e->facts.checked_boot_ms >= CORE_WATCH_MIN_MS;
     bool lapsed = !view.serve && e->facts.life.fresh_s > 0;
 
-    return ends_soon(e, &view, now) || (view.refresh && (!e->facts.good || rested || lapsed));
+    return ends_soon(e, &view, now) || grows_too_old(e, now) ||
+           (view.refresh && (!e->facts.good || rested || lapsed));
 }
 
 /* The source wanted to be told when some time has passed: an answer like any other, so that a

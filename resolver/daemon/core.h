@@ -55,6 +55,7 @@ struct core_request {
 struct core_watcher {
     struct answer_id id;
     uint64_t client;
+    int64_t max_age_s; /* it takes nothing older; 0: any age */
     void (*event)(struct core_watcher *watcher, const char *envelope, size_t len);
     void (*published)(struct core_watcher *watcher, const struct answer *answer);
     /* the core's own: */

@@ -194,20 +194,22 @@ struct feed_topic *feed_topic_get(struct feed *feed, const struct answer_id *id,
         free(spec);
         return NULL;
     }
-    *topic =
-        (struct feed_topic){.feed = feed,
-                            .id = *id,
-                            .min_sequence = spec->seq,
-                            .max_age_s = specifier_max_age_s(spec),
-                            .host = copy,
-                            .has_bytes = spec->kind == SPEC_INLINE,
-                            .watcher = {.id = *id, .client = client, .published = on_published},
-                            .spec = spec,
-                            .spare = spare,
-                            .begin = {.run = run_begin},
-                            .end = {.run = run_end},
-                            .next_bucket = *bucket,
-                            .fd = -1};
+    *topic = (struct feed_topic){.feed = feed,
+                                 .id = *id,
+                                 .min_sequence = spec->seq,
+                                 .max_age_s = specifier_max_age_s(spec),
+                                 .host = copy,
+                                 .has_bytes = spec->kind == SPEC_INLINE,
+                                 .watcher = {.id = *id,
+                                             .client = client,
+                                             .max_age_s = specifier_max_age_s(spec),
+                                             .published = on_published},
+                                 .spec = spec,
+                                 .spare = spare,
+                                 .begin = {.run = run_begin},
+                                 .end = {.run = run_end},
+                                 .next_bucket = *bucket,
+                                 .fd = -1};
     *bucket = topic;
     (void)pthread_mutex_lock(&feed->lock);
     topic->next_all = feed->topics;

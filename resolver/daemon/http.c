@@ -574,6 +574,9 @@ static enum MHD_Result begin(struct http_request *r, const char *method)
         (void)ms_diag_set(&diag, MS_ERR_NOT_FOUND, "no such path");
         return http_error_problem(r, MHD_HTTP_NOT_FOUND, MS_ERR_NOT_FOUND, &diag);
     }
+    /* a proxy that asks about a request may come with that request's Host, as with its method */
+    if (!r->listener->is_unix && r->route->method != NULL && http_local_host(r, &diag) != MS_OK)
+        return r->route->error(r, MHD_HTTP_FORBIDDEN, MS_ERR_ARGUMENT, &diag);
     if (r->route->admin_only && !r->listener->admin) {
         (void)ms_diag_set(&diag, MS_ERR_METHOD, "this is answered on admin.sock only");
         return http_error_problem(r, MHD_HTTP_FORBIDDEN, MS_ERR_METHOD, &diag);

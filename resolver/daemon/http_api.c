@@ -600,7 +600,7 @@ static enum MHD_Result error_check(struct http_request *r, unsigned status, enum
     struct ms_buf reason = MS_BUF_INIT(1024);
 
     if (status == MHD_HTTP_BAD_REQUEST || status == MHD_HTTP_CONTENT_TOO_LARGE ||
-        status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        status == MHD_HTTP_METHOD_NOT_ALLOWED || status == MHD_HTTP_FORBIDDEN)
         return http_error_problem(r, status, err, diag);
     METRIC_INC(checks_unknown);
     (void)ms_buf_addf(&reason, "%s: %s", ms_err_code(err), ms_diag_text(diag, err));
@@ -708,6 +708,7 @@ static const struct http_route routes[] = {
     {"/v1/history", "GET", false, http_prepare_history, NULL, http_audit, http_error_problem, NULL},
     {"/v1/diff", "GET", false, http_prepare_diff, NULL, http_audit, http_error_problem, NULL},
     {"/v1/at", "GET", false, http_prepare_at, NULL, http_audit, http_error_problem, NULL},
+    {"/v1/past", "GET", false, http_prepare_past, NULL, http_audit, http_error_problem, NULL},
     {"/v1/evidence/", "GET", false, http_prepare_evidence, NULL, http_audit, http_error_problem,
      NULL},
     {"/v1/log/", "GET", false, http_prepare_log, NULL, http_log, http_error_problem, NULL},
@@ -718,8 +719,8 @@ static const struct http_route routes[] = {
     {"/v1/operations", "GET", false, http_prepare_operations, NULL, http_operations,
      http_error_problem, NULL},
     {"/v1/entries", "GET", false, http_prepare_entries, NULL, http_audit, http_error_problem, NULL},
-    {"/ui", "GET", false, http_prepare_ui, NULL, http_ui, http_error_problem, NULL},
-    {"/ui/", "GET", false, http_prepare_ui, NULL, http_ui, http_error_problem, NULL},
+    {"/ui", "GET", false, NULL, NULL, http_ui, http_error_problem, NULL},
+    {"/ui/", "GET", false, NULL, NULL, http_ui, http_error_problem, NULL},
     {"/v1/status", "GET", false, NULL, NULL, direct_reply, http_error_problem, NULL},
     {"/metrics", "GET", false, NULL, NULL, direct_reply, http_error_problem, NULL},
     {"/healthz", "GET", false, NULL, NULL, direct_health, http_error_problem, NULL},

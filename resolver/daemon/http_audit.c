@@ -6,8 +6,8 @@
 
 #include "base/hex.h"
 #include "cache/report.h"
-#include "resolver/daemon/http_ui.h"
 #include "resolver/daemon/query.h"
+#include "resolver/entry/past_file.h"
 
 #define EVIDENCE_PATH "/v1/evidence/"
 
@@ -103,15 +103,19 @@ enum ms_err http_prepare_evidence(struct http_request *r, struct ms_diag *diag)
     return MS_OK;
 }
 
+enum ms_err http_prepare_past(struct http_request *r, struct ms_diag *diag)
+{
+    r->reply.max = PAST_FILE_MAX_BYTES;
+    return http_parse_spec(r, diag);
+}
+
 enum ms_err http_prepare_entries(struct http_request *r, struct ms_diag *diag)
 {
     struct report_page *page = &r->audit.page;
     bool has_limit = false;
     uint64_t limit = 0;
 
-    enum ms_err err = http_local_host(r, diag);
-    if (err == MS_OK)
-        err = query_number(r, "before", &page->before, &page->has_before, diag);
+    enum ms_err err = query_number(r, "before", &page->before, &page->has_before, diag);
     if (err == MS_OK)
         err = query_number(r, "limit", &limit, &has_limit, diag);
     if (err == MS_OK && has_limit && (limit == 0 || limit > REPORT_ROWS_MAX))
@@ -142,7 +146,9 @@ static enum ms_err read_for(struct http_request *r, struct cache *cache, struct 
         return report_diff(cache, r->spec, ms_span_str(r->audit.from), ms_span_str(r->audit.to),
                            &r->reply, diag);
     if (strcmp(path, "/v1/at") == 0)
-        return report_at(cache, r->spec, r->audit.time_s, &r->reply, diag);
+        return report_at(cache, r->spec, r->audit.time_s, clocks_now().wall_s, &r->reply, diag);
+    if (strcmp(path, "/v1/past") == 0)
+        return report_past(cache, r->spec, &r->reply, diag);
     if (strcmp(path, "/v1/entries") == 0)
         return report_entries(cache, r->audit.page.before, r->audit.page.limit, &r->reply, diag);
     return read_evidence(r, cache, diag);

@@ -8,6 +8,7 @@ enum ms_err http_prepare_history(struct http_request *r, struct ms_diag *diag);
 enum ms_err http_prepare_diff(struct http_request *r, struct ms_diag *diag);
 enum ms_err http_prepare_at(struct http_request *r, struct ms_diag *diag);
 enum ms_err http_prepare_evidence(struct http_request *r, struct ms_diag *diag);
+enum ms_err http_prepare_past(struct http_request *r, struct ms_diag *diag);
 enum ms_err http_prepare_entries(struct http_request *r, struct ms_diag *diag);
 enum MHD_Result http_audit(struct http_request *r);
 

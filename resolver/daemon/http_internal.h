@@ -132,6 +132,10 @@ const struct http_route *http_route_find(struct ms_span path, const char *method
                                          const struct http_route **ret_other);
 unsigned http_status_of(enum ms_err err);
 
+/* For requests over TCP: the Host must be an address or localhost. A name that some other site
+ * points at 127.0.0.1 would let that site's scripts read along (DNS rebinding). MS_ERR_ARGUMENT. */
+MS_MUST_USE enum ms_err http_local_host(const struct http_request *r, struct ms_diag *diag);
+
 enum MHD_Result http_send(struct http_request *r, unsigned status, struct ms_span text,
                           const char *type);
 /* The same in two steps, for who has headers to add: a response with those that all have (NULL: out

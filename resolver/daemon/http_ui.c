@@ -21,57 +21,6 @@ static const char *const headers[][2] = {
     {"Cross-Origin-Resource-Policy", "same-origin"},
 };
 
-/* ---- whom we answer ---- */
-
-static bool is_digits(struct ms_span text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
-            return false;
-    return text.len > 0;
-}
-
-/* An IPv4 address as browsers write it: in a name at least one byte is no digit. */
-static bool is_address(struct ms_span host)
-{
-    struct ms_span part, rest = host;
-    size_t n = 1;
-
-    while (ms_span_cut(rest, '.', &part, &rest)) {
-        if (!is_digits(part))
-            return false;
-        n++;
-    }
-    return n == 4 && is_digits(rest);
-}
-
-static bool is_local_name(struct ms_span host)
-{
-    static const char suffix[] = ".localhost"; /* RFC 6761 6.3: resolvers keep it on this machine */
-    size_t len = sizeof(suffix) - 1;
-
-    return ms_span_eq_str(host, "localhost") ||
-           (host.len > len && memcmp(host.ptr + host.len - len, suffix, len) == 0);
-}
-
-enum ms_err http_local_host(const struct http_request *r, struct ms_diag *diag)
-{
-    const char *value =
-        MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
-    struct ms_span host = ms_span_str(value == NULL ? "" : value), name = host, port;
-
-    if (r->listener->is_unix || host.len == 0) /* every browser sends one */
-        return MS_OK;
-    if (ms_span_starts(host, "[")) /* IPv6, and nothing else is written so */
-        return MS_OK;
-    (void)ms_span_cut(host, ':', &name, &port);
-    if (is_address(name) || is_local_name(name))
-        return MS_OK;
-    return ms_diag_set(diag, MS_ERR_ARGUMENT,
-                       "this is answered under localhost or an address only, not under a name that "
-                       "others could point here: open it by 127.0.0.1");
-}
-
 /* ---- files ---- */
 
 static const struct ui_file *find_file(struct ms_span path)
@@ -121,11 +70,6 @@ static enum MHD_Result redirect(struct http_request *r)
         return MHD_NO;
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_LOCATION, UI_PATH);
     return http_queue(r, MHD_HTTP_PERMANENT_REDIRECT, response);
-}
-
-enum ms_err http_prepare_ui(struct http_request *r, struct ms_diag *diag)
-{
-    return http_local_host(r, diag);
 }
 
 enum MHD_Result http_ui(struct http_request *r)

@@ -44,7 +44,7 @@ static void *run(void *arg)
         struct ms_diag diag = {0};
         enum ms_err err = MS_OK;
         if (reader->cache == NULL)
-            err = cache_open_readonly(reader->path, &reader->cache, &diag);
+            err = cache_open_second(reader->path, &reader->cache, &diag);
         job->run(job, err == MS_OK ? reader->cache : NULL, err, &diag);
     }
     return NULL;

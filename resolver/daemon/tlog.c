@@ -245,7 +245,8 @@ static bool is_frozen(struct tlog *tlog)
     return counts.frozen;
 }
 
-/* One that this key signed must be continued; others say nothing of it. */
+/* One that this key signed must be continued; another key's says nothing of it. What is damaged
+ * might have been ours, and stops the log as well: else a spoilt byte would make it forget. */
 static enum ms_err hold_to(struct tlog *tlog, struct cache *cache, struct ms_span text,
                            bool *ret_ours, struct ms_diag *diag)
 {
@@ -258,11 +259,14 @@ static enum ms_err hold_to(struct tlog *tlog, struct cache *cache, struct ms_spa
     enum ms_err err = msig_checkpoint_open(text, &tlog->key.public, note, &c, &why);
     free(note);
     *ret_ours = err == MS_OK;
-    if (err != MS_OK) {
+    if (err == MS_ERR_NOT_FOUND) {
         log_line(LOG_LEVEL_NOTICE, "log", "other-checkpoint",
                  log_str("cause", ms_diag_text(&why, err)));
-        return err == MS_ERR_MEMORY ? err : MS_OK;
+        return MS_OK;
     }
+    if (err != MS_OK)
+        return ms_diag_set(diag, err, "the last checkpoint is damaged: %s",
+                           ms_diag_text(&why, err));
     err = cache_log_continues(cache, &c, diag);
     if (err == MS_OK && (!tlog->has_last || c.size > tlog->last.size)) {
         tlog->last = c;

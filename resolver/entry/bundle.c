@@ -368,6 +368,8 @@ static bool read_policy(const json_t *json, struct source_policy *ret_policy)
     const json_t *providers = json_object_get(json, "providers");
     json_int_t quorum = json_integer_value(json_object_get(json, "quorum"));
 
+    if (!json_is_object(json))
+        return false;
     policy.level = spec_level_parse(ms_json_member_str(json, "level"));
     policy.max_evidence_age_s = json_integer_value(json_object_get(json, "max-evidence-age"));
     policy.n_providers = json_array_size(providers);
@@ -390,6 +392,9 @@ static bool read_policy(const json_t *json, struct source_policy *ret_policy)
         p->manners.bare_hash = json_is_true(json_object_get(one, "bare_hash"));
         if (p->name == NULL || p->group == NULL || proofs < SOURCE_PROOFS_NO ||
             proofs > SOURCE_PROOFS_FINALIZED)
+            return false;
+        /* whose word it was must be told (bundle_about): none may be too long for that */
+        if (p->group[0] == '\0' || strlen(p->group) > BUNDLE_GROUP_MAX)
             return false;
         p->proofs = (enum source_proofs)proofs;
     }
@@ -604,6 +609,9 @@ static bool same_verdict(const json_t *verdict, const struct source_result *resu
            ms_span_eq_str(ms_json_member_str(verdict, "level"), spec_level_name(result->level)) &&
            json_integer_value(json_object_get(verdict, "evidence_time")) ==
                result->evidence_time_s &&
+           json_integer_value(json_object_get(verdict, "releases")) ==
+               (json_int_t)result->n_releases &&
+           json_integer_value(json_object_get(verdict, "epoch")) == (json_int_t)result->epoch &&
            (sequence != NULL) == result->has_sequence &&
            json_integer_value(sequence) ==
                (result->has_sequence ? (json_int_t)result->sequence : 0);
@@ -633,10 +641,15 @@ static enum ms_err read_spec(const json_t *root, struct spec *spec, struct ms_di
     return MS_OK;
 }
 
+struct document_sink { /* fn NULL: nobody wants them */
+    source_document_fn *fn;
+    void *arg;
+};
+
 /* The answers, given to the source that asked for them. */
 static enum ms_err verify_answers(const json_t *root, struct source *source, struct ms_arena *arena,
-                                  struct ms_now now, struct source_result **ret_result,
-                                  struct ms_diag *diag)
+                                  struct ms_now now, const struct document_sink *sink,
+                                  struct source_result **ret_result, struct ms_diag *diag)
 {
     enum ms_err err = replay(source, json_object_get(root, "answers"), arena, now, diag);
     if (err != MS_OK)
@@ -647,8 +660,13 @@ static enum ms_err verify_answers(const json_t *root, struct source *source, str
         return ms_diag_set(diag, MS_ERR_EVIDENCE,
                            "the stored evidence leads to another verdict than the stored one");
     }
-    *ret_result = result;
-    return MS_OK;
+    if (sink->fn != NULL)
+        err = source_documents_each(source, sink->fn, sink->arg);
+    if (err == MS_OK)
+        *ret_result = result;
+    else
+        source_result_free(result);
+    return err;
 }
 
 /* Evidence of a failure: it must fail again, and so. */
@@ -666,7 +684,8 @@ static enum ms_err verify_failure(const json_t *root, struct source *source, str
 }
 
 static enum ms_err verify_root(const json_t *root, struct spec *spec, struct ms_arena *arena,
-                               struct source_result **ret_result, struct ms_diag *diag)
+                               const struct document_sink *sink, struct source_result **ret_result,
+                               struct ms_diag *diag)
 {
     const json_t *verdict = json_object_get(root, "verdict");
     const char *expected = json_string_value(json_object_get(verdict, "error"));
@@ -691,27 +710,8 @@ static enum ms_err verify_root(const json_t *root, struct spec *spec, struct ms_
         return ms_diag_set(diag, MS_ERR_EVIDENCE, "the stored evidence cannot be replayed: %s",
                            ms_diag_text(&cause, err));
     err = expected != NULL ? verify_failure(root, source, arena, now, expected, ret_result, diag)
-                           : verify_answers(root, source, arena, now, ret_result, diag);
+                           : verify_answers(root, source, arena, now, sink, ret_result, diag);
     source_free(source);
-    return err;
-}
-
-static const struct ms_json_limits limits = {BUNDLE_MAX_BYTES, 16, 65536, 0};
-
-enum ms_err bundle_verify(struct ms_span text, struct spec *spec, struct source_result **ret_result,
-                          struct ms_diag *diag)
-{
-    struct ms_arena arena = MS_ARENA_INIT(BUNDLE_MAX_BYTES); /* header values */
-    json_t *root = NULL;
-
-    enum ms_err err = ms_json_parse(text, &limits, &root, NULL);
-    if (err != MS_OK)
-        return malformed(diag, "not JSON");
-    err = verify_root(root, spec, &arena, ret_result, diag);
-    if (err != MS_OK)
-        spec_done(spec);
-    ms_arena_done(&arena);
-    json_decref(root);
     return err;
 }
 
@@ -760,6 +760,7 @@ static void about_root(const json_t *root, const struct source_policy *policy, u
     about->level = policy->level;
     about->quorum = policy->quorum;
     about->has_checkpoint = policy->has_checkpoint;
+    about->safe = policy->nonfinality == SOURCE_NONFINALITY_SAFE;
     for (size_t p = 0; p < policy->n_providers; p++)
         if (chain == 0 || policy->providers[p].chain == chain)
             note(about->groups[0], sizeof(about->groups[0]), MS_ARRAY_LEN(about->groups),
@@ -773,26 +774,72 @@ static void about_root(const json_t *root, const struct source_policy *policy, u
     }
 }
 
-enum ms_err bundle_about(struct ms_span text, struct bundle_about *ret_about, struct ms_diag *diag)
+/* Behind verify_root, which looked at the specifier and the policy. */
+static enum ms_err read_about(const json_t *root, const struct spec *spec,
+                              struct bundle_about *ret_about, struct ms_diag *diag)
 {
+    const json_t *policy_json = json_object_get(root, "policy");
     struct bundle_about about = {0};
     struct source_policy policy;
-    json_t *root = NULL;
-    struct spec spec;
 
-    if (ms_json_parse(text, &limits, &root, NULL) != MS_OK)
+    if (!read_policy(policy_json, &policy))
+        return malformed(diag, "its policy");
+    enum ms_err err = json_hash(policy_json, &about.policy);
+    if (err != MS_OK)
+        return err;
+    about_root(root, &policy, spec->kind == SPEC_CONTRACT ? spec->chain : 0, &about);
+    *ret_about = about;
+    return MS_OK;
+}
+
+/* ---- a whole bundle ---- */
+
+static const struct ms_json_limits limits = {BUNDLE_MAX_BYTES, 16, 65536, 0};
+
+static enum ms_err read_all(struct ms_span text, struct spec *spec,
+                            const struct document_sink *sink, struct source_result **ret_result,
+                            struct bundle_about *ret_about, struct ms_diag *diag)
+{
+    struct ms_arena arena = MS_ARENA_INIT(BUNDLE_MAX_BYTES); /* header values */
+    struct source_result *result = NULL;
+    json_t *root = NULL;
+
+    enum ms_err err = ms_json_parse(text, &limits, &root, NULL);
+    if (err != MS_OK)
         return malformed(diag, "not JSON");
-    spec_init(&spec);
-    enum ms_err err = read_spec(root, &spec, diag);
-    if (err == MS_OK && !read_policy(json_object_get(root, "policy"), &policy))
-        err = malformed(diag, "its policy");
-    if (err == MS_OK)
-        err = json_hash(json_object_get(root, "policy"), &about.policy);
+    err = verify_root(root, spec, &arena, sink, &result, diag);
+    if (err == MS_OK && ret_about != NULL)
+        err = read_about(root, spec, ret_about, diag);
     if (err == MS_OK) {
-        about_root(root, &policy, spec.kind == SPEC_CONTRACT ? spec.chain : 0, &about);
-        *ret_about = about;
+        *ret_result = result;
+    } else {
+        source_result_free(result);
+        spec_done(spec);
     }
-    spec_done(&spec);
+    ms_arena_done(&arena);
     json_decref(root);
     return err;
+}
+
+enum ms_err bundle_read(struct ms_span text, struct spec *spec, struct source_result **ret_result,
+                        struct bundle_about *ret_about, struct ms_diag *diag)
+{
+    const struct document_sink nobody = {0};
+
+    return read_all(text, spec, &nobody, ret_result, ret_about, diag);
+}
+
+enum ms_err bundle_verify(struct ms_span text, struct spec *spec, struct source_result **ret_result,
+                          struct ms_diag *diag)
+{
+    return bundle_read(text, spec, ret_result, NULL, diag);
+}
+
+enum ms_err bundle_verify_documents(struct ms_span text, struct spec *spec, source_document_fn *fn,
+                                    void *arg, struct source_result **ret_result,
+                                    struct ms_diag *diag)
+{
+    const struct document_sink sink = {fn, arg};
+
+    return read_all(text, spec, &sink, ret_result, NULL, diag);
 }

@@ -10,6 +10,7 @@
 #include "resolver/source/source.h"
 
 #define BUNDLE_MAX_BYTES ((size_t)16 << 20)
+#define BUNDLE_GROUP_MAX 64u /* bytes of a group's name; a bundle with a longer one is refused */
 
 /* The answers of one attempt, in order of arrival. Owns copies. */
 struct bundle_transcript;
@@ -33,7 +34,7 @@ MS_MUST_USE enum ms_err bundle_write(const struct spec *spec, const struct sourc
 MS_MUST_USE enum ms_err bundle_policy_hash(const struct source_policy *policy,
                                            struct ms_sha256 *ret_hash);
 
-/* What a bundle says about itself without being replayed. */
+/* What a bundle says about itself. */
 struct bundle_about {
     int64_t time_s;          /* when the attempt began */
     enum ms_err error;       /* evidence of this failure; MS_OK: of a set */
@@ -41,14 +42,12 @@ struct bundle_about {
     enum spec_level level;   /* of the policy */
     uint32_t quorum;
     bool has_checkpoint;
+    bool safe;       /* blocks that were not final could do (nonfinality) */
     size_t n_groups; /* operator groups of the chain that was read, each once */
-    char groups[SOURCE_PROVIDERS_MAX][64];
+    char groups[SOURCE_PROVIDERS_MAX][BUNDLE_GROUP_MAX + 1];
     size_t n_peers; /* SHA-256 of TLS certificates seen, each once; more are left out */
     char peers[8][2 * MS_SHA256_BYTES + 1];
 };
-/* MS_ERR_EVIDENCE when it is malformed. */
-MS_MUST_USE enum ms_err bundle_about(struct ms_span text, struct bundle_about *ret_about,
-                                     struct ms_diag *diag);
 
 /* Drop what belongs to one query and not to the identity of a specifier (level, max-age, seq, tag,
  * from): an entry is shared by all of them, and the level read is the policy's. */
@@ -61,5 +60,15 @@ void bundle_identity_only(struct spec *spec);
  * when the replay fails, or when it ends in another verdict: the sentence says which. */
 MS_MUST_USE enum ms_err bundle_verify(struct ms_span text, struct spec *spec,
                                       struct source_result **ret_result, struct ms_diag *diag);
+/* The same, and the documents of its releases as source_documents_each gives them; an error of fn
+ * is returned. */
+MS_MUST_USE enum ms_err bundle_verify_documents(struct ms_span text, struct spec *spec,
+                                                source_document_fn *fn, void *arg,
+                                                struct source_result **ret_result,
+                                                struct ms_diag *diag);
+/* The same, and what it says about itself, in one reading. */
+MS_MUST_USE enum ms_err bundle_read(struct ms_span text, struct spec *spec,
+                                    struct source_result **ret_result,
+                                    struct bundle_about *ret_about, struct ms_diag *diag);
 
 #endif

@@ -30,7 +30,6 @@ enum ms_err operations_proof_of(const struct source_result *result,
 struct bundle_seen {
     struct ms_sha256 hash;
     struct operations_proof proof;
-    bool open; /* a row of this run rests on it, and its newest operation has not come yet */
 };
 
 struct operations_check {
@@ -41,7 +40,8 @@ struct operations_check {
     struct registry_event last; /* its data is gone */
     struct history_past past;
     struct ms_arena arena; /* what `past` borrows */
-    size_t n_bundles;
+    size_t
+        n_bundles; /* on which a row of this run rests, and whose newest operation has not come */
     struct bundle_seen bundles[OPERATIONS_BUNDLES_MAX];
 };
 
@@ -80,10 +80,9 @@ static enum ms_err wrong(struct ms_diag *diag, const struct registry_event *even
 /* Where rows are missing, what is below them must not rest on a state above them. */
 static enum ms_err end_run(const struct operations_check *check, struct ms_diag *diag)
 {
-    for (size_t i = 0; i < check->n_bundles; i++)
-        if (check->bundles[i].open)
-            return wrong(diag, &check->last,
-                         "nothing leads from the state it was checked against back to it");
+    if (check->n_bundles > 0)
+        return wrong(diag, &check->last,
+                     "nothing leads from the state it was checked against back to it");
     return MS_OK;
 }
 
@@ -125,7 +124,8 @@ static enum ms_err open_bundle(struct operations_check *check, const struct oper
     struct bundle_seen *b = find(check, &row->bundle);
 
     if (b == NULL && check->n_bundles == OPERATIONS_BUNDLES_MAX)
-        return ms_diag_set(diag, MS_ERR_LIMIT, "operations of more than %u bundles",
+        return ms_diag_set(diag, MS_ERR_LIMIT,
+                           "operations that rest on more than %u states at once",
                            OPERATIONS_BUNDLES_MAX);
     if (b == NULL) {
         b = &check->bundles[check->n_bundles];
@@ -137,7 +137,6 @@ static enum ms_err open_bundle(struct operations_check *check, const struct oper
     }
     if (row->event.sequence > b->proof.newest.sequence)
         return wrong(diag, &row->event, "it is newer than the state it was checked against");
-    b->open = true;
     return MS_OK;
 }
 
@@ -159,21 +158,26 @@ static enum ms_err check_commitment(const struct operations_check *check,
     return MS_OK;
 }
 
+/* A state that is met is done with: rows rise, and none behind it can rest on it. So however many
+ * states a long history was checked against, few are remembered. */
 static enum ms_err meet_states(struct operations_check *check, const struct registry_event *event,
                                struct ms_diag *diag)
 {
     enum ms_err err = MS_OK;
+    size_t kept = 0;
 
     for (size_t i = 0; err == MS_OK && i < check->n_bundles; i++) {
-        struct bundle_seen *b = &check->bundles[i];
+        const struct bundle_seen *b = &check->bundles[i];
         const struct history_at *newest = &b->proof.newest;
-        if (newest->sequence != event->sequence)
+        if (newest->sequence != event->sequence) {
+            check->bundles[kept++] = *b;
             continue;
+        }
         if (!eth_hash_eq(&newest->hash, &event->history_hash) || newest->block != event->block)
             return wrong(diag, event, "it is not the one that its bundle proves");
-        b->open = false;
         err = check_commitment(check, event, &b->proof.commitment, diag);
     }
+    check->n_bundles = kept;
     return err;
 }
 
@@ -324,6 +328,14 @@ static void add_live(json_t *out, const struct history_past *past)
     (void)json_object_set_new(out, "live", live);
 }
 
+/* Who governs after it, and so could make the next one. */
+static void add_governance(json_t *out, const struct history_past *past)
+{
+    (void)json_object_set_new(out, "governance",
+                              json_pack("{s:o, s:o}", "owner", addr_json(&past->state.owner),
+                                        "guardian", addr_json(&past->state.guardian)));
+}
+
 json_t *operation_json(const struct history_operation *operation, struct history_past *past,
                        const struct operation_facts *facts)
 {
@@ -352,8 +364,10 @@ json_t *operation_json(const struct history_operation *operation, struct history
         add_own(out, operation);
     else
         (void)json_object_set_new(out, "data", ms_json_hex(event->data));
-    if (!past->lost)
+    if (!past->lost) {
         add_live(out, past);
+        add_governance(out, past);
+    }
     if (facts->evidence != NULL)
         (void)json_object_set_new(out, "evidence", sha256_json(facts->evidence));
     if (facts->provider != NULL)

@@ -19,7 +19,7 @@ MS_MUST_USE enum ms_err operations_proof_of(const struct source_result *result,
                                             struct ms_diag *diag);
 
 /* ---- checking ---- */
-#define OPERATIONS_BUNDLES_MAX 1024u
+#define OPERATIONS_BUNDLES_MAX 1024u /* that rows at one place rest on; usually one */
 
 struct operations_row {
     struct registry_event event;

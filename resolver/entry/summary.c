@@ -453,10 +453,7 @@ enum ms_err summary_of_bundle(struct ms_span text, int64_t time_s, struct spec *
     struct source_result *result = NULL;
     struct bundle_about about;
 
-    enum ms_err err = bundle_verify(text, spec, &result, diag);
-    if (err != MS_OK)
-        return err;
-    err = bundle_about(text, &about, diag);
+    enum ms_err err = bundle_read(text, spec, &result, &about, diag);
     if (err == MS_OK)
         err = summary_facts(spec, result, about.error, time_s < 0 ? about.time_s : time_s,
                             &about.policy, ret_facts);

@@ -211,7 +211,8 @@ static bool set_probe(const struct source *s, struct source_result *r)
 
     if (c->kept != NULL)
         return true; /* nobody could prove that it still stands */
-    struct eth_hash final = registry_commitment(&own->snapshot);
+    struct eth_hash final;
+    memcpy(final.b, r->commitment.b, ETH_HASH_BYTES);
     struct eth_hash head = c->has_head ? registry_commitment(&own->head_snapshot) : final;
     struct source_probe_call *call = ms_arena_alloc(&r->arena, 1, sizeof(*call));
     const char *data = ms_arena_strdup(&r->arena, ms_span_of(selector, sizeof(selector)));

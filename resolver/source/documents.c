@@ -2,6 +2,7 @@
 #include "resolver/source/documents.h"
 
 #include "base/gzip.h"
+#include "resolver/source/past_documents.h"
 
 #include <stdio.h>
 
@@ -89,6 +90,7 @@ static bool ask_one(struct source *s, struct documents *d, size_t i)
 
 bool documents_ask(struct source *s, struct documents *d)
 {
+    s->documents = d;
     for (size_t i = 0; i < d->n; i++) {
         d->payloads[i] = d->releases[i].payload;
         if (d->payloads[i].len == 0 && !d->unneeded[i] && !ask_one(s, d, i))
@@ -128,6 +130,17 @@ bool documents_take(struct source *s, struct documents *d, const struct source_r
     return true;
 }
 
+enum ms_err source_documents_each(const struct source *s, source_document_fn *fn, void *arg)
+{
+    const struct documents *d = s->documents;
+    enum ms_err err = MS_OK;
+
+    for (size_t i = 0; d != NULL && err == MS_OK && i < d->n; i++)
+        if (d->payloads[i].len > 0)
+            err = fn(arg, &d->releases[i].payload_hash, d->payloads[i]);
+    return err;
+}
+
 static enum ms_err read_gzip(struct ms_span payload, struct rec_set *set, struct ms_diag *diag)
 {
     struct ms_buf plain = MS_BUF_INIT(REC_DOC_MAX_BYTES);
@@ -140,21 +153,21 @@ static enum ms_err read_gzip(struct ms_span payload, struct rec_set *set, struct
 }
 
 /* Payload formats of 3.2; 3 and 4 are defined in docs/measurements.md. */
-static enum ms_err read_payload(const struct registry_release *release, struct ms_span payload,
-                                struct rec_set *set, struct ms_diag *diag)
+enum ms_err past_document_read(uint16_t format, struct ms_span document, struct rec_set *set,
+                               struct ms_diag *diag)
 {
-    switch (release->payload_format) {
+    switch (format) {
     case 1: /* measurement JSON */
-        return rec_parse(payload, REC_MODE_DIALECTS, set, diag);
+        return rec_parse(document, REC_MODE_DIALECTS, set, diag);
     case 2: /* gzip of it */
-        return read_gzip(payload, set, diag);
+        return read_gzip(document, set, diag);
     case 3: /* workload ids of flashtestations */
-        return rec_parse(payload, REC_MODE_WORKLOAD_IDS, set, diag);
+        return rec_parse(document, REC_MODE_WORKLOAD_IDS, set, diag);
     case 4: /* hashes of dstack */
-        return rec_parse(payload, REC_MODE_DSTACK, set, diag);
+        return rec_parse(document, REC_MODE_DSTACK, set, diag);
     default:
         return ms_diag_set(diag, MS_ERR_UNSUPPORTED, "payload format %u is not known here",
-                           (unsigned)release->payload_format);
+                           (unsigned)format);
     }
 }
 
@@ -163,7 +176,7 @@ bool documents_read(struct source *s, const struct documents *d, size_t i, struc
     unsigned long long id = d->releases[i].id;
     struct ms_diag diag = {0};
 
-    enum ms_err err = read_payload(&d->releases[i], d->payloads[i], set, &diag);
+    enum ms_err err = past_document_read(d->releases[i].payload_format, d->payloads[i], set, &diag);
     if (err != MS_OK) {
         (void)source_failf(s, err, "the document of release %llu: %s", id,
                            ms_diag_text(&diag, err));

@@ -44,7 +44,8 @@ struct source {
     /* the kind's own step and what it keeps between steps */
     enum source_state (*step)(struct source *s, const struct source_response *response,
                               struct ms_now now);
-    void *kind_state; /* in the arena */
+    void *kind_state;                  /* in the arena */
+    const struct documents *documents; /* of its releases, once they were asked for; or NULL */
 };
 
 /* End the attempt. The first cause wins. Returns SOURCE_FAILED. */

@@ -223,11 +223,11 @@ struct eth_hash registry_releases_hash(const struct registry_snapshot *snapshot)
     return eth_keccak_end(&k);
 }
 
-struct eth_hash registry_commitment(const struct registry_snapshot *snapshot)
+/* With the hash of its releases. */
+static struct eth_hash state_hash(const struct registry_state *state,
+                                  const struct eth_hash *releases)
 {
     static const struct eth_hash type = REGISTRY_TYPE_STATE;
-    const struct registry_state *state = &snapshot->state;
-    struct eth_hash releases = registry_releases_hash(snapshot);
     struct eth_keccak k;
 
     eth_keccak_init(&k);
@@ -240,8 +240,15 @@ struct eth_hash registry_commitment(const struct registry_snapshot *snapshot)
     add_addr(&k, &state->owner);
     add_addr(&k, &state->guardian);
     eth_keccak_add(&k, eth_hash_span(&state->history_hash));
-    eth_keccak_add(&k, eth_hash_span(&releases));
+    eth_keccak_add(&k, eth_hash_span(releases));
     return eth_keccak_end(&k);
+}
+
+struct eth_hash registry_commitment(const struct registry_snapshot *snapshot)
+{
+    struct eth_hash releases = registry_releases_hash(snapshot);
+
+    return state_hash(&snapshot->state, &releases);
 }
 
 enum ms_err registry_verify(const struct eth_word *slot0, struct ms_span answer,
@@ -257,7 +264,7 @@ enum ms_err registry_verify(const struct eth_word *slot0, struct ms_span answer,
     if (!eth_hash_eq(&releases, &snapshot.state.releases_hash))
         return ms_diag_set(diag, MS_ERR_COMMITMENT,
                            "registry: releasesHash is not that of the releases");
-    struct eth_hash commitment = registry_commitment(&snapshot);
+    struct eth_hash commitment = state_hash(&snapshot.state, &releases);
     if (memcmp(commitment.b, slot0->b, ETH_HASH_BYTES) != 0)
         return ms_diag_set(diag, MS_ERR_COMMITMENT,
                            "registry: the snapshot is not the one that slot 0 commits to");

@@ -11,13 +11,12 @@
  */
 #include "resolver/source/contract.h"
 #include "resolver/source/documents.h"
+#include "resolver/source/set_chain.h"
 #include "resolver/source/signed_contracts.h"
-#include "sig/release_set.h"
 #include "sig/secp.h"
 
 #include <stdio.h>
 
-#define WELL_KNOWN "/.well-known/measured/"
 #define ROOTS_MAX 64 /* new ones in one attempt */
 #define OLDER_MAX 32 /* sets fetched to close a gap */
 #define SIGNED_NEGATIVE_S 60
@@ -114,17 +113,6 @@ static json_t *parse_tree(struct source *s, struct ms_span text)
 
 /* ---- roots ---- */
 
-static struct msig_root own_list(const struct source *s)
-{
-    const struct spec_signers *in = &s->spec->signers;
-    struct msig_root root = {.app = own_of(s)->app};
-
-    root.signers.threshold = in->m;
-    root.signers.n = in->n;
-    memcpy(root.signers.addrs, in->addr, in->n * sizeof(in->addr[0]));
-    return root;
-}
-
 static bool add_root(struct source *s, struct roots *roots, const struct msig_root *root,
                      json_t *doc)
 {
@@ -201,7 +189,7 @@ static enum ms_err take_known_roots(struct source *s, struct ms_diag *diag)
     const json_t *carried = json_object_get(s->previous.carry, "roots");
     enum ms_err err = MS_OK;
 
-    own->known = (struct roots){.last = own_list(s)};
+    own->known = (struct roots){.last = set_own_list(s->spec)};
     for (size_t i = 0; err == MS_OK && i < json_array_size(carried); i++) {
         struct ms_buf text = MS_BUF_INIT(MSIG_ROOT_MAX_BYTES);
         err = ms_json_dump(json_array_get(carried, i), &text);
@@ -213,22 +201,6 @@ static enum ms_err take_known_roots(struct source *s, struct ms_diag *diag)
 }
 
 /* ---- asking ---- */
-
-static enum ms_err locate(struct source *s, const struct site *site, const char *name,
-                          const struct spec_location **ret_location, struct ms_diag *diag)
-{
-    struct ms_buf url = MS_BUF_INIT(8192);
-    struct spec_location *out = ms_arena_alloc(&s->arena, 1, sizeof(*out));
-
-    (void)ms_buf_add(&url, site->folder);
-    (void)ms_buf_add_str(&url, name);
-    enum ms_err err = out == NULL ? MS_ERR_MEMORY : ms_buf_err(&url);
-    if (err == MS_OK)
-        err = spec_location_parse(ms_buf_span(&url), &s->arena, out, diag);
-    ms_buf_done(&url);
-    *ret_location = out;
-    return err;
-}
 
 static bool ask(struct source *s, struct site *site, enum file file,
                 const struct spec_location *location)
@@ -251,7 +223,7 @@ static bool ask_named(struct source *s, struct site *site, enum file file, const
     const struct spec_location *location = NULL;
     struct ms_diag diag = {0};
 
-    enum ms_err err = locate(s, site, name, &location, &diag);
+    enum ms_err err = set_locate(site->folder, name, &s->arena, &location, &diag);
     if (err != MS_OK)
         (void)source_fail(s, err, &diag);
     return err == MS_OK && ask(s, site, file, location);
@@ -951,6 +923,7 @@ static enum source_state finish(struct source *s)
     r->has_sequence = true;
     r->epoch = own->best->roots.last.epoch;
     r->sequence = own->best->set.set.sequence;
+    r->previous_set = own->best->set.set.previous;
     memcpy(r->commitment.b, own->best->set.set_hash.b, MS_SHA256_BYTES);
     enum ms_err err = overlay_of(own, &r->overlay);
     r->has_head = true; /* whatever was revoked once is in every answer */
@@ -1078,34 +1051,26 @@ static enum ms_err add_site(struct source *s, struct ms_span folder,
 
     site->folder = folder;
     site->set_at = set_at;
-    enum ms_err err = set_at == NULL ? locate(s, site, "set.json", &site->set_at, diag) : MS_OK;
+    enum ms_err err =
+        set_at == NULL ? set_locate(folder, "set.json", &s->arena, &site->set_at, diag) : MS_OK;
     if (err == MS_OK)
         own->n_sites++;
     return err;
 }
 
-/* at= names a folder when it ends in a slash, else the set, and the other files stand beside it. */
+/* at= may name the folder, or the set in it. */
 static enum ms_err site_of_at(struct source *s, struct ms_diag *diag)
 {
-    struct ms_span url = ms_span_str(s->spec->at.url);
-    size_t len = url.len;
+    struct ms_span folder = set_folder_of_at(s->spec);
+    bool whole = folder.len == strlen(s->spec->at.url);
 
-    while (len > 0 && url.ptr[len - 1] != '/')
-        len--;
-    return add_site(s, ms_span_of(url.ptr, len), len == url.len ? NULL : &s->spec->at, diag);
+    return add_site(s, folder, whole ? NULL : &s->spec->at, diag);
 }
 
 static enum ms_err site_of_host(struct source *s, const char *host, struct ms_diag *diag)
 {
-    struct ms_buf folder = MS_BUF_INIT(1024);
-
-    (void)ms_buf_addf(&folder, "https://%s" WELL_KNOWN, host);
-    const char *copy = ms_arena_strdup(&s->arena, ms_buf_span(&folder));
-    size_t len = folder.len;
-    ms_buf_done(&folder);
-    if (copy == NULL)
-        return MS_ERR_MEMORY;
-    return add_site(s, ms_span_of(copy, len), NULL, diag);
+    struct ms_span folder = set_folder_of_host(host, &s->arena);
+    return folder.len == 0 ? MS_ERR_MEMORY : add_site(s, folder, NULL, diag);
 }
 
 /* A host that cannot be one of ours spoils nothing for the others. */
@@ -1128,14 +1093,13 @@ static enum ms_err find_sites(struct source *s, struct ms_diag *diag)
 enum ms_err source_signed_init(struct source *s, struct ms_now now, struct ms_diag *diag)
 {
     struct own *own = ms_arena_alloc(&s->arena, 1, sizeof(*own));
-    const char *app = spec_option_value(s->spec, "app");
 
     (void)now;
     if (own == NULL)
         return MS_ERR_MEMORY;
     s->kind_state = own;
     s->step = signed_step;
-    own->app = ms_span_str(app == NULL ? "" : app);
+    own->app = set_app(s->spec);
     enum ms_err err = take_known_roots(s, diag);
     return err == MS_OK ? find_sites(s, diag) : err;
 }

@@ -243,8 +243,9 @@ struct source_result {
     struct source_probe probe; /* contracts */
     json_t *governance;        /* object or NULL */
     json_t *carry;             /* what the next attempt is to be given as previous.carry, or NULL */
-    const char *adapter;       /* contracts: the kind, "registry"; static storage; or NULL */
-    size_t n_candidates;       /* contracts with mappings: all that were asked about */
+    struct eth_hash previous_set; /* signed sets: what the set names as the one before it */
+    const char *adapter;          /* contracts: the kind, "registry"; static storage; or NULL */
+    size_t n_candidates;          /* contracts with mappings: all that were asked about */
     struct source_candidate *candidates; /* sorted; in the arena */
     uint32_t candidate_kinds; /* bit 1 << kind: those that it can be asked about at all */
     struct source_scan scan;
@@ -332,6 +333,12 @@ json_t *source_carry(const struct source *source);
 bool source_fork(const struct source *source, uint64_t *ret_epoch, uint64_t *ret_sequence);
 /* Whether the request with this id is for a document of one hash only. */
 bool source_wants_hash(const struct source *source, uint32_t id, struct ms_sha256 *ret_hash);
+/* The documents of the releases found that are at hand, each of this SHA-256, when the attempt is
+ * done; the bytes are borrowed for the call. What fn returns other than MS_OK ends it. */
+typedef enum ms_err source_document_fn(void *arg, const struct ms_sha256 *hash,
+                                       struct ms_span bytes);
+MS_MUST_USE enum ms_err source_documents_each(const struct source *source, source_document_fn *fn,
+                                              void *arg);
 /* How a provider of the policy behaved; when the attempt has ended. */
 enum source_conduct {
     SOURCE_CONDUCT_NOT_ASKED = 0,

@@ -1172,6 +1172,43 @@ static void test_watch_no_store(void **state)
     core_unwatch(w.core, &one.watcher);
 }
 
+/* Whose specifier takes nothing older than max-age= has a confirmation before that, and a failing
+ * source is not asked more often for it; the others, whom the set's own lifetime is enough, change
+ * nothing. */
+static void test_watch_max_age(void **state)
+{
+    (void)state;
+    struct watcher one, young;
+
+    watch(&one, URL_SPEC);
+    reply(document_a); /* for 100 s */
+    watch(&young, URL_SPEC);
+    young.watcher.max_age_s = 30;
+    for (size_t i = 0; i < 23; i++)
+        tick_at(1000);
+    assert_int_equal(w.n_out, 0);
+    for (size_t i = 0; i < 2; i++)
+        tick_at(1000);
+    assert_int_equal(w.n_out, 1);
+    reply(document_a);
+    assert_int_equal(w.n_fetches, 2);
+    assert_int_equal(one.n, 1); /* the same set: no event */
+    for (size_t i = 0; i < 24; i++)
+        tick_at(1000);
+    assert_int_equal(w.n_out, 1);
+    w.random = UINT32_MAX; /* the full backoff */
+    reply_status(503);
+    size_t asked = w.n_fetches;
+    for (size_t i = 0; i < 40; i++) { /* 10 s: each attempt rests longer */
+        tick_at(250);
+        if (w.n_out > 0)
+            reply_status(503);
+    }
+    assert_in_range(w.n_fetches, asked + 1, asked + 5);
+    core_unwatch(w.core, &young.watcher);
+    core_unwatch(w.core, &one.watcher);
+}
+
 /* ---- values that somebody asks about ---- */
 
 static struct chain app_chain;
@@ -2735,6 +2772,7 @@ int main(void)
         T(test_options_reload),
         T(test_watch),
         T(test_watch_error),
+        T(test_watch_max_age),
         T(test_watch_no_store),
         T(test_asked_together),
         T(test_asked_unanswered),

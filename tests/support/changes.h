@@ -6,6 +6,7 @@
 
 #include "cache/report.h"
 #include "resolver/entry/summary.h"
+#include "tests/support/history.h"
 #include "tests/support/play.h"
 
 #include <stdio.h>
@@ -108,14 +109,14 @@ static inline void changes_location(struct cache *cache, const char *spec, char 
 }
 
 /* The registry of a chain at this finalized block, with proofs from three nodes. */
-static inline void changes_registry(struct cache *cache, struct chain *chain, uint64_t final,
-                                    int64_t time_s)
+static inline void changes_registry_of(struct cache *cache, struct chain *chain, const char *spec,
+                                       uint64_t final, int64_t time_s)
 {
     struct node nodes[3];
 
     for (size_t i = 0; i < 3; i++)
         nodes[i] = (struct node){.chain = chain, .final = final, .head = final + 20};
-    struct play p = {.spec = CHAIN_SPEC,
+    struct play p = {.spec = spec,
                      .policy = play_policy(SPEC_LEVEL_L3, 2, 3),
                      .now = {time_s, 77, 0},
                      .nodes = nodes};
@@ -124,9 +125,66 @@ static inline void changes_registry(struct cache *cache, struct chain *chain, ui
     play_done(&p);
 }
 
-/* The source confirms the answer that a key has at a level. */
-static inline void changes_touch(struct cache *cache, const char *spec_text, enum spec_level level,
-                                 int64_t time_s)
+static inline void changes_registry(struct cache *cache, struct chain *chain, uint64_t final,
+                                    int64_t time_s)
+{
+    changes_registry_of(cache, chain, CHAIN_SPEC, final, time_s);
+}
+
+/* A registry with this history, which began long before it was first read, and is stored whole. Its
+ * live releases have their documents on chain.
+ *   documents  of all releases by id, the first is that of release 1; NULL: of no live one */
+#define CHANGES_PAST_SPEC "eip155:1:0x5252525252525252525252525252525252525252"
+static inline struct ms_sha256 changes_history(struct cache *cache, const struct fake_history *fake,
+                                               const char *const *documents, uint64_t final,
+                                               int64_t time_s)
+{
+    static const struct spec_context context = {0};
+    struct ms_arena arena = MS_ARENA_INIT((size_t)128 << 10);
+    struct cache_entry e = {0};
+    struct ms_diag diag = {0};
+    struct chain chain;
+    struct spec spec;
+    bool found = false;
+
+    chain_init(&chain);
+    chain.registry = fake->registry;
+    chain.snapshot.state = fake->state;
+    chain.snapshot.n_releases = fake->n_live;
+    for (size_t i = 0; i < fake->n_live; i++) {
+        chain.releases[i] = fake->live[i];
+        chain.documents[i] = ms_span_str(documents[fake->live[i].id - 1]);
+        chain.releases[i].payload = chain.documents[i];
+    }
+    changes_registry_of(cache, &chain, CHANGES_PAST_SPEC, final, time_s);
+    chain_done(&chain);
+    spec_init(&spec);
+    changes_must(spec_parse(ms_span_str(CHANGES_PAST_SPEC), &context, &spec, &diag) == MS_OK &&
+                     cache_entry_get(cache, &spec.key, SPEC_LEVEL_L3, &arena, &e, &found, &diag) ==
+                         MS_OK &&
+                     found,
+                 "entry", &diag);
+    for (size_t i = fake->n; i-- > 0;) {
+        struct cache_operation o = {.key = spec.key,
+                                    .event = fake->event[i],
+                                    .bundle = e.bundle,
+                                    .provider = "a",
+                                    .recorded_s = time_s};
+        if (i > 0)
+            o.before = fake->event[i - 1].history_hash;
+        changes_must(cache_operations_add(cache, &o, 1, &diag) == MS_OK, "operation", &diag);
+    }
+    struct ms_sha256 key = spec.key;
+    spec_done(&spec);
+    ms_arena_done(&arena);
+    return key;
+}
+
+/* The source confirms the answer that a key has at a level, as of evidence_time_s and to be served
+ * until valid_until_s. */
+static inline void changes_confirm(struct cache *cache, const char *spec_text,
+                                   enum spec_level level, int64_t time_s, int64_t evidence_time_s,
+                                   int64_t valid_until_s)
 {
     static const struct spec_context context = {0};
     struct ms_arena arena = MS_ARENA_INIT((size_t)128 << 10);
@@ -143,11 +201,18 @@ static inline void changes_touch(struct cache *cache, const char *spec_text, enu
                  "entry", &diag);
     const struct cache_freshness fresh = {.bundle = e.bundle,
                                           .checked = {.wall_s = time_s},
-                                          .evidence_time_s = e.evidence_time_s,
-                                          .life = e.life};
+                                          .evidence_time_s = evidence_time_s,
+                                          .life = e.life,
+                                          .valid_until_s = valid_until_s};
     changes_must(cache_touch(cache, &spec.key, level, &fresh, &diag) == MS_OK, "touch", &diag);
     ms_arena_done(&arena);
     spec_done(&spec);
+}
+
+static inline void changes_touch(struct cache *cache, const char *spec_text, enum spec_level level,
+                                 int64_t time_s)
+{
+    changes_confirm(cache, spec_text, level, time_s, time_s, 0);
 }
 
 #endif

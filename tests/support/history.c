@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define START_S 1700000000u
+#define START_S FAKE_HISTORY_START_S
 
 void fake_history_init(struct fake_history *fake)
 {
@@ -85,21 +85,18 @@ static void append(struct fake_history *fake, uint64_t block, uint8_t kind, uint
     fake->state.releases_hash = registry_releases_hash(&snapshot);
 }
 
-static void approve(struct fake_history *fake, uint64_t block, uint64_t pick)
+/* What the caller has not set is set here. */
+static void approve_release(struct fake_history *fake, uint64_t block,
+                            const struct registry_release *release, uint64_t pointer)
 {
-    char uri[64];
     struct registry_release *r = &fake->live[fake->n_live++];
 
-    (void)snprintf(uri, sizeof(uri), "https://a.example/%llu", (unsigned long long)pick);
-    *r = (struct registry_release){.id = ++fake->n_releases,
-                                   .version = fake->n_releases * 10,
-                                   .not_before_s = START_S + block + 10,
-                                   .not_after_s = pick % 2 == 0 ? 0 : START_S + block + 1000,
-                                   .approved_seq = fake->n + 1,
-                                   .payload_format = 1,
-                                   .payload_size = (uint32_t)(pick % 1000 + 1)};
-    r->payload_hash = ms_sha256(ms_span_str(uri));
-    r->uri = ms_span_str(ms_arena_strdup(&fake->arena, ms_span_str(uri)));
+    *r = *release;
+    r->id = ++fake->n_releases;
+    r->version = r->id * 10;
+    r->approved_seq = fake->n + 1;
+    r->payload_format = 1;
+    r->uri = ms_span_of(ms_arena_strdup(&fake->arena, release->uri), release->uri.len);
     struct eth_abi_value m[9] = {eth_abi_u64(r->id),
                                  eth_abi_u64(r->version),
                                  eth_abi_u64(r->not_before_s),
@@ -110,10 +107,35 @@ static void approve(struct fake_history *fake, uint64_t block, uint64_t pick)
                                  {.kind = ETH_ABI_FIXED_BYTES},
                                  {.kind = ETH_ABI_STRING, .bytes = r->uri}};
     memcpy(m[7].word.b, r->payload_hash.b, sizeof(m[7].word.b));
-    struct eth_abi_value v[2] = {{.kind = ETH_ABI_TUPLE, .n = 9, .items = m}, addr_value(pick % 3)};
+    struct eth_abi_value v[2] = {{.kind = ETH_ABI_TUPLE, .n = 9, .items = m}, addr_value(pointer)};
     append(fake, block, REGISTRY_APPROVE, r->id,
            encode(fake, "(uint64,uint64,uint64,uint64,uint64,uint16,uint32,bytes32,string),address",
                   v, 2));
+}
+
+static void approve(struct fake_history *fake, uint64_t block, uint64_t pick)
+{
+    char uri[64];
+
+    (void)snprintf(uri, sizeof(uri), "https://a.example/%llu", (unsigned long long)pick);
+    const struct registry_release release = {.not_before_s = START_S + block + 10,
+                                             .not_after_s =
+                                                 pick % 2 == 0 ? 0 : START_S + block + 1000,
+                                             .payload_size = (uint32_t)(pick % 1000 + 1),
+                                             .payload_hash = ms_sha256(ms_span_str(uri)),
+                                             .uri = ms_span_str(uri)};
+    approve_release(fake, block, &release, pick % 3);
+}
+
+void fake_history_approve(struct fake_history *fake, uint64_t block, const char *document,
+                          uint64_t not_before_s, uint64_t not_after_s)
+{
+    const struct ms_span bytes = ms_span_str(document);
+    const struct registry_release release = {.not_before_s = not_before_s,
+                                             .not_after_s = not_after_s,
+                                             .payload_size = (uint32_t)bytes.len,
+                                             .payload_hash = ms_sha256(bytes)};
+    approve_release(fake, block, &release, 1);
 }
 
 static void take_away(struct fake_history *fake, uint64_t block, uint64_t pick, bool prune)
@@ -197,6 +219,16 @@ void fake_history_add(struct fake_history *fake, uint64_t block, uint64_t pick)
     else
         set_addr(fake, block, (uint8_t)kind, pick % 1000,
                  kind == REGISTRY_TRANSFER_ACCEPTED ? &fake->state.owner : NULL);
+}
+
+void fake_history_revoke(struct fake_history *fake, uint64_t block, size_t i)
+{
+    take_away(fake, block, i, false);
+}
+
+void fake_history_heartbeat(struct fake_history *fake, uint64_t block, uint64_t valid_until_s)
+{
+    set_number(fake, block, REGISTRY_HEARTBEAT, valid_until_s, &fake->state.valid_until_s);
 }
 
 json_t *fake_log_json(const struct eth_log *log, size_t index)

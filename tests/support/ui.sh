@@ -124,7 +124,9 @@ ui_start() {
 http-listen = 127.0.0.1:$port
 [policy]
 level = l3
-head-poll = 1s
+# changes are seen when this asks for them, none in two steps
+poll = 1h
+head-poll = 1h
 [fetch]
 ca-file = $TLS_CA
 resolve = docs.example.test:$TLS_PORT:127.0.0.1

@@ -348,7 +348,32 @@ resolve
 checks
 operators
 get "/v1/refresh?specifier=$location" -X POST; want 403 'refresh over TCP'
+# under a name that somebody points at this machine a browser would read along for his site: no data, whatever the path
+key=$(printf '0%.0s' {1..64})
+for host in evil.example "evil.example:$port" 127.0.0.1.evil.example; do
+    get "$m?specifier=$one" -H "Host: $host"; want 403 "records, Host: $host"; not_json "records, Host: $host"
+    body_lacks measurement_id
+    for path in "/v1/resolve?specifier=$one" "/v1/watch?specifier=$one" "/v1/history?specifier=$one" "/v1/diff?specifier=$one&from=1&to=1" \
+        "/v1/at?specifier=$one&time=1" "/v1/operations?specifier=$one" "/v1/backfill?specifier=$one" "/v1/evidence/$key" /v1/log/checkpoint \
+        /v1/entries /v1/status /metrics /healthz /readyz /ui/; do
+        get "$path" -H "Host: $host"; want 403 "$path, Host: $host"
+        [[ $TYPE == application/problem+json* ]] || fail "$path, Host: $host: $TYPE"
+        body_has '"code":"argument"'
+        body_has 'open it by 127.0.0.1'
+    done
+    get /v1/check -H "Host: $host" -d "{\"specifier\":\"$one\"}"; want 403 "check, Host: $host"
+    body_lacks verdict
+done
+for host in 127.0.0.1 "127.0.0.1:$port" localhost "LOCALHOST:$port" measured.localhost '[::1]' "[::1]:$port" ''; do
+    get "$m?specifier=$one" -H "Host: $host"; want 200 "records, Host: $host"
+done
+get "$m?specifier=$one" --http1.0 -H Host:; want 200 'records, without a Host'
+# a proxy asks about a request of its own, and comes with its Host
+get /v1/authorize -H 'Host: shop.example' -H "X-Measured-Specifier: $one" -H 'X-Flashbots-Attestation-Type: dcap-tdx' -H 'X-Flashbots-Measurement: {"0":"00"}'
+want 403 'another measurement'
+grep -qi '^X-Measured-' "$work/head" || fail "a proxy under its own Host is not judged: $(cat "$work/head" "$work/body")"
 eval "$get_unix"
+get "$m?specifier=$one" -H 'Host: evil.example'; want 200 'a name on a socket that no browser reaches'
 
 daemon_stop || fail "the exit status is $?"
 [ ! -e "$work/run/api.sock" ] || fail 'api.sock is left'

@@ -36,7 +36,7 @@ word() { printf '0x%064x' "$1"; }
 
 # ---- contracts with a past ----
 
-ANVIL_BEHIND_S=110 ANVIL_STATES=1000 anvil_start "$work/chain"
+ANVIL_TIMESTAMP=$(($(date +%s) - 110)) ANVIL_STATES=1000 anvil_start "$work/chain"
 tls_start "$work/tls" --host docs.example.test
 anvil_mine 10
 safe_install

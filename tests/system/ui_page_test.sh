@@ -17,6 +17,7 @@ RIG_TOOLS=$build/tests
 . tests/support/chromium.sh
 chromium_program >/dev/null || { echo 'skipped: no browser (Debian: chromium); system.ui tests the files without one'; exit 77; }
 
+command -v jq >/dev/null || { echo 'skipped: no jq'; exit 77; }
 work=$(mktemp -d /tmp/m.XXXXXX)
 trap 'chromium_stop; ui_stop; rm -rf "$work"' EXIT
 ui_start || { echo 'the daemon has no histories'; exit 1; }
@@ -45,6 +46,34 @@ for_everybody() { # WHAT: all that ui_checks.js asks for
     [ "$found" = fine ] || fail "$1: $found"
 }
 
+# Every control can be reached with Tab alone, in the order in which it stands there, and shows that it is reached; the
+# page lets go again at its end.
+by_keyboard() { # WHAT SELECTOR...: what has to be among the stops
+    local what=$1 n i found
+    shift
+    chromium_value '(() => { document.activeElement?.blur?.(); getSelection().removeAllRanges(); scrollTo(0, 0); })()' >/dev/null
+    n=$(chromium_value '(() => { const shown = (e) => e.checkVisibility({visibilityProperty: true});
+        window.stops = [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex=\"0\"]")].filter((e) => shown(e) && !e.disabled);
+        window.reached = []; return stops.length; })()')
+    [ "$n" -gt 4 ] || fail "$what: only $n controls"
+    for ((i = 0; i < n; i++)); do
+        chromium_call Input.dispatchKeyEvent '{"type":"keyDown","key":"Tab","code":"Tab","windowsVirtualKeyCode":9}'
+        chromium_value '(() => { const e = document.activeElement, s = getComputedStyle(e);
+            reached.push([e, s.outlineStyle !== "none" && parseFloat(s.outlineWidth) >= 1 && e.getClientRects().length > 0]); })()' >/dev/null
+    done
+    found=$(chromium_value '(() => { const name = (e) => e.outerHTML.slice(0, 90);
+        const i = stops.findIndex((e, i) => reached[i][0] !== e);
+        if (i >= 0) return `stop ${i} is ${name(reached[i][0])} instead of ${name(stops[i])}`;
+        const dim = reached.find(([, seen]) => !seen);
+        return dim ? `it does not show: ${name(dim[0])}` : "fine"; })()')
+    [ "$found" = fine ] || fail "$what, by keyboard: $found"
+    for selector; do
+        [ "$(chromium_value "reached.some(([e]) => e.matches('$selector'))")" = true ] || fail "$what: $selector cannot be reached by keyboard"
+    done
+    chromium_call Input.dispatchKeyEvent '{"type":"keyDown","key":"Tab","code":"Tab","windowsVirtualKeyCode":9}'
+    [ "$(chromium_value 'document.activeElement === reached.at(-1)[0]')" = false ] || fail "$what: the last stop does not let go"
+}
+
 # ---- all applications ----
 
 PAGE='the first page'
@@ -55,7 +84,16 @@ says 'Contradiction'
 says 'Nothing approved'
 says 'In force'
 says "url:https://docs.example.test:$TLS_PORT/list.json"
-says 'The signed note' # of the log, with its size
+# the log's head is what the daemon says, to the letter
+daemon_get /v1/log/checkpoint >"$work/checkpoint"
+sed -n 1,3p "$work/checkpoint" >"$work/head"
+grep -c '^— ' "$work/checkpoint" >>"$work/head"
+chromium_value '[...document.querySelectorAll("#log dt")].map((t) => t.innerText).join()' >"$work/words"
+[ "$(cat "$work/words")" = Origin,Lines,Root,Signatures ] || fail "the log's facts are $(cat "$work/words")"
+chromium_value '[...document.querySelectorAll("#log dd")].map((d) => d.innerText + "\n").join("")' | diff - "$work/head" || fail 'the head of the log'
+[ "$(sed -n 2p "$work/head")" -gt 0 ] || fail 'an empty log'
+chromium_value 'document.querySelector("#log pre").textContent' | diff - "$work/checkpoint" || fail 'the signed note'
+chromium_value 'document.querySelector("main").innerText' >"$work/words"
 n=3
 [ -z "$UI_SAFE" ] || n=5
 [ "$(chromium_value 'document.querySelectorAll("ul.entries > li").length')" = $n ] || fail "not $n applications"
@@ -80,6 +118,8 @@ chromium_call Input.insertText "{\"text\":\"$UI_NONE\"}"
 chromium_call Input.dispatchKeyEvent '{"type":"keyDown","key":"Enter","code":"Enter","windowsVirtualKeyCode":13,"text":"\r"}'
 chromium_true 'document.getElementById("now") !== null' || fail 'Enter in the field shows nothing'
 [ "$(chromium_value 'location.hash')" = "#/app/$(encode "$UI_NONE")" ] || fail "the address is $(chromium_value 'location.hash')"
+visit "$UI/ui/" "$PAGE"
+by_keyboard "$PAGE" .skip .brand '#spec' '#find button' 'ul.entries a' '#log summary'
 
 # ---- a list that became empty; one of hostile names ----
 
@@ -168,6 +208,28 @@ registry() {
     section then
     says 'Nothing in force'
     says 'nothing was known of this specifier then'
+    [ "$(chromium_value 'document.getElementById("operations")')" = null ] || fail 'operations that nobody fetched'
+
+    # with its past: every operation that the daemon has, newest first, and what it did
+    PAGE='a registry with its past'
+    measuredctl backfill "$UI_SAFE" 2>"$work/said" || fail "backfill: $(cat "$work/said")"
+    visit "$(app "$UI_SAFE")" "$PAGE"
+    for_everybody "$PAGE"
+    section operations
+    says 'Every operation of the contract, back to the first.'
+    daemon_get "/v1/operations?specifier=$UI_SAFE" | jq -r '.operations | reverse[] | "Operation \(.sequence)|block \(.block)|\(.time)"' >"$work/operations"
+    [ "$(wc -l <"$work/operations")" = 5 ] || fail "the daemon has $(cat "$work/operations")"
+    chromium_value '[...document.querySelectorAll("#operations tbody tr")].map((r) => [r.cells[0].innerText, r.cells[1].innerText,
+        Date.parse(r.querySelector("time").dateTime) / 1000].join("|") + "\n").join("")' | diff - "$work/operations" || fail 'operations'
+    row=0
+    for want in 'Approved 150 no. 3, from ' 'Withdrew 140 no. 1, reason 3' 'Approved 141 no. 2, from ' 'Approved 140 no. 1, from ' "Created, owned by $SAFE"; do
+        row=$((row + 1))
+        [[ $(chromium_value "[...document.querySelectorAll('#operations tbody tr')][$((row - 1))].cells[3].innerText.toLowerCase()") == "${want,,}"* ]] ||
+            fail "operation $row is not $want: $(cat "$work/words")"
+    done
+
+    by_keyboard "$PAGE" .skip .brand '#spec' '#find button' '.crumb a' '#releases summary' '#governance summary' '#history a' '#operations summary' '#when' '#then button' \
+        '#compare select' '#compare button' '#evidence .copy'
 
     PAGE='hostile names on a chain'
     visit "$(app "$UI_HOSTILE")" "$PAGE"
@@ -219,6 +281,9 @@ for page in "${pages[@]}"; do
     visit "$page" "$page"
     chromium_value 'document.querySelectorAll("details").forEach((d) => (d.open = true))' >/dev/null
     for_everybody "a phone: $page"
+    # what is too wide would make a phone show more of the page, smaller
+    [ "$(chromium_value 'innerWidth + " " + document.documentElement.scrollWidth')" = '360 360' ] ||
+        fail "$page is $(chromium_value 'innerWidth + " and " + document.documentElement.scrollWidth') wide on a phone of 360"
     chromium_size 1280 900
     chromium_media prefers-color-scheme=dark
     [ "$(chromium_value 'getComputedStyle(document.documentElement).backgroundColor')" = 'rgb(21, 24, 27)' ] || fail 'not dark'

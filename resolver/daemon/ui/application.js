@@ -95,7 +95,11 @@ function record(one) {
       values(entry).map((value, i) => [i ? [el('br'), 'or '] : '', code(value)])])));
 }
 
+/** Of a past release: its document is missing or unreadable. */
+const absent = (one) => ['missing', 'unreadable'].includes(one.document);
+
 function contents(release) {
+  if (absent(release)) return [`document ${release.document}: `, code(release.payload)];
   const records = release.records ?? [], predicates = release.predicates ?? [];
   const words = [records.length && `${records.length} record${records.length === 1 ? '' : 's'}`,
     predicates.length && `${predicates.length} predicate${predicates.length === 1 ? '' : 's'}`].filter(Boolean).join(', ') || 'nothing';
@@ -104,7 +108,7 @@ function contents(release) {
     predicates.map((one) => el('p', null, bdi(one.kind), ' ', code(one.value))));
 }
 
-const is_empty = (one) => !one.gone && !one.records?.length && !one.predicates?.length;
+const is_empty = (one) => !one.gone && !absent(one) && !one.records?.length && !one.predicates?.length;
 const standing_of = (one) => (is_empty(one) ? 'empty' : one.status);
 const release_name = (one) => bdi(one.version ? version(one.version) : `Release ${one.id ?? one.release}`);
 
@@ -160,6 +164,7 @@ function at_answer(answer, when) {
       ['Approved', answer.row ? approved_by(answer.row) : null],
       ['Last looked at', seen ? [time(seen.last), seen.exact ? '' : ' at the latest'] : null],
       ['Looked at again', seen?.next ? time(seen.next) : null],
+      ['Its own history', answer.by === 'seen' && answer.chain ? bdi(answer.chain.why) : null],
     ]),
     answer.releases?.length ? table('Releases at that moment', ['Release', 'State then', 'Window', 'Contents'], answer.releases.map(release_row), 'stack') : null);
 }
@@ -233,12 +238,28 @@ function history_list(spec, rows, envelope) {
   return rows.map((row, i) => history_row(spec, row, last_set(i), standing(row, newest, envelope))).reverse();
 }
 
+// ---- what the contract itself remembers ----
+
+const DID = {init: 'Created, owned by ', approve: 'Approved ', revoke: 'Withdrew ', shorten: 'Shortened ', prune: 'Removed what had ended, ',
+  heartbeat: 'Valid until ', 'raise-min-delay': 'Least delay (s) now ', 'set-guardian': 'Guardian now ', 'transfer-started': 'Offered to ',
+  'transfer-accepted': 'Owner now '};
+
+function operation(row) {
+  const one = row.added?.[0] ?? {}, named = (row.added?.[0] ?? row.removed?.[0])?.version;
+  const to = row.owner ?? row.pending_owner ?? row.guardian ?? row.min_delay;
+  return [DID[row.kind] ?? bdi(row.kind + ' '), row.release === undefined ? '' : [named ? [bdi(version(named)), ' '] : 'release ', `no. ${row.release}`],
+    to === undefined ? '' : code(String(to)), row.reason ? `, reason ${row.reason}` : '', row.kind === 'heartbeat' ? time(row.valid_until) : '',
+    one.not_before ? [', from ', time(one.not_before)] : '', one.not_after ? [', until ', time(one.not_after)] : ''];
+}
+
 function operations(list) {
   if (!list?.length) return null;
-  return el('details', null, el('summary', null, `${list.length} operations of the contract itself`),
-    table('Operations that the contract’s own history chain has', ['Sequence', 'Time', 'Operation', 'Block'],
-      list.map((row) => el('tr', null, el('td.num', null, String(row.sequence)), el('td', null, time(row.time)),
-        el('td', null, bdi(row.kind)), el('td.num', null, row.block === null ? '' : String(row.block))))));
+  const first = String(list[0].sequence);
+  return section('operations', 'Operations', el('p', null, first === '1' ? 'Every operation of the contract, back to the first.' : `Operations from number ${first} on.`),
+    el('details', {open: list.length <= 20}, el('summary', null, String(list.length)),
+      table('Operations that the contract’s own history chain has', ['Operation', 'Block', 'Time', 'What'],
+        list.map((row) => el('tr', null, el('th', {scope: 'row'}, `Operation ${row.sequence}`), el('td', null, `block ${row.block}`),
+          el('td', null, time(row.time)), el('td', null, operation(row)))).reverse(), 'stack')));
 }
 
 function history(spec, page, envelope) {
@@ -257,7 +278,7 @@ function history(spec, page, envelope) {
     if (!previous) button.remove();
     say(`${rows.length - n} older changes`);
   }}, 'Show older changes');
-  return section('history', 'History', list, button, operations(page.operations));
+  return section('history', 'History', list, button);
 }
 
 // ---- the page ----
@@ -284,7 +305,7 @@ export async function application(main, spec, options, again) {
     el('h1.code', null, bdi(name ?? spec)),
     el('p.soft', null, kind(envelope.kind ?? kind_of(name ?? '')), name !== null && typed(name) !== spec ? [', asked for as ', code(spec)] : '',
       el('br'), 'Key ', code(envelope.key ?? past.key ?? '')),
-    now(envelope), releases(envelope, rows) ?? '', governance(envelope.governance) ?? '', history(spec, past, envelope), parts[0], parts[1] ?? '', parts[2] ?? '');
+    now(envelope), releases(envelope, rows) ?? '', governance(envelope.governance) ?? '', history(spec, past, envelope), operations(past.operations) ?? '', parts[0], parts[1] ?? '', parts[2] ?? '');
   const target = options.has('evidence') ? 'evidence' : options.has('from') ? 'compare' : options.has('at') ? 'then' : null;
   if (target) {
     const heading = document.getElementById(target + '-title');

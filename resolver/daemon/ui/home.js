@@ -74,8 +74,8 @@ async function checkpoint() {
   return section('log', 'Log', el('p', null, 'Every accepted change is a line of an append-only log. Compare this checkpoint with one of another ',
     'day, or of a witness: a log that was rewritten cannot fit both.'),
     pairs([['Origin', bdi(origin)], ['Lines', size], ['Root', code(root)], ['Signatures', String(signatures.length)]]),
-    el('details', null, el('summary', null, 'The signed note'), el('pre', null, note)),
-    el('p', null, 'To check it: ', code('measuredctl log verify'), '.'));
+    el('details', null, el('summary', null, 'The signed note'), el('pre', null, note.split(/(\n)/).map((s) => (s === '\n' ? new Text(s) : s)))),
+    el('p', null, 'To check it: ', code('measuredctl log export DIR'), ', and elsewhere ', code('measuredctl log verify DIR --key KEY'), '.'));
 }
 
 export async function home(main) {

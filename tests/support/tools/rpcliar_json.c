@@ -21,6 +21,7 @@
  * answer, such as balance storage-value HEX        the value claimed for the storage key batch
  * reverse|partial|repeat|extra|error|refuse|413 answers out of order, one missing, one twice, one
  * too many, one error for all, -32600 to all, HTTP 413
+ * code HEX                the result of eth_getCode
  * log-drop N log-flip N   of eth_getLogs, the log of a registry's operation N: missing, changed
  * logs-range N            -32602 to an eth_getLogs for more than N blocks
  * block-log-drop B I      of any contract: log I of block B is missing from eth_getLogs
@@ -453,6 +454,8 @@ static void lie_about_result(const struct control *c, const char *method, const 
         lie_about_proof(c, asked, result);
     if (is(method, "eth_call"))
         lie_about_call(c, answer);
+    if (is(method, "eth_getCode") && (lie = lie_find(c, "code")) != NULL)
+        set_str(answer, "result", lie->word[0]);
 }
 
 static json_t *told_error(const struct lie *lie)

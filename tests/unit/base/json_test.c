@@ -93,11 +93,39 @@ static void test_values(void **state)
     ms_buf_done(&out);
 }
 
+/* Any byte at any place of a string, among others that mean nothing: strings are read in words. */
+static void test_bytes(void **state)
+{
+    static const struct ms_json_limits limits = {64, 8, 64, 0};
+    char text[2 + 20];
+
+    (void)state;
+    for (size_t len = 1; len <= 20; len++) {
+        for (size_t i = 0; i < len * 256; i++) {
+            size_t at = i / 256;
+            uint8_t byte = (uint8_t)i;
+            json_t *root = NULL;
+            memset(text, 'a', sizeof(text));
+            text[0] = text[len + 1] = '"';
+            text[at + 1] = (char)byte;
+            enum ms_err want = byte >= 0x80                                 ? MS_ERR_UTF8
+                               : byte < 0x20 || byte == '"' || byte == '\\' ? MS_ERR_JSON
+                                                                            : MS_OK;
+            enum ms_err err = ms_json_parse(ms_span_of(text, len + 2), &limits, &root, NULL);
+            if (err != want ||
+                (err == MS_OK && memcmp(json_string_value(root), text + 1, len) != 0))
+                fail_msg("byte %02x at %zu of %zu: %s", byte, at, len, ms_err_name(err));
+            json_decref(root);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

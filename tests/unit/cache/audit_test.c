@@ -3,6 +3,7 @@
 #define _GNU_SOURCE /* mkdtemp */
 
 #include "cache/audit.h"
+#include "base/gzip.h"
 #include "tests/support/changes.h"
 #include "tests/unit/cache/cache_test_util.h"
 
@@ -12,6 +13,7 @@
 #define SITE "url:https://a.example/list.json"
 #define T0 (CHAIN_GENESIS_S + 12 * 200)
 #define FLIPS 250
+#define LATER (T0 + 100000000)
 
 static struct chain chain;
 
@@ -31,7 +33,36 @@ static char *document(const char *ids, const char *fills)
     return text;
 }
 
-/* Three sets of a location with confirmations between them, three of a registry. */
+/* A registry that was first read long after its operations: 100 init; 200 approve 1; 300 approve 2,
+ * whose document nobody has; 400 revoke both; 500 approve 3. */
+#define PAST(block) (FAKE_HISTORY_START_S + (block))
+#define PAST_READ (CHAIN_GENESIS_S + 12 * 2000)
+#define PAST_ACCEPTED (PAST_READ + 300)
+
+static void fill_past(struct cache *cache)
+{
+    static struct fake_history fake;
+    char texts[3][512];
+    const char *documents[3] = {texts[0], texts[1], texts[2]};
+
+    for (size_t i = 0; i < 3; i++)
+        (void)snprintf(texts[i], sizeof(texts[i]), "%s", chain_document((uint8_t)(0x51 + i)));
+    fake_history_init(&fake);
+    fake_history_add(&fake, 100, 0);
+    fake_history_approve(&fake, 200, documents[0], PAST(200), 0);
+    fake_history_approve(&fake, 300, documents[1], PAST(300), 0);
+    fake_history_revoke(&fake, 400, 0);
+    fake_history_revoke(&fake, 400, 0);
+    fake_history_approve(&fake, 500, documents[2], PAST(500), 0);
+    (void)changes_history(cache, &fake, documents, 2000, PAST_ACCEPTED);
+    const struct cache_past_document known[] = {
+        {.bytes = ms_span_str(documents[0]), .provider = "a", .recorded_s = PAST_READ},
+        {.bytes = ms_span_str(documents[2]), .provider = "evidence", .recorded_s = PAST_READ}};
+    assert_int_equal(cache_past_documents_add(cache, known, 2, NULL), MS_OK);
+    fake_history_done(&fake);
+}
+
+/* Three sets of a location with confirmations between them, three of a registry, and the past. */
 static void fill(void)
 {
     struct cache *cache = must_open();
@@ -50,6 +81,18 @@ static void fill(void)
     chain_revoke_all(&chain);
     changes_registry(cache, &chain, 160, T0 + 600);
     chain_done(&chain);
+    fill_past(cache);
+    const struct ms_sha256 key = hash_of("a contract");
+    const struct cache_log log = {.block = 5, .data = ms_span_str("words"), .provider = "a"};
+    const struct cache_log_range range = {.from = 1, .to = 9, .n_logs = 1, .provider = "a"};
+    const struct cache_log_check check = {.block = 5,
+                                          .checked = CACHE_LOGS_CHECKED,
+                                          .n_logs = 1,
+                                          .hash_by = "",
+                                          .provider = "a",
+                                          .why = ""};
+    const struct cache_logs past = {1, 1, 1, &log, &range, &check};
+    assert_int_equal(cache_logs_add(cache, &key, &past, NULL), MS_OK);
     cache_close(cache);
 }
 
@@ -280,7 +323,7 @@ static void test_at(void **state)
     for (size_t i = 0; i < MS_ARRAY_LEN(moments); i++) {
         struct ms_buf out = MS_BUF_INIT(REPORT_MAX_BYTES);
         struct spec spec = spec_of(moments[i].of);
-        assert_int_equal(report_at(cache, &spec, moments[i].time_s, &out, NULL), MS_OK);
+        assert_int_equal(report_at(cache, &spec, moments[i].time_s, LATER, &out, NULL), MS_OK);
         json_t *root = json_of(&out);
         const json_t *release = json_array_get(json_object_get(root, "releases"), 0);
         const json_t *records = json_object_get(release, "records");
@@ -296,6 +339,367 @@ static void test_at(void **state)
         spec_done(&spec);
     }
     cache_close(cache);
+}
+
+static const struct {
+    const char *name;
+    int64_t time_s;
+    const char *by; /* "": nothing is known */
+    bool in_force, complete;
+    int operation;
+    const char *releases; /* of the chain: id, status, document, the record's name */
+} past_moments[] = {
+    {"before it was there", PAST(99), "chain", false, true, 0, ""},
+    {"the first second", PAST(100), "chain", true, true, 1, ""},
+    {"before the first approval", PAST(199), "chain", true, true, 1, ""},
+    {"the first approval", PAST(200), "chain", true, true, 2, "1 in-force known m51"},
+    {"the second", PAST(300), "chain", true, true, 3, "1 in-force known m51, 2 in-force missing -"},
+    {"the last second of both", PAST(399), "chain", true, true, 3,
+     "1 in-force known m51, 2 in-force missing -"},
+    {"after a block that took both", PAST(400), "chain", true, true, 5, ""},
+    {"the third", PAST(500), "chain", true, true, 6, "3 in-force known m53"},
+    {"the block it was read in", PAST_READ, "chain", true, true, 6, "3 in-force known m53"},
+    {"a second later", PAST_READ + 1, "", false, false, 0, ""},
+    {"when it was accepted", PAST_ACCEPTED, "seen", true, false, 0, ""},
+};
+
+static void list_releases(const json_t *releases, char *out, size_t size)
+{
+    size_t i, n = 0;
+    json_t *one;
+
+    out[0] = '\0';
+    json_array_foreach(releases, i, one)
+    {
+        const json_t *record = json_array_get(json_object_get(one, "records"), 0);
+        n += (size_t)snprintf(out + n, size - n, "%s%lld %s %s %s", i == 0 ? "" : ", ",
+                              (long long)number(one, "id"), text(one, "status"),
+                              text(one, "document"),
+                              record == NULL ? "-" : text(record, "measurement_id"));
+    }
+}
+
+/* What is said of a moment: "yes", "no", and why. */
+static void must_be(const char *of, int64_t time_s, int64_t now_s, bool in_force, const char *why)
+{
+    struct ms_buf out = MS_BUF_INIT(REPORT_MAX_BYTES);
+    struct spec spec = spec_of(of);
+    struct cache *cache = must_read();
+
+    assert_int_equal(report_at(cache, &spec, time_s, now_s, &out, NULL), MS_OK);
+    json_t *root = json_of(&out);
+    if (json_is_true(json_object_get(root, "in_force")) != in_force ||
+        strstr(text(root, "why"), why) == NULL)
+        fail_msg("%lld: %s", (long long)time_s, text(root, "why"));
+    json_decref(root);
+    spec_done(&spec);
+    cache_close(cache);
+}
+
+/* No longer than the daemon served: the longer of both times in which stale is good enough, within
+ * what evidence and governance allow, and nothing before it has come. */
+static void test_at_limits(void **state)
+{
+    struct cache *cache = must_open();
+
+    (void)state;
+    changes_location(cache, SITE, document("a", "1"), T0,
+                     1); /* 99 s are left fresh, stale 60 or 3600 */
+    cache_close(cache);
+    must_be(SITE, T0 + 3698, LATER, true, "accepted");
+    must_be(SITE, T0 + 3699, LATER, false, "nobody had looked");
+    must_be(SITE, T0 + 10, T0 + 10, true, "accepted");
+    must_be(SITE, T0 + 11, T0 + 10, false, "has not come");
+    cache = must_open();
+    changes_confirm(cache, SITE, SPEC_LEVEL_NONE, T0 + 100, T0 - 86400 + 300, 0);
+    cache_close(cache);
+    must_be(SITE, T0 + 299, LATER, true, "accepted");
+    must_be(SITE, T0 + 300, LATER, false, "nobody had looked"); /* the evidence was a day old */
+}
+
+/* A set ends when governance says so; those who sign freshness may move that. */
+static void test_at_end(void **state)
+{
+    struct cache *cache = must_open();
+    int64_t end_s = T0 + 1000;
+
+    (void)state;
+    chain_init(&chain);
+    (void)chain_approve(&chain, chain_document(0x11), NULL);
+    chain.snapshot.state.valid_until_s = (uint64_t)end_s;
+    chain_touch(&chain);
+    changes_registry(cache, &chain, 100, T0);
+    chain_done(&chain);
+    changes_confirm(cache, CHAIN_SPEC, SPEC_LEVEL_L3, T0 + 500, T0 + 400, end_s);
+    cache_close(cache);
+    must_be(CHAIN_SPEC, end_s, LATER, true, "accepted");
+    must_be(CHAIN_SPEC, end_s + 1, LATER, false, "governance itself ended");
+    cache = must_open();
+    changes_confirm(cache, CHAIN_SPEC, SPEC_LEVEL_L3, T0 + 900, T0 + 800, end_s + 1000);
+    changes_confirm(cache, CHAIN_SPEC, SPEC_LEVEL_L3, T0 + 1500, T0 + 1400, end_s + 1000);
+    cache_close(cache);
+    must_be(CHAIN_SPEC, end_s + 1, LATER, false, "nobody is known to have seen it put off");
+    must_be(CHAIN_SPEC, T0 + 1500, LATER, true, "accepted");
+    must_be(CHAIN_SPEC, end_s + 1000, LATER, true, "accepted");
+    must_be(CHAIN_SPEC, end_s + 1001, LATER, false, "nobody had looked");
+}
+
+/* ---- at: what is neither a set nor a confirmation, and what ends by itself ---- */
+
+static json_t *at(struct cache *cache, const char *of, int64_t time_s)
+{
+    struct ms_buf out = MS_BUF_INIT(REPORT_MAX_BYTES);
+    struct spec spec = spec_of(of);
+
+    assert_int_equal(report_at(cache, &spec, time_s, LATER, &out, NULL), MS_OK);
+    spec_done(&spec);
+    return json_of(&out);
+}
+
+struct moment {
+    const char *name;
+    int64_t time_s;
+    bool in_force;
+    const char *why;
+    const char *status; /* of each release a letter: in-force, pending, expired */
+};
+
+static void must_say(struct cache *cache, const char *of, const struct moment *m)
+{
+    json_t *root = at(cache, of, m->time_s);
+    const json_t *releases = json_object_get(root, "releases");
+    char status[8] = "";
+
+    for (size_t i = 0; i < json_array_size(releases) && i < sizeof(status) - 1; i++)
+        status[i] = text(json_array_get(releases, i), "status")[0];
+    if (json_is_true(json_object_get(root, "in_force")) != m->in_force ||
+        strstr(text(root, "why"), m->why) == NULL || strcmp(status, m->status) != 0)
+        fail_msg("%s: releases '%s': %s", m->name, status, json_dumps(root, JSON_INDENT(1)));
+    json_decref(root);
+}
+
+/* What the store writes when evidence changed no set: the entry as it is but for its status. */
+static void trouble(struct cache *cache, const char *of, enum spec_level level, const char *kind,
+                    enum cache_status status, int64_t time_s)
+{
+    struct ms_arena arena = MS_ARENA_INIT(65536);
+    struct ms_span evidence = ms_span_str(kind); /* of no interest here */
+    struct cache_entry e = {0};
+    struct spec spec = spec_of(of);
+    bool has = false;
+
+    assert_int_equal(cache_entry_get(cache, &spec.key, level, &arena, &e, &has, NULL), MS_OK);
+    assert_true(has);
+    e.status = status;
+    const struct cache_history h = {.key = spec.key,
+                                    .level = level,
+                                    .time_s = time_s,
+                                    .status = status,
+                                    .kind = kind,
+                                    .set_hash = e.set_hash,
+                                    .has_bundle = true,
+                                    .bundle = ms_sha256(evidence)};
+    const struct cache_change change = {1, &evidence, &e, &h};
+    assert_int_equal(cache_commit(cache, &change, NULL), MS_OK);
+    spec_done(&spec);
+    ms_arena_done(&arena);
+}
+
+static void test_at_trouble(void **state)
+{
+    static const struct moment of_list[] = {
+        {"before the contradiction", T0 + 49, true, "accepted and confirmed", "i"},
+        {"two answers", T0 + 50, false, "contradicted each other since", "i"},
+        {"and still", T0 + 99, false, "nothing was served", "i"},
+        {"a new set", T0 + 100, true, "accepted and confirmed", "i"},
+    };
+    static const struct moment of_chain[] = {
+        {"before", T0 + 19, true, "accepted and confirmed", "i"},
+        {"endpoints disagree", T0 + 20, true, "held: endpoints contradicted each other", "i"},
+        {"confirmed again", T0 + 30, true, "accepted and confirmed", "i"},
+        {"other code", T0 + 40, true, "held: other code was found", "i"},
+        {"held no longer than that", T0 + 10000000, false, "nobody had looked", "i"},
+    };
+
+    (void)state;
+    struct cache *cache = must_open();
+    changes_location(cache, SITE, document("a", "1"), T0, 1);
+    trouble(cache, SITE, SPEC_LEVEL_NONE, "conflict", CACHE_CONFLICT, T0 + 50);
+    trouble(cache, SITE, SPEC_LEVEL_NONE, "dissent", CACHE_CONFLICT, T0 + 60); /* changes nothing */
+    changes_location(cache, SITE, document("b", "1"), T0 + 100, 2);
+    chain_init(&chain);
+    (void)chain_approve(&chain, chain_document(0x11), NULL);
+    changes_registry(cache, &chain, 100, T0);
+    trouble(cache, CHAIN_SPEC, SPEC_LEVEL_L3, "dissent", CACHE_GOOD, T0 + 20);
+    changes_touch(cache, CHAIN_SPEC, SPEC_LEVEL_L3, T0 + 30);
+    trouble(cache, CHAIN_SPEC, SPEC_LEVEL_L3, "hold", CACHE_HOLD, T0 + 40);
+    for (size_t i = 0; i < MS_ARRAY_LEN(of_list); i++)
+        must_say(cache, SITE, &of_list[i]);
+    for (size_t i = 0; i < MS_ARRAY_LEN(of_chain); i++)
+        must_say(cache, CHAIN_SPEC, &of_chain[i]);
+    chain_done(&chain);
+    cache_close(cache);
+}
+
+#define WINDOW (T0 + 1000)
+
+/* Windows of releases as of then, and the end that governance itself gave. */
+static void test_at_windows(void **state)
+{
+    static const struct moment moments_of[] = {
+        {"one of three", T0, true, "accepted", "ipi"},
+        {"before the second", WINDOW - 1, true, "accepted", "ipi"},
+        {"it begins", WINDOW, true, "accepted", "iii"},
+        {"before the third ends", WINDOW + 9, true, "accepted", "iii"},
+        {"its first second without", WINDOW + 10, true, "accepted", "iie"},
+        {"governance's last second", WINDOW + 500, true, "accepted", "iie"},
+        {"and then", WINDOW + 501, false, "ended the set after", "iie"},
+    };
+
+    (void)state;
+    struct cache *cache = must_open();
+    chain_init(&chain);
+    (void)chain_approve(&chain, chain_document(0x11), NULL);
+    chain_approve(&chain, chain_document(0x22), NULL)->not_before_s = WINDOW;
+    chain_approve(&chain, chain_document(0x33), NULL)->not_after_s = WINDOW + 10;
+    chain.snapshot.state.valid_until_s = WINDOW + 500;
+    changes_registry(cache, &chain, 100, T0);
+    for (int64_t t = T0 + 100; t <= WINDOW + 400; t += 100)
+        changes_touch(cache, CHAIN_SPEC, SPEC_LEVEL_L3, t);
+    for (size_t i = 0; i < MS_ARRAY_LEN(moments_of); i++)
+        must_say(cache, CHAIN_SPEC, &moments_of[i]);
+    /* confirmed later all the same: it was put off, from that look on */
+    static const struct moment put_off[] = {
+        {"still its last second", WINDOW + 500, true, "accepted", "iie"},
+        {"not seen yet", WINDOW + 599, false, "nobody is known to have seen it put off", "iie"},
+        {"seen", WINDOW + 650, true, "accepted and confirmed", "iie"},
+    };
+    changes_touch(cache, CHAIN_SPEC, SPEC_LEVEL_L3, WINDOW + 550);
+    changes_touch(cache, CHAIN_SPEC, SPEC_LEVEL_L3, WINDOW + 600);
+    for (size_t i = 0; i < MS_ARRAY_LEN(put_off); i++)
+        must_say(cache, CHAIN_SPEC, &put_off[i]);
+    chain_done(&chain);
+    cache_close(cache);
+}
+
+static void test_at_all_over(void **state)
+{
+    static const struct moment moments_of[] = {
+        {"not begun", WINDOW - 1, true, "nothing was approved", "p"},
+        {"begun", WINDOW, true, "accepted and confirmed", "i"},
+        {"over", WINDOW + 1, true, "nothing was approved", "e"},
+    };
+
+    (void)state;
+    struct cache *cache = must_open();
+    chain_init(&chain);
+    struct registry_release *only = chain_approve(&chain, chain_document(0x11), NULL);
+    only->not_before_s = WINDOW;
+    only->not_after_s = WINDOW + 1;
+    changes_registry(cache, &chain, 100, T0);
+    changes_touch(cache, CHAIN_SPEC, SPEC_LEVEL_L3, WINDOW);
+    for (size_t i = 0; i < MS_ARRAY_LEN(moments_of); i++)
+        must_say(cache, CHAIN_SPEC, &moments_of[i]);
+    chain_done(&chain);
+    cache_close(cache);
+}
+
+/* What was approved before anybody looked, from the registry's own history. */
+static void test_at_past(void **state)
+{
+    (void)state;
+    fill();
+    struct cache *cache = must_read();
+    for (size_t i = 0; i < MS_ARRAY_LEN(past_moments); i++) {
+        json_t *root = at(cache, CHANGES_PAST_SPEC, past_moments[i].time_s);
+        const json_t *chain_part = json_object_get(root, "chain");
+        char got[256], top[256];
+        bool alone = strcmp(past_moments[i].by, "chain") == 0;
+        list_releases(json_object_get(chain_part, "releases"), got, sizeof(got));
+        list_releases(json_object_get(root, "releases"), top, sizeof(top));
+        if (strcmp(text(root, "by"), past_moments[i].by) != 0 ||
+            json_is_true(json_object_get(root, "known")) != (past_moments[i].by[0] != '\0') ||
+            json_is_true(json_object_get(root, "in_force")) != past_moments[i].in_force ||
+            json_is_true(json_object_get(chain_part, "complete")) != past_moments[i].complete ||
+            number(chain_part, "operation") != past_moments[i].operation ||
+            strcmp(got, past_moments[i].releases) != 0 || (alone && strcmp(top, got) != 0) ||
+            number(chain_part, "until") != PAST_READ)
+            fail_msg("%s: %s", past_moments[i].name, json_dumps(root, JSON_INDENT(1)));
+        json_decref(root);
+    }
+    cache_close(cache);
+}
+
+/* The same state confirmed in a later block is proof of the time up to then. */
+static void test_at_confirmed(void **state)
+{
+    (void)state;
+    fill();
+    struct cache *cache = must_open();
+    struct cache_entry e = {0};
+    struct spec spec = spec_of(CHANGES_PAST_SPEC);
+    struct ms_arena arena = MS_ARENA_INIT(65536);
+    bool found = false;
+    assert_int_equal(cache_entry_get(cache, &spec.key, SPEC_LEVEL_L3, &arena, &e, &found, NULL),
+                     MS_OK);
+    const struct cache_freshness fresh = {.bundle = e.bundle,
+                                          .checked = {.wall_s = PAST_READ + 500},
+                                          .evidence_time_s = PAST_READ + 400,
+                                          .life = e.life};
+    assert_int_equal(cache_touch(cache, &spec.key, SPEC_LEVEL_L3, &fresh, NULL), MS_OK);
+    spec_done(&spec);
+    ms_arena_done(&arena);
+    for (int64_t after = 0; after < 2; after++) {
+        json_t *root = at(cache, CHANGES_PAST_SPEC, PAST_READ + 400 + after);
+        const json_t *chain_part = json_object_get(root, "chain");
+        assert_string_equal(text(root, "by"), "seen");
+        assert_true(json_is_true(json_object_get(chain_part, "complete")) == (after == 0));
+        assert_int_equal(number(chain_part, "until"), PAST_READ + 400);
+        json_decref(root);
+    }
+    cache_close(cache);
+}
+
+static const struct {
+    const char *name, *sql, *why;
+} doubtful[] = {
+    {"an operation that was changed", "UPDATE operation SET time_s = time_s + 1 WHERE sequence = 2",
+     "operation 2"},
+    {"one that is missing", "DELETE FROM operation WHERE sequence = 2",
+     "operation 1 is not the newest"},
+    {"the newest is missing", "DELETE FROM operation WHERE sequence = 6",
+     "operation 5 is not the newest"},
+    {"the first are missing", "DELETE FROM operation WHERE sequence < 3",
+     "operations 1 to 2 are not stored"},
+};
+
+/* Of a history that is not whole nothing is said, and what was accepted is told all the same. */
+static void test_at_doubtful(void **state)
+{
+    for (size_t i = 0; i < MS_ARRAY_LEN(doubtful); i++) {
+        char sql[512];
+        fill();
+        (void)snprintf(sql, sizeof(sql),
+                       "DROP TRIGGER operation_no_update; DROP TRIGGER operation_no_delete; %s",
+                       doubtful[i].sql);
+        raw(sql);
+        struct cache *cache = must_read();
+        for (int seen = 0; seen < 2; seen++) {
+            json_t *root = at(cache, CHANGES_PAST_SPEC, seen ? PAST_ACCEPTED : PAST(250));
+            const json_t *chain_part = json_object_get(root, "chain");
+            if (json_is_true(json_object_get(root, "known")) != seen ||
+                json_is_true(json_object_get(root, "in_force")) != seen ||
+                json_array_size(json_object_get(root, "releases")) != (size_t)seen ||
+                !json_is_false(json_object_get(chain_part, "complete")) ||
+                json_object_get(chain_part, "releases") != NULL ||
+                strstr(text(chain_part, "why"), doubtful[i].why) == NULL)
+                fail_msg("%s: %s", doubtful[i].name, json_dumps(root, JSON_INDENT(1)));
+            json_decref(root);
+        }
+        cache_close(cache);
+        assert_int_equal(drop_dir(state), 0);
+        assert_int_equal(fresh_dir(state), 0);
+    }
 }
 
 /* A row from before there were summaries is listed from its evidence, with the same words. */
@@ -357,13 +761,68 @@ static void must_be_clean(void)
     if (!audit(&counts) || counts.found != 0)
         fail_msg("not clean: %s", found.all);
     assert_true(counts.has_key && counts.has_floor);
-    assert_int_equal(counts.history, 6);
-    assert_int_equal(counts.replayed, 6);
-    assert_int_equal(counts.summaries, 6);
-    assert_int_equal(counts.entries, 2);
-    assert_int_equal(counts.blobs, 6);
-    assert_int_equal(counts.confirmed, 7);
+    assert_int_equal(counts.history, 7);
+    assert_int_equal(counts.replayed, 7);
+    assert_int_equal(counts.summaries, 7);
+    assert_int_equal(counts.entries, 3);
+    assert_int_equal(counts.blobs, 9);
+    assert_int_equal(counts.confirmed, 8);
+    assert_int_equal(counts.documents, 2);
 }
+
+static enum ms_err take_bundle(void *arg, enum ms_err row, const struct cache_history *h,
+                               const struct ms_diag *why)
+{
+    struct ms_sha256 *names = arg;
+    (void)why;
+    if (row == MS_OK && h->n <= 7)
+        names[h->n - 1] = h->bundle;
+    return MS_OK;
+}
+
+/* Databases from before resolver/entry/pack.h have evidence as gzip members, or as it is. */
+static void test_gzip_members(void **state)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+    struct ms_sha256 names[7] = {0};
+
+    (void)state;
+    fill();
+    struct cache *cache = must_read();
+    assert_int_equal(cache_history_each(cache, NULL, take_bundle, names, NULL), MS_OK);
+    assert_int_equal(sqlite3_open(in_dir("measured.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "UPDATE blob SET data = ?2, encoding = ?3 WHERE hash = ?1",
+                                        -1, &stmt, NULL),
+                     SQLITE_OK);
+    for (size_t i = 0; i < MS_ARRAY_LEN(names); i++) {
+        struct ms_buf text = MS_BUF_INIT(BUNDLE_MAX_BYTES), packed = MS_BUF_INIT(BUNDLE_MAX_BYTES);
+        bool has = false;
+        assert_int_equal(cache_blob_get(cache, &names[i], &text, &has, NULL), MS_OK);
+        assert_true(has);
+        assert_int_equal(ms_gzip(ms_buf_span(&text), &packed), MS_OK);
+        const struct ms_buf *data = i == 0 ? &text : &packed;
+        (void)sqlite3_bind_blob(stmt, 1, names[i].b, MS_SHA256_BYTES, SQLITE_STATIC);
+        (void)sqlite3_bind_blob64(stmt, 2, data->ptr, data->len, SQLITE_STATIC);
+        (void)sqlite3_bind_int(stmt, 3, i == 0 ? 0 : 1);
+        assert_int_equal(sqlite3_step(stmt), SQLITE_DONE);
+        (void)sqlite3_reset(stmt);
+        ms_buf_done(&text);
+        ms_buf_done(&packed);
+    }
+    (void)sqlite3_finalize(stmt);
+    (void)sqlite3_close(db);
+    cache_close(cache);
+    must_be_clean();
+}
+
+#define DOCUMENTS_OPEN "DROP TRIGGER past_document_no_update; DROP TRIGGER past_document_no_delete;"
+#define DOCUMENTS_SHUT                                                      \
+    "CREATE TRIGGER past_document_no_update BEFORE UPDATE ON past_document" \
+    " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;"           \
+    "CREATE TRIGGER past_document_no_delete BEFORE DELETE ON past_document" \
+    " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;"
 
 static const struct {
     const char *name, *sql, *want;
@@ -371,18 +830,51 @@ static const struct {
     {"a summary", "UPDATE history SET summary = replace(summary, 'fresh', 'hold') WHERE n = 1",
      "code"},
     {"a row taken out", "DELETE FROM history WHERE n = 2", ""},
-    {"the last row taken out", "DELETE FROM history WHERE n = 6", "deleted at the end"},
+    {"the last row taken out", "DELETE FROM history WHERE n = 7", "deleted at the end"},
     {"the last row and the counter",
-     "DELETE FROM history WHERE n = 6; UPDATE sqlite_sequence SET seq = 5; DELETE FROM confirmed"
-     " WHERE n = 6",
+     "DELETE FROM history WHERE n = 7; UPDATE sqlite_sequence SET seq = 6; DELETE FROM confirmed"
+     " WHERE n = 7",
      ""},
+    {"a document's giver",
+     DOCUMENTS_OPEN "UPDATE past_document SET provider = 'b' WHERE provider = 'a';" DOCUMENTS_SHUT,
+     "document 0: "},
+    {"a document that nobody approved",
+     DOCUMENTS_OPEN "DROP TRIGGER operation_no_delete; DELETE FROM operation WHERE kind = 1;"
+                    "CREATE TRIGGER operation_no_delete BEFORE DELETE ON operation"
+                    " BEGIN SELECT RAISE(ABORT, 'operations are append-only'); END;" DOCUMENTS_SHUT,
+     "no operation approved"},
+    {"a document without its row",
+     DOCUMENTS_OPEN "DELETE FROM past_document WHERE provider = 'a';" DOCUMENTS_SHUT,
+     "nothing refers to it"},
+    {"a row without its document",
+     "DELETE FROM blob WHERE hash = (SELECT hash FROM past_document WHERE provider = 'a')",
+     "the document itself is missing"},
+    {"other bytes of a document",
+     "UPDATE blob SET encoding = 0, size = 2, data = x'5b5d' WHERE hash ="
+     " (SELECT hash FROM past_document WHERE provider = 'a')",
+     "bytes that it is named after"},
     {"a confirmation", "UPDATE confirmed SET until_s = until_s + 5 WHERE id = 1", "code"},
+    {"confirmations taken out", "DELETE FROM confirmed WHERE n = 5",
+     "confirmed 5: its first confirmation is missing"},
     {"an entry taken out", "DELETE FROM entry WHERE level = 0", "its floor"},
     {"evidence that nothing needs",
      "INSERT INTO blob SELECT x'0000000000000000000000000000000000000000000000000000000000000001',"
      " 0, 0, x''",
      "bytes that it is named after"},
+    {"what an endpoint told of a contract",
+     "DROP TRIGGER contract_log_no_update; UPDATE contract_log SET data = x'00';"
+     "CREATE TRIGGER contract_log_no_update BEFORE UPDATE ON contract_log"
+     " BEGIN SELECT RAISE(ABORT, 'logs are append-only'); END",
+     "contract-log 0: a row of table contract_log"},
+    {"the blocks an endpoint was asked about",
+     "INSERT INTO log_range SELECT zeroblob(32), 0, to_block, n_logs, provider, recorded_s, hmac"
+     " FROM log_range",
+     "contract-log 0: a row of table log_range"},
     {"another table", "CREATE TABLE more(x)", "not ours"},
+    {"an index whose text is a blob now",
+     "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = CAST(sql AS BLOB)"
+     " WHERE name = 'confirmed_n'",
+     "not ours, near index confirmed_n"},
     {"a trigger", "DROP TRIGGER entry_floor", "not ours"},
 };
 
@@ -391,7 +883,7 @@ static void test_tampered(void **state)
     struct audit_counts counts;
 
     for (size_t i = 0; i < MS_ARRAY_LEN(tampered); i++) {
-        char sql[1024];
+        char sql[2048];
         fill();
         must_be_clean();
         (void)snprintf(sql, sizeof(sql),
@@ -408,6 +900,34 @@ static void test_tampered(void **state)
         assert_int_equal(drop_dir(state), 0);
         assert_int_equal(fresh_dir(state), 0);
     }
+}
+
+/* More rows than are replayed at a time: all of them are, each compared with the one before it. */
+static void test_many(void **state)
+{
+    struct audit_counts counts;
+    const uint64_t n = 150;
+
+    (void)state;
+    struct cache *cache = must_open();
+    for (uint64_t i = 0; i < n; i++) {
+        const char fill[] = {(char)('1' + i / 3 % 5), '\0'};
+        changes_location(cache, i % 3 == 0 ? SITE : SITE "?b", document("a", fill), T0 + (int64_t)i,
+                         i + 1);
+    }
+    cache_close(cache);
+    assert_true(audit(&counts));
+    if (counts.found != 0)
+        fail_msg("%s", found.all);
+    assert_int_equal(counts.replayed, n);
+    assert_int_equal(counts.summaries, n);
+    assert_int_equal(counts.blobs, n);
+    raw("UPDATE blob SET data = x'00' WHERE hash = (SELECT bundle FROM history WHERE n = 100)");
+    assert_true(audit(&counts));
+    assert_int_equal(counts.replayed, n - 1);
+    assert_non_null(strstr(found.all, "history 100: the stored evidence"));
+    /* the one after it, in the history of the same list */
+    assert_non_null(strstr(found.all, "history 103: what differs from the set before cannot"));
 }
 
 /* The codes are right, for the writer itself wrote what its evidence does not say. */
@@ -443,7 +963,7 @@ static void test_lies(void **state)
     cache_close(cache);
     assert_true(audit(&counts));
     assert_int_equal(counts.found, 2);
-    assert_non_null(strstr(found.all, "history 7: its summary"));
+    assert_non_null(strstr(found.all, "history 8: its summary"));
     spec_done(&spec);
     ms_arena_done(&arena);
     ms_buf_done(&text);
@@ -508,13 +1028,19 @@ static void test_restored(void **state)
     (void)unlink(in_dir("measured.floor-new"));
 }
 
-static enum ms_err take_bundle(void *arg, enum ms_err row, const struct cache_history *h,
-                               const struct ms_diag *why)
+/* Behind them those of documents. */
+#define NAMES 9
+static enum ms_err take_name(void *arg, enum ms_err row, const struct cache_past_document *d,
+                             const struct ms_diag *why)
 {
+    static const struct ms_sha256 none;
     struct ms_sha256 *names = arg;
     (void)why;
-    if (row == MS_OK && h->n <= 6)
-        names[h->n - 1] = h->bundle;
+    for (size_t i = 7; row == MS_OK && i < NAMES; i++)
+        if (ms_sha256_eq(&names[i], &none)) {
+            names[i] = d->hash;
+            break;
+        }
     return MS_OK;
 }
 
@@ -522,13 +1048,14 @@ static enum ms_err take_bundle(void *arg, enum ms_err row, const struct cache_hi
  * header; another distance to the same bytes). */
 static bool dump_blobs(struct ms_buf *out)
 {
-    struct ms_sha256 names[6] = {0};
+    struct ms_sha256 names[NAMES] = {0};
     struct cache *cache = NULL;
     bool has_key, all = true;
 
     if (cache_open_audit(in_dir("measured.db"), &cache, &has_key, NULL) != MS_OK)
         return false;
-    all = cache_history_each(cache, NULL, take_bundle, names, NULL) == MS_OK;
+    all = cache_history_each(cache, NULL, take_bundle, names, NULL) == MS_OK &&
+          cache_past_documents_each(cache, take_name, names, NULL) == MS_OK;
     for (size_t i = 0; all && i < MS_ARRAY_LEN(names); i++) {
         bool one = false;
         all = cache_blob_get(cache, &names[i], out, &one, NULL) == MS_OK && one;
@@ -550,6 +1077,8 @@ static bool dump(struct ms_buf *out)
                                           "SELECT * FROM operation ORDER BY key, sequence",
                                           "SELECT * FROM contract_log ORDER BY key, block",
                                           "SELECT * FROM log_range ORDER BY key, from_block",
+                                          "SELECT * FROM past_document ORDER BY hash",
+                                          "SELECT * FROM past_set ORDER BY key, set_hash",
                                           "SELECT * FROM sqlite_sequence",
                                           "SELECT type, name, tbl_name, sql FROM sqlite_schema",
                                           "PRAGMA user_version",
@@ -636,9 +1165,13 @@ static void test_flips(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_listed), TEST(test_pages),      TEST(test_diff),
-        TEST(test_at),     TEST(test_no_summary), TEST(test_tampered),
-        TEST(test_lies),   TEST(test_restored),   TEST(test_flips),
+        TEST(test_listed),      TEST(test_pages),      TEST(test_diff),
+        TEST(test_at),          TEST(test_no_summary), TEST(test_gzip_members),
+        TEST(test_tampered),    TEST(test_at_limits),  TEST(test_at_end),
+        TEST(test_at_trouble),  TEST(test_at_windows), TEST(test_at_all_over),
+        TEST(test_lies),        TEST(test_restored),   TEST(test_flips),
+        TEST(test_many),        TEST(test_at_past),    TEST(test_at_confirmed),
+        TEST(test_at_doubtful),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

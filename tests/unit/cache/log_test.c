@@ -305,6 +305,31 @@ static void test_heal(void **state)
     cache_close(cache);
 }
 
+/* A change of many releases has a long summary: its row is as good as any, with its entry and when
+ * the log is made anew. */
+static void test_long_summary(void **state)
+{
+    static char summary[CACHE_SUMMARY_MAX_BYTES + 1];
+    struct cache_entry e = sample();
+    struct cache_history h = sample_history();
+    struct cache_leaf leaf = some_leaf((unsigned)h.sequence);
+
+    (void)state;
+    memset(summary, 'x', CACHE_SUMMARY_MAX_BYTES);
+    h.summary = summary;
+    h.leaf = &leaf;
+    struct cache *cache = must_open();
+    assert_int_equal(commit(cache, &e, &h, NULL), MS_OK);
+    must_be_clean(cache, 1);
+    cache_close(cache);
+    raw("DROP TRIGGER log_entry_no_delete; DROP TRIGGER log_tile_no_delete;"
+        "DELETE FROM log_entry; DELETE FROM log_tile;");
+    cache = must_open();
+    assert_string_equal(entry_of(cache, 1).state, "good");
+    must_be_clean(cache, 1);
+    cache_close(cache);
+}
+
 /* ---- checkpoints ---- */
 
 static struct msig_skey log_key(uint8_t fill)
@@ -527,6 +552,7 @@ int main(void)
         T(test_tiles),
         T(test_undone),
         T(test_heal),
+        T(test_long_summary),
         T(test_checkpoints),
         T(test_tamper_entry_changed),
         T(test_tamper_entry_gone),

@@ -134,12 +134,14 @@ static void test_settings(void **state)
 }
 
 /* What version 1 did not have is taken away. */
-#define AS_VERSION_1                                                                              \
-    "DROP TABLE operation; DROP TABLE contract_log; DROP TABLE log_range; DROP TABLE log_entry; " \
-    "DROP TABLE log_tile; DROP TABLE log_checkpoint; DROP TABLE confirmed; DROP TABLE history; "  \
-    "DROP TRIGGER entry_floor; ALTER TABLE entry DROP "                                           \
-    "COLUMN "                                                                                     \
-    "floor_epoch; CREATE TRIGGER entry_floor BEFORE UPDATE ON entry BEGIN SELECT 1;"              \
+#define AS_VERSION_1                                                                             \
+    "DROP TABLE past_document; DROP TABLE past_set; DROP TABLE operation; DROP TABLE "           \
+    "contract_log; "                                                                             \
+    "DROP TABLE log_range; DROP TABLE log_entry; "                                               \
+    "DROP TABLE log_tile; DROP TABLE log_checkpoint; DROP TABLE confirmed; DROP TABLE history; " \
+    "DROP TRIGGER entry_floor; ALTER TABLE entry DROP "                                          \
+    "COLUMN "                                                                                    \
+    "floor_epoch; CREATE TRIGGER entry_floor BEFORE UPDATE ON entry BEGIN SELECT 1;"             \
     " END; PRAGMA user_version = 1;"
 
 static void test_migration(void **state)
@@ -242,6 +244,11 @@ static void test_corrupt_page(void **state)
     assert_int_equal(fwrite(bytes, 1, sizeof(bytes), file), sizeof(bytes));
     (void)fclose(file);
     must_refuse(MS_ERR_STORE, "is damaged");
+    struct cache *cache = NULL;
+    assert_int_equal(cache_open_readonly(in_dir("measured.db"), &cache, NULL), MS_ERR_STORE);
+    /* the process looked already, and does not look again */
+    assert_int_equal(cache_open_second(in_dir("measured.db"), &cache, NULL), MS_OK);
+    cache_close(cache);
 }
 
 static void test_disk_full(void **state)

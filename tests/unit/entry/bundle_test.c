@@ -13,6 +13,7 @@
 
 #define NOW_S (CHAIN_GENESIS_S + 12 * 180)
 #define FLIPS 400
+#define GROUP_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 static struct chain chain;
 static char document[512];
@@ -209,6 +210,33 @@ static enum ms_err verify_with(const struct play *p, const char *path, const cha
     return err;
 }
 
+/* Whoever may have voted is told: also the one whose name is as long as names may be. */
+static void test_groups(void **state)
+{
+    struct bundle_about about;
+    struct node nodes[3];
+    struct play p;
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        nodes[i] = (struct node){.chain = &chain, .final = 100, .head = 170};
+    p = (struct play){.spec = CHAIN_SPEC,
+                      .policy = play_policy(SPEC_LEVEL_L3, 2, 3),
+                      .now = {NOW_S, 77, 0},
+                      .nodes = nodes};
+    p.policy.providers[1].group = GROUP_64;
+    play_run(&p);
+    assert_int_equal(p.err, MS_OK);
+    struct source_result *result = NULL;
+    struct spec spec;
+    spec_init(&spec);
+    assert_int_equal(bundle_read(ms_buf_span(&p.bundle), &spec, &result, &about, NULL), MS_OK);
+    assert_int_equal(about.n_groups, 3);
+    assert_string_equal(about.groups[1], GROUP_64);
+    source_result_free(result);
+    spec_done(&spec);
+    play_done(&p);
+}
+
 static void test_changes(void **state)
 {
     (void)state;
@@ -221,6 +249,8 @@ static void test_changes(void **state)
         {8, "type", "\"measured-bundle/2\"", MS_ERR_EVIDENCE},
         {8, "type", NULL, MS_ERR_EVIDENCE},
         {8, "policy", NULL, MS_ERR_EVIDENCE},
+        {0, "policy", NULL, MS_ERR_EVIDENCE}, /* also where nobody needs one */
+        {0, "policy", "7", MS_ERR_EVIDENCE},
         {8, "policy.level", "\"l1\"", MS_ERR_EVIDENCE},
         {8, "policy.level", "\"l2\"", MS_ERR_EVIDENCE},
         {8, "policy.level", "\"l9\"", MS_ERR_EVIDENCE},
@@ -229,6 +259,9 @@ static void test_changes(void **state)
         {8, "policy.quorum", "-1", MS_ERR_EVIDENCE},
         {8, "policy.quorum", "99999", MS_ERR_EVIDENCE},
         {8, "policy.providers.0.group", "\"b\"", MS_OK},
+        {8, "policy.providers.0.group", "\"" GROUP_64 "\"", MS_OK},
+        {8, "policy.providers.0.group", "\"" GROUP_64 "x\"", MS_ERR_EVIDENCE},
+        {8, "policy.providers.0.group", "\"\"", MS_ERR_EVIDENCE},
         {8, "policy.providers.0.proofs", "7", MS_ERR_EVIDENCE},
         {8, "policy.providers.0.name", NULL, MS_ERR_EVIDENCE},
         {8, "answers", "[]", MS_ERR_EVIDENCE},
@@ -245,6 +278,8 @@ static void test_changes(void **state)
         {8, "verdict.trust", "4", MS_ERR_EVIDENCE},
         {8, "verdict.level", "\"l2\"", MS_ERR_EVIDENCE},
         {8, "verdict.evidence_time", "1", MS_ERR_EVIDENCE},
+        {8, "verdict.releases", "99", MS_ERR_EVIDENCE},
+        {8, "verdict.epoch", "1", MS_ERR_EVIDENCE},
         {8, "previous.floor", "3", MS_OK},
         {8, "previous.floor", "4", MS_ERR_EVIDENCE},
         {8, "key", "\"00\"", MS_ERR_EVIDENCE},
@@ -456,7 +491,7 @@ int main(void)
         cmocka_unit_test(test_flips),          cmocka_unit_test(test_prefixes),
         cmocka_unit_test(test_changes),        cmocka_unit_test(test_unchanged),
         cmocka_unit_test(test_caps),           cmocka_unit_test(test_asked),
-        cmocka_unit_test(test_asked_too_many),
+        cmocka_unit_test(test_asked_too_many), cmocka_unit_test(test_groups),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -167,6 +167,47 @@ static void test_gaps(void **state)
     fake_history_done(&fake);
 }
 
+/* However long a daemon has watched: each operation rests on the state that it saw right after it.
+ */
+#define LONG (OPERATIONS_BUNDLES_MAX + 500u)
+
+static struct eth_hash long_hashes[LONG + 1];
+
+static enum ms_err prove_long(void *arg, const struct ms_sha256 *bundle,
+                              struct operations_proof *ret_proof, struct ms_diag *diag)
+{
+    uint64_t sequence = (uint64_t)bundle->b[0] << 8 | bundle->b[1];
+
+    (void)diag;
+    *ret_proof = *(const struct operations_proof *)arg;
+    ret_proof->newest =
+        (struct history_at){.sequence = sequence, .block = sequence, .hash = long_hashes[sequence]};
+    return MS_OK;
+}
+
+static void test_long(void **state)
+{
+    static struct operations_proof proof; /* the first operation is missing: no state is compared */
+    struct operations_check *check = NULL;
+    struct operations_verdict verdict;
+    struct ms_diag diag = {0};
+    (void)state;
+
+    assert_int_equal(operations_check_new(prove_long, &proof, &check), MS_OK);
+    for (uint64_t s = 2; s <= LONG; s++) {
+        struct operations_row r = {
+            .event = {.sequence = s, .block = s, .prev_block = s - 1, .timestamp_s = s, .kind = 5},
+            .before = long_hashes[s - 1],
+            .bundle = {{(uint8_t)(s >> 8), (uint8_t)s}}};
+        long_hashes[s] = r.event.history_hash = registry_history_hash(&r.before, &r.event);
+        if (operations_check_add(check, &r, &diag) != MS_OK)
+            fail_msg("operation %llu: %s", (unsigned long long)s, diag.text);
+    }
+    assert_int_equal(operations_check_end(check, &verdict, &diag), MS_OK);
+    assert_int_equal(verdict.n, LONG - 1);
+    operations_check_free(check);
+}
+
 static bool known_document(void *arg, const struct registry_release *release)
 {
     return release->id == *(uint64_t *)arg;
@@ -227,6 +268,7 @@ static void test_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_check), cmocka_unit_test(test_forged),
-                                       cmocka_unit_test(test_gaps), cmocka_unit_test(test_json)};
+                                       cmocka_unit_test(test_gaps), cmocka_unit_test(test_long),
+                                       cmocka_unit_test(test_json)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
