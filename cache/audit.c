@@ -52,6 +52,22 @@ void audit_tell(const struct audit_sink *sink, struct audit_counts *counts,
     sink->finding(sink->arg, finding);
 }
 
+enum ms_err audit_keys_add(struct audit_keys *keys, const struct ms_sha256 *key)
+{
+    if (keys->n > 0 && ms_sha256_eq(&keys->items[keys->n - 1], key))
+        return MS_OK;
+    if (keys->n == keys->cap) {
+        size_t cap = keys->cap == 0 ? 16 : 2 * keys->cap;
+        struct ms_sha256 *grown = realloc(keys->items, cap * sizeof(*grown));
+        if (grown == NULL)
+            return MS_ERR_MEMORY;
+        keys->items = grown;
+        keys->cap = cap;
+    }
+    keys->items[keys->n++] = *key;
+    return MS_OK;
+}
+
 static void tell(struct audit *a, const char *what, uint64_t n, const struct ms_sha256 *key,
                  const char *why)
 {

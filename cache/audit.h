@@ -13,7 +13,7 @@
 
 struct audit_finding {
     const char *what; /* "history", "entry", "blob", "confirmed", "schema", "database", "floor",
-                     "operation", "document", "contract-log", "log" */
+                     "operation", "document", "past-set", "contract-log", "log" */
     uint64_t n;       /* history row, 0: of none */
     bool has_key;
     struct ms_sha256 key; /* of the specifier; of a blob or document its name */
@@ -43,6 +43,14 @@ struct audit_counts {
  * that cannot be used), MS_ERR_MEMORY: the audit could not be made. */
 MS_MUST_USE enum ms_err audit_db(const char *db_path, const struct audit_sink *sink,
                                  struct audit_counts *ret_counts, struct ms_diag *diag);
+
+/* Keys of rows that come grouped by key, each once. For parts of the audit. */
+struct audit_keys {
+    size_t n, cap;
+    struct ms_sha256 *items; /* free() */
+};
+/* MS_ERR_MEMORY */
+MS_MUST_USE enum ms_err audit_keys_add(struct audit_keys *keys, const struct ms_sha256 *key);
 
 /* Tell and count. For parts of the audit. */
 void audit_tell(const struct audit_sink *sink, struct audit_counts *counts,

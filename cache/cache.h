@@ -319,6 +319,34 @@ MS_MUST_USE enum ms_err cache_past_documents_each(struct cache *cache, cache_pas
 MS_MUST_USE enum ms_err cache_document_known(struct cache *cache, const struct ms_sha256 *hash,
                                              bool *ret_known, struct ms_diag *diag);
 
+/* ---- signed sets of the past: append-only, each named by the one after it, or signed ---- */
+#define CACHE_PAST_SETS_MAX 4096u /* of one key; docs/back-fill.md */
+
+struct cache_past_set {
+    struct ms_sha256 key;
+    struct eth_hash set_hash, previous; /* previous: zero for the first */
+    uint64_t sequence;
+    struct ms_sha256
+        document;            /* the signed document as it was served: a blob. Ignored when adding */
+    struct ms_sha256 bundle; /* of the accepted set that it was walked back from; is stored */
+    const char *provider;    /* the host that gave it: of interest, not of trust */
+    int64_t recorded_s;      /* wall clock */
+};
+
+/* With their documents, one each; all of them or none, in one transaction. One that is stored
+ * already is left as it is. MS_ERR_EVIDENCE its bundle is not stored; MS_ERR_ARGUMENT a member is
+ * out of range. */
+MS_MUST_USE enum ms_err cache_past_sets_add(struct cache *cache, const struct cache_past_set *sets,
+                                            const struct ms_span *documents, size_t n,
+                                            struct ms_diag *diag);
+/* Those of one key by falling sequence; of all keys, grouped by key, when key is NULL. A bad row
+ * comes with row != MS_OK and only key and sequence set. Else as cache_each_entry. */
+typedef enum ms_err cache_past_set_fn(void *arg, enum ms_err row, const struct cache_past_set *set,
+                                      const struct ms_diag *why);
+MS_MUST_USE enum ms_err cache_past_sets_each(struct cache *cache, const struct ms_sha256 *key,
+                                             cache_past_set_fn *fn, void *arg,
+                                             struct ms_diag *diag);
+
 /* ---- logs of other contracts: what endpoints said, never known to be complete ---- */
 #define CACHE_LOG_TOPICS_MAX 4u
 #define CACHE_LOG_DATA_MAX_BYTES 8192u

@@ -69,6 +69,10 @@ enum cache_stmt {
     CACHE_STMT_DOCUMENT_HAS,
     CACHE_STMT_BLOB_HAS,
     CACHE_STMT_RANGE_ALL,
+    CACHE_STMT_PAST_SET_HAS,
+    CACHE_STMT_PAST_SET_INSERT,
+    CACHE_STMT_PAST_SET_KEY,
+    CACHE_STMT_PAST_SET_ALL,
     CACHE_STMT_COUNT,
 };
 
@@ -172,6 +176,12 @@ void row_add_u64(struct row *row, uint64_t value);
 MS_MUST_USE enum ms_err row_bind(struct cache *cache, enum cache_stmt which, const char *table,
                                  const struct row *row, struct ms_sha256 *ret_hmac,
                                  struct ms_diag *diag);
+/* Bind and run a statement that inserts it. */
+MS_MUST_USE enum ms_err row_insert(struct cache *cache, enum cache_stmt which, const char *table,
+                                   const struct row *row, struct ms_diag *diag);
+/* The key as parameter 1; NULL: the statement has none. */
+MS_MUST_USE enum ms_err row_bind_key(struct cache *cache, enum cache_stmt which,
+                                     const struct ms_sha256 *key, struct ms_diag *diag);
 /* Columns 0..n-1 and the code in column n of the current row. MS_ERR_HMAC when the code is wrong;
  * the cells are filled all the same and borrow from the statement until its next step. */
 MS_MUST_USE enum ms_err row_read(struct cache *cache, enum cache_stmt which, const char *table,
@@ -200,15 +210,18 @@ struct ms_span row_blob(struct row_reader *r, size_t max);
 /* All cells taken and none failed. */
 MS_MUST_USE enum ms_err row_end(const struct row_reader *r, const char *table,
                                 struct ms_diag *diag);
-/* Write a row with its code, by a statement that inserts. */
-MS_MUST_USE enum ms_err row_insert(struct cache *cache, enum cache_stmt which, const char *table,
-                                   const struct row *row, struct ms_diag *diag);
-/* Bind a key to parameter 1; NULL: the statement takes none. */
-MS_MUST_USE enum ms_err row_bind_key(struct cache *cache, enum cache_stmt which,
-                                     const struct ms_sha256 *key, struct ms_diag *diag);
 
 /* The bytes of a row `encoding, size, data` from column `at` on, compared with their hash. */
 MS_MUST_USE enum ms_err cache_blob_check(sqlite3_stmt *stmt, int at, const struct ms_sha256 *hash);
+
+/* ---- bundle.c ---- */
+/* Replay the evidence that rows of a key were checked against. *ret_result is never NULL.
+ *   spec  initialised by spec_init; the caller's
+ * MS_ERR_EVIDENCE it is missing, does not verify, or is of another answer */
+MS_MUST_USE enum ms_err cache_bundle_replay(struct cache *cache, const struct ms_sha256 *bundle,
+                                            const struct ms_sha256 *key, struct spec *spec,
+                                            struct source_result **ret_result,
+                                            struct ms_diag *diag);
 
 /* ---- blob.c, entry.c, history.c: parts of the transactions ---- */
 MS_MUST_USE enum ms_err cache_blob_put(struct cache *cache, struct ms_span bytes,

@@ -2,7 +2,6 @@
  * passes, for a walk over rows does not read anything else: which bundles there are, what each
  * proves, and the rows. */
 #include "cache/internal.h"
-#include "resolver/entry/bundle.h"
 
 #include <stdlib.h>
 
@@ -54,25 +53,15 @@ static enum ms_err note_bundle(void *arg, enum ms_err row, const struct cache_op
 static enum ms_err prove_bundle(struct cache *cache, const struct pass *pass, struct proven *proven,
                                 struct ms_diag *diag)
 {
-    struct ms_buf text = MS_BUF_INIT(BUNDLE_MAX_BYTES);
     struct source_result *result = NULL;
     struct spec spec;
-    bool found = false;
 
     spec_init(&spec);
-    enum ms_err err = cache_blob_get(cache, &proven->bundle, &text, &found, diag);
-    if (err == MS_OK && !found)
-        err = ms_diag_set(diag, MS_ERR_EVIDENCE, "the evidence of an operation is missing");
-    if (err == MS_OK)
-        err = bundle_verify(ms_buf_span(&text), &spec, &result, diag);
-    if (err == MS_OK && (result == NULL || !ms_sha256_eq(&spec.key, pass->key)))
-        err =
-            ms_diag_set(diag, MS_ERR_EVIDENCE, "the evidence of an operation is of another answer");
+    enum ms_err err = cache_bundle_replay(cache, &proven->bundle, pass->key, &spec, &result, diag);
     if (err == MS_OK)
         err = operations_proof_of(result, &proven->proof, diag);
     source_result_free(result);
     spec_done(&spec);
-    ms_buf_done(&text);
     return err;
 }
 

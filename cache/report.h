@@ -77,9 +77,9 @@ MS_MUST_USE enum ms_err report_entries(struct cache *cache, uint64_t before, siz
 
 /* ---- what others know of a history ---- */
 
-/* Every operation of a contract's own history chain, as far as it was read back: an array, oldest
- * first, each with `sequence`, `time`, `block`, `kind`, ..; NULL when there is nothing. New
- * reference. */
+/* Every operation of a contract's own history chain, as far as it was read back, or the sets that
+ * signers signed before: an array, oldest first, each with `sequence`, `time`, `block`, `kind`, ..;
+ * NULL when there is nothing. New reference. */
 typedef enum ms_err report_operations_fn(struct cache *cache, const struct ms_sha256 *key,
                                          json_t **ret_rows, struct ms_diag *diag);
 /* report_parts.c: NULL while there is no such source. Logs are of contracts without such a chain,

@@ -1,5 +1,6 @@
 /* cache/report_diff.c - two points of a history compared, down to registers; what was in force at
  * one. Both from evidence: nothing here is taken from a summary. */
+#include "cache/past_set_report.h"
 #include "cache/report_internal.h"
 
 #include "base/hex.h"
@@ -544,9 +545,14 @@ static enum ms_err print_at(struct cache *cache, const struct spec *spec, struct
 
 /* Nothing had been accepted by then: only the contract's own history can tell. */
 static enum ms_err print_unseen(struct cache *cache, const struct spec *spec,
-                                const struct report_chain *chain, struct ms_buf *out)
+                                const struct report_chain *chain, struct ms_buf *out,
+                                struct ms_diag *diag)
 {
     struct ms_diag nothing = {0}, why = {0};
+    json_t *signed_by_then = NULL;
+    enum ms_err err = past_sets_at(cache, &spec->key, chain->time_s, &signed_by_then, diag);
+    if (err != MS_OK)
+        return err;
     json_t *releases = chain->complete ? json_object_get(chain->json, "releases") : NULL;
     json_t *root = report_head(spec);
 
@@ -566,6 +572,8 @@ static enum ms_err print_unseen(struct cache *cache, const struct spec *spec,
     bad |= json_object_set_new(root, "why", json_string(why.text));
     bad |= releases == NULL ? json_object_set_new(root, "releases", json_array())
                             : json_object_set(root, "releases", releases);
+    if (signed_by_then != NULL)
+        bad |= json_object_set_new(root, "signed", signed_by_then);
     bad |= add_chain(root, chain);
     if (bad != 0) {
         json_decref(root);
@@ -585,7 +593,7 @@ enum ms_err report_at(struct cache *cache, const struct spec *spec, int64_t time
         err = report_chain_at(cache, &chain, diag);
     if (err == MS_OK)
         err = set.found ? print_at(cache, spec, &set, &last, &chain, now_s, out, diag)
-                        : print_unseen(cache, spec, &chain, out);
+                        : print_unseen(cache, spec, &chain, out, diag);
     json_decref(chain.json);
     report_row_done(&set);
     report_row_done(&last);

@@ -1,9 +1,11 @@
 /* cache/report_parts.c - the one place where other parts of the cache join in what is reported and
- * audited: operations and logs that were fetched from a contract's past, and the transparency log.
- */
+ * audited: operations and logs that were fetched from a contract's past, signed sets of the past,
+ * and the transparency log. */
 #include "cache/audit.h"
 #include "cache/internal.h"
 #include "cache/log.h"
+#include "cache/past_set_audit.h"
+#include "cache/past_set_report.h"
 #include "cache/report.h"
 #include "resolver/entry/operations.h"
 
@@ -96,7 +98,16 @@ static enum ms_err tell_operations(struct cache *cache, const struct ms_sha256 *
     return err;
 }
 
-report_operations_fn *const report_operations = tell_operations;
+/* A key is a contract's or that of signers. */
+static enum ms_err tell_past(struct cache *cache, const struct ms_sha256 *key, json_t **ret_rows,
+                             struct ms_diag *diag)
+{
+    enum ms_err err = tell_operations(cache, key, ret_rows, diag);
+
+    return err == MS_OK && *ret_rows == NULL ? past_sets_report(cache, key, ret_rows, diag) : err;
+}
+
+report_operations_fn *const report_operations = tell_past;
 
 /* ---- logs, told ---- */
 
@@ -152,8 +163,7 @@ report_operations_fn *const report_logs = tell_logs;
 struct auditing {
     const struct audit_sink *sink;
     struct audit_counts *counts;
-    size_t n_keys, cap_keys;
-    struct ms_sha256 *keys;
+    struct audit_keys keys;
 };
 
 static void found(void *arg, const char *text)
@@ -164,7 +174,6 @@ static void found(void *arg, const char *text)
     audit_tell(a->sink, a->counts, &finding);
 }
 
-/* Each key once: rows come grouped by key. */
 static enum ms_err note_key(void *arg, enum ms_err row, const struct cache_operation *o,
                             const struct ms_diag *why)
 {
@@ -172,18 +181,7 @@ static enum ms_err note_key(void *arg, enum ms_err row, const struct cache_opera
 
     (void)row; /* a bad one is found when its key is checked */
     (void)why;
-    if (a->n_keys > 0 && ms_sha256_eq(&a->keys[a->n_keys - 1], &o->key))
-        return MS_OK;
-    if (a->n_keys == a->cap_keys) {
-        size_t cap = a->cap_keys == 0 ? 16 : 2 * a->cap_keys;
-        struct ms_sha256 *grown = realloc(a->keys, cap * sizeof(*grown));
-        if (grown == NULL)
-            return MS_ERR_MEMORY;
-        a->keys = grown;
-        a->cap_keys = cap;
-    }
-    a->keys[a->n_keys++] = o->key;
-    return MS_OK;
+    return audit_keys_add(&a->keys, &o->key);
 }
 
 static bool is_finding(enum ms_err err)
@@ -196,13 +194,13 @@ static enum ms_err audit_operations(struct cache *cache, struct auditing *a, str
 {
     enum ms_err err = cache_operations_each(cache, NULL, note_key, a, diag);
 
-    for (size_t i = 0; err == MS_OK && i < a->n_keys; i++) {
+    for (size_t i = 0; err == MS_OK && i < a->keys.n; i++) {
         struct operations_verdict verdict;
         struct ms_diag why = {0};
-        enum ms_err one = cache_operations_verify(cache, &a->keys[i], &verdict, &why);
+        enum ms_err one = cache_operations_verify(cache, &a->keys.items[i], &verdict, &why);
         struct audit_finding finding = {.what = "operation",
                                         .has_key = true,
-                                        .key = a->keys[i],
+                                        .key = a->keys.items[i],
                                         .why = ms_diag_text(&why, one)};
         if (is_finding(one))
             audit_tell(a->sink, a->counts, &finding);
@@ -251,8 +249,10 @@ static enum ms_err audit_parts(struct cache *cache, const struct audit_sink *sin
     if (err == MS_OK)
         err = cache_log_ranges_each(cache, NULL, audit_range, &a, diag);
     if (err == MS_OK)
+        err = past_sets_audit(cache, sink, counts, diag);
+    if (err == MS_OK)
         err = cache_log_audit(cache, NULL, 0, found, &a, &report, diag);
-    free(a.keys);
+    free(a.keys.items);
     return err;
 }
 

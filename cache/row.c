@@ -152,6 +152,27 @@ enum ms_err row_bind(struct cache *cache, enum cache_stmt which, const char *tab
     return MS_OK;
 }
 
+enum ms_err row_insert(struct cache *cache, enum cache_stmt which, const char *table,
+                       const struct row *row, struct ms_diag *diag)
+{
+    struct ms_sha256 hmac;
+
+    enum ms_err err = row_bind(cache, which, table, row, &hmac, diag);
+    if (err == MS_OK)
+        return cache_run(cache, which, diag, table);
+    cache_reset(cache, which);
+    return err;
+}
+
+enum ms_err row_bind_key(struct cache *cache, enum cache_stmt which, const struct ms_sha256 *key,
+                         struct ms_diag *diag)
+{
+    if (key == NULL || sqlite3_bind_blob(cache->stmt[which], 1, key->b, sizeof(key->b),
+                                         SQLITE_STATIC) == SQLITE_OK)
+        return MS_OK;
+    return cache_sql_error(cache, diag, "read rows");
+}
+
 static struct cell read_cell(sqlite3_stmt *stmt, int i)
 {
     struct cell cell = {.type = CELL_OTHER};
@@ -309,25 +330,4 @@ enum ms_err row_end(const struct row_reader *r, const char *table, struct ms_dia
         return ms_diag_set(diag, MS_ERR_STORE, "column %zu of a row of table %s is not acceptable",
                            r->i, table);
     return MS_OK;
-}
-
-enum ms_err row_insert(struct cache *cache, enum cache_stmt which, const char *table,
-                       const struct row *row, struct ms_diag *diag)
-{
-    struct ms_sha256 hmac;
-
-    enum ms_err err = row_bind(cache, which, table, row, &hmac, diag);
-    if (err == MS_OK)
-        return cache_run(cache, which, diag, table);
-    cache_reset(cache, which);
-    return err;
-}
-
-enum ms_err row_bind_key(struct cache *cache, enum cache_stmt which, const struct ms_sha256 *key,
-                         struct ms_diag *diag)
-{
-    if (key == NULL || sqlite3_bind_blob(cache->stmt[which], 1, key->b, sizeof(key->b),
-                                         SQLITE_STATIC) == SQLITE_OK)
-        return MS_OK;
-    return cache_sql_error(cache, diag, "read rows");
 }

@@ -294,6 +294,8 @@ _Static_assert(SCHEMA_APPLICATION_ID == 1836282468, "the number in the first mig
     "key, block, checked, block_hash, time_s, n_logs, hash_by, provider, why, recorded_s, hmac"
 #define RANGE_COLUMNS "key, from_block, to_block, n_logs, provider, recorded_s, hmac"
 #define DOCUMENT_COLUMNS "hash, provider, recorded_s, hmac"
+#define PAST_SET_COLUMNS \
+    "key, set_hash, sequence, previous, document, bundle, provider, recorded_s, hmac"
 
 const char *const cache_sql[CACHE_STMT_COUNT] = {
     [CACHE_STMT_BEGIN] = "BEGIN IMMEDIATE",
@@ -408,6 +410,13 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
     [CACHE_STMT_DOCUMENT_HAS] = "SELECT 1 FROM past_document WHERE hash = ?1",
     [CACHE_STMT_BLOB_HAS] = "SELECT 1 FROM blob WHERE hash = ?1",
     [CACHE_STMT_RANGE_ALL] = "SELECT " RANGE_COLUMNS " FROM log_range ORDER BY key, from_block",
+    [CACHE_STMT_PAST_SET_HAS] = "SELECT 1 FROM past_set WHERE key = ?1 AND set_hash = ?2",
+    [CACHE_STMT_PAST_SET_INSERT] = "INSERT INTO past_set(" PAST_SET_COLUMNS ") VALUES"
+                                   "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [CACHE_STMT_PAST_SET_KEY] = "SELECT " PAST_SET_COLUMNS " FROM past_set WHERE key = ?1"
+                                " ORDER BY sequence DESC, set_hash",
+    [CACHE_STMT_PAST_SET_ALL] =
+        "SELECT " PAST_SET_COLUMNS " FROM past_set ORDER BY key, sequence DESC, set_hash",
 };
 
 enum ms_err cache_number(struct cache *cache, const char *sql, int64_t *ret_value,

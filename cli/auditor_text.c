@@ -64,6 +64,9 @@ static void add_item(struct ms_buf *out, const json_t *item)
         add_time(out, number_of(item, "was"));
         (void)ms_buf_add_str(out, ", is ");
         add_time(out, number_of(item, "is"));
+    } else if (json_object_get(item, "payload") != NULL) { /* of an operation, or a past set */
+        (void)ms_buf_add_str(out, "document ");
+        add_text(out, text_of(item, "payload"));
     } else if (json_object_get(item, "kind") != NULL) {
         add_text(out, text_of(item, "kind"));
         (void)ms_buf_add_str(out, " ");
@@ -124,7 +127,12 @@ static void add_teller(struct ms_buf *out, const json_t *row)
     (void)ms_buf_add_str(out, "; not known to be complete");
 }
 
-/* Who governs or signed, in a few words. */
+static bool is_gap(const json_t *row)
+{
+    return strcmp(text_of(row, "kind"), "gap") == 0;
+}
+
+/* Who governs or signed, in a few words; of a gap what is missing. */
 static void add_who(struct ms_buf *out, const json_t *row)
 {
     if (is_log(row)) {
@@ -132,17 +140,29 @@ static void add_who(struct ms_buf *out, const json_t *row)
         return;
     }
     const json_t *governance = json_object_get(row, "governance");
-    const json_t *signed_by = json_object_get(governance, "signed_by");
+    const json_t *signers = json_object_get(row, "signers"); /* of a set of the past */
+    const json_t *signed_by = json_object_get(signers != NULL ? signers : governance, "signed_by");
     size_t i;
     json_t *signer;
 
-    if (json_array_size(signed_by) > 0) {
+    if (is_gap(row)) {
+        (void)ms_buf_addf(out, "sets %lld to %lld are missing", number_of(row, "from"),
+                          number_of(row, "to"));
+    } else if (json_array_size(signed_by) > 0) {
         (void)ms_buf_add_str(out, "signed by");
         json_array_foreach(signed_by, i, signer)
         {
             (void)ms_buf_add_str(out, " ");
             add_text(out, json_string_value(signer));
         }
+        if (signers != NULL)
+            (void)ms_buf_addf(out, " (%lld of %lld, %lld needed, root %lld)",
+                              number_of(signers, "counted"), number_of(signers, "of"),
+                              number_of(signers, "threshold"), number_of(signers, "epoch"));
+        if (json_is_false(json_object_get(signers, "met")))
+            (void)ms_buf_add_str(out, ": too few");
+    } else if (signers != NULL) {
+        (void)ms_buf_add_str(out, "signed by nobody who may");
     } else if (text_of(governance, "owner")[0] != '\0') {
         (void)ms_buf_add_str(out, "owner ");
         add_text(out, text_of(governance, "owner"));
@@ -183,6 +203,19 @@ static void add_block(struct ms_buf *out, const json_t *row)
 {
     if (json_is_integer(json_object_get(row, "block")))
         (void)ms_buf_addf(out, "%lld", number_of(row, "block"));
+}
+
+/* Of a set of the past: what shows that it is one. */
+static void add_proof(struct ms_buf *out, const json_t *row)
+{
+    const char *proof = text_of(row, "proof");
+
+    if (strcmp(proof, "chain") == 0)
+        (void)ms_buf_add_str(out, "    named by the set after it\n");
+    else if (proof[0] != '\0')
+        (void)ms_buf_add_str(out, "    below a gap: rests on signatures alone\n");
+    if (json_object_get(row, "older") != NULL)
+        (void)ms_buf_add_str(out, "    older ones are stored and not told here\n");
 }
 
 static void add_trust(struct ms_buf *out, const json_t *row)
@@ -263,6 +296,11 @@ static void add_accepted(struct ms_buf *out, const json_t *row)
 
 static void row_text(const json_t *row, struct ms_buf *out)
 {
+    if (is_gap(row)) { /* it has no time of its own */
+        add_who(out, row);
+        (void)ms_buf_add_str(out, "\n");
+        return;
+    }
     if (is_log(row) && number_of(row, "time") == 0)
         (void)ms_buf_add_str(out, "(time not known)");
     else
@@ -285,6 +323,7 @@ static void row_text(const json_t *row, struct ms_buf *out)
     (void)ms_buf_add_str(out, "\n");
     add_error(out, row);
     add_changes(out, row);
+    add_proof(out, row);
     size_t at = out->len;
     (void)ms_buf_add_str(out, "    ");
     add_who(out, row);
@@ -534,6 +573,35 @@ static void add_confirmed(struct ms_buf *out, const json_t *confirmed)
     (void)ms_buf_add_str(out, "\n");
 }
 
+/* What signers had signed before anything was accepted here. */
+static void add_signed(struct ms_buf *out, const json_t *set)
+{
+    size_t i;
+    json_t *release;
+
+    if (set == NULL)
+        return;
+    (void)ms_buf_addf(out, "  signed by then: set %lld, issued ", number_of(set, "sequence"));
+    add_time(out, number_of(set, "time"));
+    if (json_is_false(json_object_get(set, "valid")))
+        (void)ms_buf_add_str(out, ", no longer valid then");
+    (void)ms_buf_add_str(out, "\n");
+    if (json_object_get(set, "signers") == NULL)
+        return; /* it was accepted later: its row says the rest */
+    (void)ms_buf_add_str(out, "  ");
+    add_who(out, set);
+    (void)ms_buf_add_str(out, "\n");
+    if (json_is_true(json_object_get(set, "gap")))
+        (void)ms_buf_add_str(out,
+                             "  sets after it are missing: one may have been signed by then\n");
+    json_array_foreach(json_object_get(set, "releases"), i, release)
+    {
+        (void)ms_buf_add_str(out, "  ");
+        add_item(out, release);
+        (void)ms_buf_add_str(out, "\n");
+    }
+}
+
 /* What is said of a document that is not there to be read. */
 static void add_absent(struct ms_buf *out, const json_t *release)
 {
@@ -622,6 +690,7 @@ enum ms_err auditor_at_text(const json_t *root, struct ms_buf *out)
         add_who(out, row);
         (void)ms_buf_add_str(out, "\n");
     }
+    add_signed(out, json_object_get(root, "signed"));
     if (!by_chain)
         add_releases(out, json_object_get(root, "releases"));
     add_chain(out, json_object_get(root, "chain"), by_chain);

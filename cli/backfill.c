@@ -1,4 +1,4 @@
-/* cli/backfill.c - the past of a contract, fetched by the daemon. */
+/* cli/backfill.c - the past of a contract or of signers, fetched by the daemon. */
 #define _GNU_SOURCE
 #include "cli/backfill.h"
 
@@ -92,6 +92,10 @@ static void show_progress(const json_t *status, bool end)
         (void)fprintf(stderr, "\r\033[K%s: block %" PRId64 " of %" PRId64 ", %" PRId64 " logs, %s",
                       state, number(status, "next_block"), number(status, "last_block"),
                       number(status, "logs"), provider);
+    else if (ms_span_eq_str(ms_json_member_str(status, "kind"), "sets"))
+        (void)fprintf(
+            stderr, "\r\033[K%s: %" PRId64 " sets below %" PRId64 ", next %" PRId64 ", %s", state,
+            number(status, "stored"), number(status, "sets"), number(status, "next"), provider);
     else
         (void)fprintf(stderr,
                       "\r\033[K%s: %" PRId64 " of %" PRId64 " operations, block %" PRId64 ", %s",
@@ -256,9 +260,30 @@ static void say_registry(const struct cli *cli, const json_t *status)
                 printable(status, "documents_why", why, sizeof(why)));
 }
 
+static void say_sets(const struct cli *cli, const json_t *status)
+{
+    json_t *list = json_object_get(status, "gaps"), *gap;
+    size_t i;
+
+    json_array_foreach(list, i, gap)
+    {
+        cli_say(cli, "missing: sets %" PRId64 " to %" PRId64, number(gap, "from"),
+                number(gap, "to"));
+    }
+    if (json_is_true(json_object_get(status, "complete")))
+        cli_say(cli, "%" PRId64 " sets stored, each named by the one after it, back to the first",
+                number(status, "stored"));
+    else
+        cli_say(cli, "%" PRId64 " sets stored, not all there were: %" PRId64 " gaps",
+                number(status, "stored"), number(status, "n_gaps"));
+}
+
 static int say_result(const struct cli *cli, const json_t *status)
 {
-    if (is_state(status, "done") && ms_span_eq_str(ms_json_member_str(status, "kind"), "registry"))
+    if (ms_span_eq_str(ms_json_member_str(status, "kind"), "sets"))
+        say_sets(cli, status);
+    else if (is_state(status, "done") &&
+             ms_span_eq_str(ms_json_member_str(status, "kind"), "registry"))
         say_registry(cli, status);
     else
         cli_say(cli,

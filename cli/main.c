@@ -58,8 +58,8 @@ static const struct command {
      "whether rebuilt artifacts measure as what is approved", cli_compare},
     {"log", "VERB [ARGUMENT ...]",
      "the transparency log: checkpoint, key, prove, verify, compare, export", cli_log},
-    {"backfill", "SPEC|URL", "have the daemon fetch the past of a contract, and wait for it",
-     cli_backfill},
+    {"backfill", "SPEC|URL",
+     "have the daemon fetch the past of a contract or of signers, and wait for it", cli_backfill},
     {"status", "", "what the daemon holds and how it is doing", cli_status},
 };
 

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "resolver/daemon/backfill.h"
 
-#include "resolver/daemon/backfill_job.h"
+#include "resolver/daemon/backfill_sets.h"
 #include "resolver/daemon/log.h"
 #include "resolver/source/past_documents.h"
 
@@ -65,6 +65,7 @@ static void job_free(struct backfill_job *job)
 {
     source_free(job->source);
     job_documents_free(job);
+    sets_free(job);
     spec_done(&job->spec);
     free(job);
 }
@@ -155,7 +156,10 @@ static void finish(struct backfill *b, enum ms_err err, const struct ms_diag *di
     mark(b, job, err == MS_OK ? 0 : now_of(b).boot_ms + AGAIN_MS);
     if (err == MS_OK)
         note(job, LOG_LEVEL_NOTICE, "complete",
-             job->logs ? "logs, as endpoints tell them" : "proven back to the first operation");
+             job->sets != NULL ? sets_complete(job) ? "sets, named back to the first"
+                                                    : "sets, some are not to be had"
+             : job->logs       ? "logs, as endpoints tell them"
+                               : "proven back to the first operation");
     else
         note(job, LOG_LEVEL_WARNING, "failed", ms_diag_text(&why, err));
 }
@@ -165,6 +169,7 @@ static void wait_or_fail(struct backfill *b, enum ms_err err, const struct ms_di
 {
     struct backfill_job *job = b->active;
     int64_t wait_ms = RETRY_MS << (job->tries < 6 ? job->tries : 6);
+    int64_t told_ms = source_retry_s(job->source) * 1000; /* Retry-After of a host */
 
     if (++job->tries >= TRIES_MAX) {
         finish(b, err, diag);
@@ -175,14 +180,15 @@ static void wait_or_fail(struct backfill *b, enum ms_err err, const struct ms_di
     job->state = JOB_WAITING;
     job->err = err;
     job->diag = diag == NULL ? (struct ms_diag){0} : *diag;
-    job->retry_ms = now_of(b).boot_ms + (wait_ms < RETRY_MAX_MS ? wait_ms : RETRY_MAX_MS);
+    wait_ms = wait_ms < RETRY_MAX_MS ? wait_ms : RETRY_MAX_MS;
+    job->retry_ms = now_of(b).boot_ms + (told_ms > wait_ms ? told_ms : wait_ms);
     note(job, LOG_LEVEL_NOTICE, "waiting", ms_diag_text(&job->diag, err));
 }
 
 /* ---- what endpoints did ---- */
 
-static void complain(struct backfill_job *job, const char *provider, const char *event,
-                     const char *text)
+void job_complain(struct backfill_job *job, const char *provider, const char *event,
+                  const char *text)
 {
     log_line(LOG_LEVEL_WARNING, "backfill", event, log_str("name", provider),
              log_str("specifier", job->spec.canonical), log_str("cause", text));
@@ -201,7 +207,7 @@ static void complain_of_documents(struct backfill_job *job)
     const struct past_complaint *c;
 
     for (size_t i = 0; (c = job_documents_complaint(job, i)) != NULL; i++)
-        complain(job, c->name, "document-wrong", c->diag.text);
+        job_complain(job, c->name, "document-wrong", c->diag.text);
 }
 
 /* What is to be said of a provider's logs: the event, NULL for nothing. */
@@ -230,13 +236,13 @@ static void note_conduct(struct backfill *b)
 {
     struct backfill_job *job = b->active;
 
-    for (uint32_t p = 0; p < job->policy.n_providers; p++) {
+    for (uint32_t p = 0; job->sets == NULL && p < job->policy.n_providers; p++) {
         struct ms_diag diag = {0};
         upstream_conduct(b->env.upstream, p, source_conduct(job->source, p));
         upstream_learned(b->env.upstream, p, source_learned(job->source, p));
         const char *event = complaint(job, p, &diag);
         if (event != NULL)
-            complain(job, job->policy.providers[p].name, event, diag.text);
+            job_complain(job, job->policy.providers[p].name, event, diag.text);
     }
     if (job->documents != NULL)
         complain_of_documents(job);
@@ -253,9 +259,12 @@ static void send_now(struct backfill *b)
     b->is_out = true;
     b->last_sent_ms = now_of(b).boot_ms;
     job->n_requests++;
-    job->provider = b->request.kind == SOURCE_REQUEST_HTTP
-                        ? "https"
-                        : job->policy.providers[b->request.provider].name;
+    if (job->sets != NULL)
+        sets_asking(job);
+    else
+        job->provider = b->request.kind == SOURCE_REQUEST_HTTP
+                            ? "https"
+                            : job->policy.providers[b->request.provider].name;
     upstream_send(b->env.upstream, BACKFILL_TAG | job->serial << 12 | b->request.id, &b->request);
 }
 
@@ -404,7 +413,9 @@ static void written(struct store_job *work)
     }
     const struct history_found *found;
     const struct log_walk_found *logs;
-    if (job_rechecks(job)) {
+    if (job->sets != NULL) {
+        sets_written(job);
+    } else if (job_rechecks(job)) {
         job->next_unchecked++;
     } else if (job->logs) {
         job->stored += source_log_walk_found(job->source, &logs);
@@ -437,9 +448,10 @@ static void attempt_ended(struct backfill *b, enum source_state state)
     struct ms_diag diag = {0};
 
     note_conduct(b);
-    size_t n = job->logs ? source_log_walk_ranges(job->source, &ranges)
-                         : source_walk_found(job->source, &found);
-    if (n == 0) {
+    bool got_on = job->sets != NULL ? sets_walked(job)
+                  : job->logs       ? source_log_walk_ranges(job->source, &ranges) > 0
+                                    : source_walk_found(job->source, &found) > 0;
+    if (!got_on) {
         enum ms_err err = source_error(job->source, &diag);
         if (err == MS_ERR_UNAVAILABLE)
             wait_or_fail(b, err, &diag);
@@ -502,6 +514,8 @@ static enum ms_err new_attempt(struct backfill *b, struct ms_diag *diag)
 {
     struct backfill_job *job = b->active;
 
+    if (job->sets != NULL)
+        return sets_walk(job, now_of(b), diag);
     if (job_rechecks(job)) {
         uint64_t block = job->unchecked[job->next_unchecked];
         struct log_walk in = {.from = block, .to = block, .level = job->id.level};
@@ -525,15 +539,16 @@ static void begin_walk(struct backfill *b)
     struct backfill_job *job = b->active;
     struct ms_diag diag = {0};
 
-    if (!job->logs && !skip_stored(job, &diag)) {
+    if (job->sets == NULL && !job->logs && !skip_stored(job, &diag)) {
         finish(b, MS_ERR_CONFLICT, &diag);
         return;
     }
-    if (!job->logs && job->at.sequence == 0) {
+    if (job->sets == NULL && !job->logs && job->at.sequence == 0) {
         operations_done(b);
         return;
     }
-    if (job_rechecks(job) && job->next_unchecked >= job->n_unchecked) {
+    if (job->sets != NULL ? sets_skip(job)
+                          : job_rechecks(job) && job->next_unchecked >= job->n_unchecked) {
         finish(b, MS_OK, NULL);
         return;
     }
@@ -572,6 +587,8 @@ static void was_read(struct store_job *work)
 static enum ms_err refusal(const struct backfill *b, const struct core_good *good,
                            struct ms_diag *diag)
 {
+    if (sets_are(good))
+        return MS_OK;                    /* proven by hash, whoever has them */
     if (good->id.level == SPEC_LEVEL_L1) /* l0 is a node of the operator's own */
         return ms_diag_set(diag, MS_ERR_LEVEL,
                            "at level l1 the state is one endpoint's word: a history is walked back "
@@ -592,8 +609,10 @@ static enum ms_err start(struct backfill *b, struct backfill_job *job, struct ms
     enum ms_err err = refusal(b, &good, diag);
     if (err != MS_OK)
         return err;
-    job->logs = good.result->adapter == NULL || strcmp(good.result->adapter, "registry") != 0;
     job->evidence = good.evidence;
+    if (sets_are(&good))
+        return sets_start(job, &good);
+    job->logs = good.result->adapter == NULL || strcmp(good.result->adapter, "registry") != 0;
     job->known_code = good.result->probe.known_code;
     if (job->logs) {
         job->first_block = good.result->scan.begun ? good.result->scan.from : good.spec->from;
@@ -659,8 +678,9 @@ void backfill_ask(struct backfill *b, const struct answer_id *id)
 /* By configuration: it has more operations, or blocks, than when it was last looked at. */
 static bool is_due(const struct backfill *b, const struct core_good *good)
 {
+    bool sets = sets_are(good);
     bool registry = good->result->adapter != NULL && strcmp(good->result->adapter, "registry") == 0;
-    uint64_t now = registry ? good->result->sequence : good->result->block.number;
+    uint64_t now = registry || sets ? good->result->sequence : good->result->block.number;
     struct ms_diag diag;
 
     if (b->config->backfill == CONFIG_BACKFILL_NO ||
@@ -668,7 +688,8 @@ static bool is_due(const struct backfill *b, const struct core_good *good)
         good->mark->after_ms > now_of(b).boot_ms || refusal(b, good, &diag) != MS_OK)
         return false;
     /* logs: a window at a time */
-    return registry || good->mark->sequence == 0 || now - good->mark->sequence >= LOG_WALK_WINDOW;
+    return registry || sets || good->mark->sequence == 0 ||
+           now - good->mark->sequence >= LOG_WALK_WINDOW;
 }
 
 /* False: there is no room. */
@@ -750,6 +771,10 @@ static json_t *complaints_json(const struct backfill_job *job)
 
 static void add_kind(const struct backfill_job *job, json_t *out)
 {
+    if (job->sets != NULL) {
+        sets_status(job, out);
+        return;
+    }
     if (job->logs) {
         (void)json_object_set_new(out, "first_block", json_integer((json_int_t)job->first_block));
         (void)json_object_set_new(out, "next_block", json_integer((json_int_t)job->next_block));
@@ -791,12 +816,13 @@ json_t *backfill_status(struct backfill *b, const struct answer_id *id)
     const struct backfill_job *job = find(b, id);
     if (job == NULL)
         return no_job(b, id);
+    const char *kind = job->sets != NULL ? "sets" : job->logs ? "logs" : "registry";
+    bool complete = job->sets != NULL ? sets_complete(job) : !job->logs && job->walked;
     json_t *out =
         json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:o}", "specifier", job->spec.canonical,
-                  "state", state_name(job->state), "kind", job->logs ? "logs" : "registry",
-                  "complete", !job->logs && job->walked, "requests", (json_int_t)job->n_requests,
-                  "started", (json_int_t)job->started_s, "ended", (json_int_t)job->ended_s,
-                  "complaints", complaints_json(job));
+                  "state", state_name(job->state), "kind", kind, "complete", (int)complete,
+                  "requests", (json_int_t)job->n_requests, "started", (json_int_t)job->started_s,
+                  "ended", (json_int_t)job->ended_s, "complaints", complaints_json(job));
     if (out == NULL)
         return NULL;
     add_kind(job, out);

@@ -1,8 +1,8 @@
-/* resolver/daemon/backfill.h - fetches the past of contracts in the background: operations of
- * registries, proven back to the first, and logs of other contracts, which nobody can prove
- * complete.
+/* resolver/daemon/backfill.h - fetches the past in the background: operations of registries, proven
+ * back to the first, logs of other contracts, which nobody can prove complete, and the sets that
+ * signers signed before the accepted one, each named by the one after it.
  *
- * One contract at a time and one request at a time, at most so many a second, and only while
+ * One specifier at a time and one request at a time, at most so many a second, and only while
  * nothing is being resolved. What is found is stored in parts, so that whoever ends it loses a
  * minute's work at most: the next one goes on from what is stored. Only finalized states are walked
  * back from, so what a reorganisation undoes is never stored. Loop thread only. */

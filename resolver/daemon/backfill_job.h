@@ -1,4 +1,5 @@
-/* resolver/daemon/backfill_job.h - one contract whose past is fetched; shared by backfill*.c. */
+/* resolver/daemon/backfill_job.h - one contract, or set of signers, whose past is fetched; shared
+ * by backfill*.c. */
 #ifndef MS_DAEMON_BACKFILL_JOB_H
 #define MS_DAEMON_BACKFILL_JOB_H
 
@@ -29,7 +30,7 @@ struct job_run {
 };
 
 struct job_complaint {
-    char provider[64]; /* or a host */
+    char provider[128]; /* or a host */
     char text[256];
 };
 
@@ -50,6 +51,7 @@ struct backfill_job {
     bool walked;             /* all operations are stored */
     bool known_code;
     struct job_documents *documents; /* NULL until the operations are stored */
+    struct sets_job *sets;           /* signed sets, backfill_sets.c; NULL: a contract */
     /* other contracts */
     uint64_t first_block, next_block, last_block, window;
     bool seek;               /* where the contract appeared is not known yet */
@@ -77,6 +79,10 @@ struct backfill_job {
     enum ms_err work_err;
     struct ms_diag work_diag;
 };
+
+/* Told to the log and to who asks how it goes; provider is copied. */
+void job_complain(struct backfill_job *job, const char *provider, const char *event,
+                  const char *text);
 
 /* ---- backfill_store.c: on the store's thread, with nobody else looking at the job ---- */
 void job_read(struct store_job *work, struct cache *cache);

@@ -1,7 +1,7 @@
 /* resolver/daemon/backfill_store.c - what a back-fill reads from the database and writes to it. */
 #define _GNU_SOURCE
 #include "cache/report.h"
-#include "resolver/daemon/backfill_job.h"
+#include "resolver/daemon/backfill_sets.h"
 
 #include <stdlib.h>
 
@@ -91,6 +91,10 @@ void job_read(struct store_job *work, struct cache *cache)
 
     job->work_diag = (struct ms_diag){0};
     job->stored = 0;
+    if (job->sets != NULL) {
+        sets_read(job, cache);
+        return;
+    }
     if (job->logs) {
         job->next_block = 0;
         job->work_err =
@@ -271,9 +275,12 @@ void job_write(struct store_job *work, struct cache *cache)
     struct backfill_job *job = job_of(work);
 
     job->work_diag = (struct ms_diag){0};
-    job->work_err = job_rechecks(job) ? write_recheck(job, cache)
-                    : job->logs       ? write_logs(job, cache)
-                                      : write_operations(job, cache);
+    if (job->sets != NULL)
+        sets_write(job, cache);
+    else
+        job->work_err = job_rechecks(job) ? write_recheck(job, cache)
+                        : job->logs       ? write_logs(job, cache)
+                                          : write_operations(job, cache);
 }
 
 /* ---- telling what is stored ---- */

@@ -2418,8 +2418,10 @@ json_t *core_entries_json(const struct core *core, size_t max)
 
 static bool good_of(struct core_entry *e, struct core_good *ret_good)
 {
-    if (!is_contract(e) || e->good == NULL || !e->has_evidence || e->unstored ||
-        e->facts.conflict || e->facts.hold)
+    bool has_past = is_contract(e) || e->spec->kind == SPEC_SIGNERS;
+
+    if (!has_past || e->good == NULL || !e->has_evidence || e->unstored || e->facts.conflict ||
+        e->facts.hold)
         return false;
     *ret_good = (struct core_good){.id = e->id,
                                    .spec = e->spec,

@@ -185,8 +185,8 @@ struct core_mark { /* kept with the entry for the one who looks; zero at first *
     uint64_t sequence;
     int64_t after_ms;
 };
-struct core_good { /* a good answer of a contract whose evidence is durable; borrowed for the call
-                    */
+/* A good answer of a contract, or of signers, whose evidence is durable; borrowed for the call. */
+struct core_good {
     struct answer_id id;
     const struct spec *spec;
     const struct source_result *result;

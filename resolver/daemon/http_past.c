@@ -1,4 +1,5 @@
-/* resolver/daemon/http_past.c - the past of contracts: having it fetched, and telling it. */
+/* resolver/daemon/http_past.c - the past of contracts and signed sets: having it fetched, and
+ * telling it. */
 #define _GNU_SOURCE
 #include "resolver/daemon/http_internal.h"
 
@@ -53,10 +54,9 @@ enum MHD_Result http_backfill_ask(struct http_request *r, struct answer *a)
 
     if (!a->serve)
         return http_fail(r, a->err, a->diag);
-    if (a->shared->result->adapter == NULL) {
+    if (a->shared->result->adapter == NULL && a->shared->result->trust != SOURCE_TRUST_SIGNERS) {
         (void)ms_diag_set(&diag, MS_ERR_KIND,
-                          "only contracts have a past that can be fetched; signed sets name their "
-                          "own, and nothing else has any");
+                          "only contracts and signed sets have a past that can be fetched");
         return http_fail(r, MS_ERR_ARGUMENT, &diag);
     }
     struct ask_note *note = calloc(1, sizeof(*note));

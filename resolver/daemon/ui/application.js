@@ -252,8 +252,17 @@ function operation(row) {
     one.not_before ? [', from ', time(one.not_before)] : '', one.not_after ? [', until ', time(one.not_after)] : ''];
 }
 
+// sets that signers signed before the first that was accepted here
+function signed_before(list) {
+  return section('operations', 'Signed before', el('p', null, 'Sets that the accepted one leads back to.'),
+    table('Sets that signers signed before', ['Sequence', 'Time', 'Set', 'Shown by'],
+      list.map((row) => el('tr', null, el('th', {scope: 'row'}, row.to > row.from ? `${row.from} to ${row.to}` : String(row.sequence)), el('td', null, time(row.time)),
+        el('td', null, bdi(row.kind)), el('td', null, row.proof ?? 'missing'))).reverse(), 'stack'));
+}
+
 function operations(list) {
   if (!list?.length) return null;
+  if (list[0].source === 'previous') return signed_before(list);
   const first = String(list[0].sequence);
   return section('operations', 'Operations', el('p', null, first === '1' ? 'Every operation of the contract, back to the first.' : `Operations from number ${first} on.`),
     el('details', {open: list.length <= 20}, el('summary', null, String(list.length)),

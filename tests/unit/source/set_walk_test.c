@@ -401,6 +401,14 @@ static void test_hosts(void **state)
     assert_int_equal(world.n_asked, 3 * 2 + 1); /* who is down is asked once a walk */
     assert_non_null(strstr(p.complaints, "down.example: 3.set.json: "));
 
+    p = past_of(4); /* who has the one that is named is asked, and nobody else */
+    p.hosts[1] = "two.example";
+    p.n_hosts = 2;
+    world.n_asked = 0;
+    walk_all(&p);
+    assert_string_equal(told(&p), "3c 2c 1c");
+    assert_int_equal(world.n_asked, 3);
+
     p = past_of(4); /* nobody can be asked: that is no gap */
     world.down = ".example";
     walk_all(&p);
