@@ -13,7 +13,7 @@
 
 struct audit_finding {
     const char *what; /* "history", "entry", "blob", "confirmed", "schema", "database", "floor",
-                     "operation", "document", "past-set", "log" */
+                     "operation", "document", "past-set", "contract-log", "log" */
     uint64_t n;       /* history row, 0: of none */
     bool has_key;
     struct ms_sha256 key; /* of the specifier; of a blob or document its name */

@@ -351,6 +351,27 @@ MS_MUST_USE enum ms_err cache_past_sets_each(struct cache *cache, const struct m
 #define CACHE_LOG_TOPICS_MAX 4u
 #define CACHE_LOG_DATA_MAX_BYTES 8192u
 
+/* Whether the logs of a block, as they are stored, are those of its receipts, whose root stands in
+ * its header. */
+enum cache_log_checked { /* stored */
+                         CACHE_LOGS_UNCHECKED = 0,
+                         CACHE_LOGS_CHECKED = 1, /* they are, all of them and no others */
+                         CACHE_LOGS_WRONG = 2, /* found out after they had been stored unchecked */
+};
+
+struct cache_log_check {
+    uint64_t block;
+    enum cache_log_checked checked;
+    bool has_hash;        /* of the block, as a quorum or an endpoint of the operator's said it: */
+    struct eth_hash hash; /* then time_s is known too */
+    int64_t time_s;       /* of the block, 0: not known */
+    uint64_t n_logs;
+    const char *hash_by;  /* "quorum" or "endpoint" */
+    const char *provider; /* who gave the receipts; "" when nobody */
+    const char *why;      /* not checked, or wrong; else "" */
+    int64_t recorded_s;
+};
+
 struct cache_log {
     uint64_t block, index; /* of the log in its block */
     struct eth_addr address;
@@ -359,6 +380,7 @@ struct cache_log {
     struct ms_span data;
     const char *provider; /* whose word it is */
     int64_t recorded_s;
+    const struct cache_log_check *check; /* of its block, when read; NULL: it was never tried */
 };
 
 struct cache_log_range { /* blocks that somebody was asked about */
@@ -368,14 +390,20 @@ struct cache_log_range { /* blocks that somebody was asked about */
     int64_t recorded_s;
 };
 
-/* Logs and the ranges they were found in, in one transaction; what is stored already stays as it
- * is. MS_ERR_ARGUMENT as above. */
+struct cache_logs {
+    size_t n_logs, n_ranges, n_checks;
+    const struct cache_log *logs;
+    const struct cache_log_range *ranges;
+    const struct cache_log_check *checks;
+};
+
+/* Logs, the ranges they were found in, and what is known of their blocks, in one transaction; what
+ * is stored already stays as it is. MS_ERR_ARGUMENT as above. */
 MS_MUST_USE enum ms_err cache_logs_add(struct cache *cache, const struct ms_sha256 *key,
-                                       const struct cache_log *logs, size_t n_logs,
-                                       const struct cache_log_range *ranges, size_t n_ranges,
-                                       struct ms_diag *diag);
-/* By rising block; key NULL: of all contracts. A bad row comes with row != MS_OK and nothing set.
- * Else as cache_each_entry. */
+                                       const struct cache_logs *what, struct ms_diag *diag);
+/* By rising block; key NULL: of all contracts, one after the other. A bad row comes with row !=
+ * MS_OK and nothing set; one whose check is bad, or counts other logs than are stored of its block,
+ * likewise. Else as cache_each_entry. */
 typedef enum ms_err cache_log_fn(void *arg, enum ms_err row, const struct cache_log *log,
                                  const struct ms_diag *why);
 MS_MUST_USE enum ms_err cache_logs_each(struct cache *cache, const struct ms_sha256 *key,

@@ -525,6 +525,18 @@ static enum ms_err read_point(struct cache *cache, const struct ms_sha256 *key,
     return err;
 }
 
+static enum ms_err add_past(struct cache *cache, const struct spec *spec,
+                            report_operations_fn *tell, const char *name, json_t *root,
+                            struct ms_diag *diag)
+{
+    json_t *list = NULL;
+
+    enum ms_err err = tell == NULL ? MS_OK : tell(cache, &spec->key, &list, diag);
+    if (err != MS_OK || list == NULL)
+        return err;
+    return json_object_set_new(root, name, list) == 0 ? MS_OK : MS_ERR_MEMORY;
+}
+
 static bool is_first(const struct report_page *page)
 {
     return page->point.len == 0 && (page->has_before ? page->before : page->after) == 0;
@@ -540,7 +552,7 @@ enum ms_err report_history(struct cache *cache, const struct spec *spec,
                                       .after = page->after,
                                       .before = page->before,
                                       .max = limit + 1};
-    json_t *root = report_head(spec), *rows = json_array(), *operations = NULL;
+    json_t *root = report_head(spec), *rows = json_array();
     struct listing l = {.max = limit + 1, .rows = calloc(limit + 1, sizeof(struct report_row))};
     bool more = false;
 
@@ -551,17 +563,16 @@ enum ms_err report_history(struct cache *cache, const struct spec *spec,
         err = cache_history_range(cache, &spec->key, &range, note_row, &l, diag);
     if (err == MS_OK)
         err = list_rows(cache, &l, limit, page->has_before, rows, &more);
-    if (err == MS_OK && report_operations != NULL && is_first(page))
-        err = report_operations(cache, &spec->key, &operations, diag);
-    if (err == MS_OK && operations != NULL && json_object_set(root, "operations", operations) != 0)
-        err = MS_ERR_MEMORY;
+    if (err == MS_OK && is_first(page))
+        err = add_past(cache, spec, report_operations, "operations", root, diag);
+    if (err == MS_OK && is_first(page))
+        err = add_past(cache, spec, report_logs, "logs", root, diag);
     if (err == MS_OK && (json_object_set(root, "rows", rows) != 0 ||
                          add_next(root, rows, page->has_before, more) != 0))
         err = MS_ERR_MEMORY;
     if (err == MS_OK)
         err = report_print(json_incref(root), out);
     listing_done(&l);
-    json_decref(operations);
     json_decref(rows);
     json_decref(root);
     return err;

@@ -82,7 +82,12 @@ MS_MUST_USE enum ms_err report_entries(struct cache *cache, uint64_t before, siz
  * NULL when there is nothing. New reference. */
 typedef enum ms_err report_operations_fn(struct cache *cache, const struct ms_sha256 *key,
                                          json_t **ret_rows, struct ms_diag *diag);
-/* report_parts.c: NULL while there is no such source. */
-extern report_operations_fn *const report_operations;
+/* report_parts.c: NULL while there is no such source. Logs are of contracts without such a chain,
+ * as endpoints told them, oldest first. */
+extern report_operations_fn *const report_operations, *const report_logs;
+
+/* One log as a row of such a list; `row` not MS_OK: it is not to be believed, because of `why`. A
+ * new reference; NULL when memory is out. */
+json_t *report_log_json(enum ms_err row, const struct cache_log *log, const struct ms_diag *why);
 
 #endif

@@ -1,6 +1,6 @@
 /* cache/report_parts.c - the one place where other parts of the cache join in what is reported and
- * audited: operations that were fetched from a contract's past, signed sets of the past, and the
- * transparency log. */
+ * audited: operations and logs that were fetched from a contract's past, signed sets of the past,
+ * and the transparency log. */
 #include "cache/audit.h"
 #include "cache/internal.h"
 #include "cache/log.h"
@@ -108,6 +108,55 @@ static enum ms_err tell_past(struct cache *cache, const struct ms_sha256 *key, j
 }
 
 report_operations_fn *const report_operations = tell_past;
+
+/* ---- logs, told ---- */
+
+#define LOGS_MAX_BYTES ((size_t)2 << 20) /* of one answer: the newest ones */
+#define LOG_BYTES 900u                   /* of a row, but its data */
+
+struct log_teller {
+    json_t *rows;
+    size_t bytes;
+};
+
+static size_t log_bytes(const json_t *row)
+{
+    return LOG_BYTES + json_string_length(json_object_get(row, "data"));
+}
+
+static enum ms_err tell_log(void *arg, enum ms_err bad, const struct cache_log *log,
+                            const struct ms_diag *why)
+{
+    struct log_teller *t = arg;
+    json_t *row = report_log_json(bad, log, why);
+
+    if (row == NULL)
+        return MS_ERR_MEMORY;
+    t->bytes += log_bytes(row);
+    if (json_array_append_new(t->rows, row) != 0)
+        return MS_ERR_MEMORY;
+    while (json_array_size(t->rows) > TOLD_MAX || t->bytes > LOGS_MAX_BYTES) {
+        t->bytes -= log_bytes(json_array_get(t->rows, 0));
+        if (json_array_remove(t->rows, 0) != 0)
+            return MS_ERR_INTERNAL;
+    }
+    return MS_OK;
+}
+
+static enum ms_err tell_logs(struct cache *cache, const struct ms_sha256 *key, json_t **ret_rows,
+                             struct ms_diag *diag)
+{
+    struct log_teller t = {.rows = json_array()};
+
+    enum ms_err err =
+        t.rows == NULL ? MS_ERR_MEMORY : cache_logs_each(cache, key, tell_log, &t, diag);
+    if (err == MS_OK && json_array_size(t.rows) > 0)
+        *ret_rows = json_incref(t.rows);
+    json_decref(t.rows);
+    return err;
+}
+
+report_operations_fn *const report_logs = tell_logs;
 
 /* ---- operations and the log, audited ---- */
 

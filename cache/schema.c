@@ -244,6 +244,26 @@ static const char *const migrations[] = {
     " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;"
     "CREATE TRIGGER past_set_no_delete BEFORE DELETE ON past_set"
     " BEGIN SELECT RAISE(ABORT, 'the past is append-only'); END;",
+    /* Whether the logs that are stored of a block are those of its receipts (contract_log.c): 0, it
+     * could not be found out; 1, they are; 2, they are not. A block may get one row of each. */
+    "CREATE TABLE log_check("
+    " key BLOB NOT NULL CHECK(length(key) = 32),"
+    " block INTEGER NOT NULL,"
+    " checked INTEGER NOT NULL CHECK(checked IN (0, 1, 2)),"
+    " block_hash BLOB CHECK(length(block_hash) = 32),"
+    " time_s INTEGER NOT NULL," /* of the block, 0: not known */
+    " n_logs INTEGER NOT NULL,"
+    " hash_by TEXT NOT NULL,"
+    " provider TEXT NOT NULL," /* of the receipts */
+    " why TEXT NOT NULL,"
+    " recorded_s INTEGER NOT NULL,"
+    " hmac BLOB NOT NULL CHECK(length(hmac) = 32),"
+    " PRIMARY KEY(key, block, checked)"
+    ") STRICT;"
+    "CREATE TRIGGER log_check_no_update BEFORE UPDATE ON log_check"
+    " BEGIN SELECT RAISE(ABORT, 'logs are append-only'); END;"
+    "CREATE TRIGGER log_check_no_delete BEFORE DELETE ON log_check"
+    " BEGIN SELECT RAISE(ABORT, 'logs are append-only'); END;",
 };
 _Static_assert(SCHEMA_APPLICATION_ID == 1836282468, "the number in the first migration");
 
@@ -270,6 +290,8 @@ _Static_assert(SCHEMA_APPLICATION_ID == 1836282468, "the number in the first mig
     "recorded_s, complete, hmac"
 #define CONTRACT_LOG_COLUMNS \
     "key, block, log_index, address, topics, data, provider, recorded_s, complete, hmac"
+#define LOG_CHECK_COLUMNS \
+    "key, block, checked, block_hash, time_s, n_logs, hash_by, provider, why, recorded_s, hmac"
 #define RANGE_COLUMNS "key, from_block, to_block, n_logs, provider, recorded_s, hmac"
 #define DOCUMENT_COLUMNS "hash, provider, recorded_s, hmac"
 #define PAST_SET_COLUMNS \
@@ -370,8 +392,13 @@ const char *const cache_sql[CACHE_STMT_COUNT] = {
                                        " ON CONFLICT(key, block, log_index) DO NOTHING",
     [CACHE_STMT_CONTRACT_LOG_KEY] = "SELECT " CONTRACT_LOG_COLUMNS
                                     " FROM contract_log WHERE key = ?1 ORDER BY block, log_index",
-    [CACHE_STMT_CONTRACT_LOG_ALL] =
-        "SELECT " CONTRACT_LOG_COLUMNS " FROM contract_log ORDER BY key, block, log_index",
+    [CACHE_STMT_LOG_KEYS] = "SELECT key FROM contract_log UNION SELECT key FROM log_range"
+                            " UNION SELECT key FROM log_check",
+    [CACHE_STMT_LOG_CHECK_INSERT] = "INSERT INTO log_check(" LOG_CHECK_COLUMNS ") VALUES"
+                                    "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+                                    " ON CONFLICT(key, block, checked) DO NOTHING",
+    [CACHE_STMT_LOG_CHECK_KEY] =
+        "SELECT " LOG_CHECK_COLUMNS " FROM log_check WHERE key = ?1 ORDER BY block, checked",
     [CACHE_STMT_RANGE_INSERT] = "INSERT INTO log_range(" RANGE_COLUMNS ") VALUES"
                                 "(?1, ?2, ?3, ?4, ?5, ?6, ?7)"
                                 " ON CONFLICT(key, from_block) DO NOTHING",

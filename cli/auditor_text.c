@@ -45,6 +45,12 @@ static void add_time(struct ms_buf *out, long long time_s)
 /* "release 2 (2.3.2): web-server (dcap-tdx)" */
 static void add_item(struct ms_buf *out, const json_t *item)
 {
+    if (json_object_get(item, "release") == NULL && json_object_get(item, "kind") != NULL) {
+        add_text(out, text_of(item, "kind")); /* of a log */
+        (void)ms_buf_add_str(out, " ");
+        add_text(out, text_of(item, "value"));
+        return;
+    }
     (void)ms_buf_addf(out, "release %lld", number_of(item, "release"));
     if (text_of(item, "version")[0] != '\0') {
         (void)ms_buf_add_str(out, " (version ");
@@ -98,6 +104,29 @@ static void add_items(struct ms_buf *out, const json_t *row, const char *name, c
                           sign != NULL ? "\n" : "");
 }
 
+static bool is_log(const json_t *row)
+{
+    return strcmp(text_of(row, "source"), "logs") == 0;
+}
+
+/* Whose word a log is, and what it is worth. */
+static void add_teller(struct ms_buf *out, const json_t *row)
+{
+    bool checked = strcmp(text_of(row, "checked"), "receipts") == 0;
+
+    if (json_object_get(row, "provider") == NULL)
+        return; /* the row is not to be believed */
+    (void)ms_buf_add_str(out, "told by ");
+    add_text(out, text_of(row, "provider"));
+    bool wrong = strcmp(text_of(row, "checked"), "wrong") == 0;
+    (void)ms_buf_add_str(out, checked ? ", in its block's receipts"
+                              : wrong ? ", and wrong ("
+                                      : ", not checked (");
+    add_text(out, checked ? "" : text_of(row, "why"));
+    (void)ms_buf_add_str(out, checked ? "" : ")");
+    (void)ms_buf_add_str(out, "; not known to be complete");
+}
+
 static bool is_gap(const json_t *row)
 {
     return strcmp(text_of(row, "kind"), "gap") == 0;
@@ -106,6 +135,10 @@ static bool is_gap(const json_t *row)
 /* Who governs or signed, in a few words; of a gap what is missing. */
 static void add_who(struct ms_buf *out, const json_t *row)
 {
+    if (is_log(row)) {
+        add_teller(out, row);
+        return;
+    }
     const json_t *governance = json_object_get(row, "governance");
     const json_t *signers = json_object_get(row, "signers"); /* of a set of the past */
     const json_t *signed_by = json_object_get(signers != NULL ? signers : governance, "signed_by");
@@ -268,8 +301,13 @@ static void row_text(const json_t *row, struct ms_buf *out)
         (void)ms_buf_add_str(out, "\n");
         return;
     }
-    add_time(out, number_of(row, "time"));
-    (void)ms_buf_addf(out, "  sequence %lld  ", number_of(row, "sequence"));
+    if (is_log(row) && number_of(row, "time") == 0)
+        (void)ms_buf_add_str(out, "(time not known)");
+    else
+        add_time(out, number_of(row, "time"));
+    if (!is_log(row))
+        (void)ms_buf_addf(out, "  sequence %lld", number_of(row, "sequence"));
+    (void)ms_buf_add_str(out, "  ");
     add_text(out, text_of(row, "kind"));
     (void)ms_buf_add_str(out, "  ");
     add_text(out, text_of(row, "state"));
@@ -277,6 +315,8 @@ static void row_text(const json_t *row, struct ms_buf *out)
         (void)ms_buf_add_str(out, "  block ");
         add_block(out, row);
     }
+    if (is_log(row))
+        (void)ms_buf_addf(out, "  (log %lld)", number_of(row, "index"));
     add_trust(out, row);
     if (json_is_integer(json_object_get(row, "n")))
         (void)ms_buf_addf(out, "  (row %lld)", number_of(row, "n"));
@@ -329,6 +369,8 @@ static void fill_cell(const json_t *row, const char *name, enum auditor_form for
         value = json_object_get(seen, name);
     if (strcmp(name, "who") == 0)
         add_who(cell, row);
+    else if (strcmp(name, "time") == 0 && is_log(row) && number_of(row, name) == 0)
+        (void)ms_buf_add_str(cell, "");
     else if (strcmp(name, "time") == 0)
         add_time(cell, number_of(row, name));
     else if (strcmp(name, "accepted") == 0 && (seen != NULL || json_object_get(row, "n") != NULL))

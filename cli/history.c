@@ -27,8 +27,9 @@ struct listing {
     enum auditor_form form;
     size_t n;     /* rows shown */
     size_t n_bad; /* that are not to be believed */
-    /* Of a contract with a history chain of its own; else NULL, and rows are shown as they come. */
+    /* Of a contract whose past was fetched; else NULL, and rows are shown as they come. */
     json_t *operations; /* by rising sequence; each takes in the rows of the set it made */
+    bool logs;          /* or logs, by rising block, which take in nothing */
     json_t *others;     /* rows of no operation */
 };
 
@@ -49,7 +50,7 @@ static json_t *operation_of(const struct listing *l, const json_t *row)
     json_int_t sequence = number_of(row, "sequence");
     size_t low = 0, high = json_array_size(l->operations);
 
-    if (kind == NULL || strcmp(kind, REPORT_KIND_SET) != 0)
+    if (l->logs || kind == NULL || strcmp(kind, REPORT_KIND_SET) != 0)
         return NULL;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -97,11 +98,27 @@ static enum ms_err show_taken(struct listing *l, struct ms_buf *out)
     return err;
 }
 
+/* Those whose time is not known have 0, and come with the ones before them. */
+static enum ms_err begin_logs(struct listing *l, const json_t *root)
+{
+    size_t i;
+    json_t *log;
+
+    l->operations = json_incref(json_object_get(root, "logs"));
+    l->logs = l->operations != NULL;
+    json_array_foreach(l->operations, i, log)
+    {
+        l->n_bad += json_is_object(json_object_get(log, "error"));
+    }
+    l->others = l->logs ? json_array() : NULL;
+    return l->logs && l->others == NULL ? MS_ERR_MEMORY : MS_OK;
+}
+
 static enum ms_err begin_operations(struct listing *l, const struct cli *cli, const json_t *root)
 {
     l->operations = json_incref(json_object_get(root, "operations"));
     if (l->operations == NULL)
-        return MS_OK;
+        return begin_logs(l, root);
     json_int_t first = number_of(json_array_get(l->operations, 0), "sequence");
     if (first > 1)
         cli_say(cli,

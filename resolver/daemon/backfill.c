@@ -210,23 +210,39 @@ static void complain_of_documents(struct backfill_job *job)
         job_complain(job, c->name, "document-wrong", c->diag.text);
 }
 
+/* What is to be said of a provider's logs: the event, NULL for nothing. */
+static const char *complaint(const struct backfill_job *job, uint32_t p, struct ms_diag *diag)
+{
+    static const char *const of_logs[] = {[LOG_FAULT_NONE] = NULL,
+                                          [LOG_FAULT_REFUSED] = "no-logs",
+                                          [LOG_FAULT_BLOCK] = "block-wrong",
+                                          [LOG_FAULT_MISSING] = "logs-missing",
+                                          [LOG_FAULT_WRONG] = "logs-wrong"};
+    enum history_fault fault = HISTORY_FAULT_NONE;
+    enum log_fault logs = LOG_FAULT_NONE;
+
+    if (job->documents != NULL)
+        return NULL; /* complain_of_documents has its own */
+    if (job->logs)
+        return source_log_walk_complaint(job->source, p, &logs, diag) ? of_logs[logs] : NULL;
+    if (!source_walk_complaint(job->source, p, &fault, diag))
+        return NULL;
+    return fault == HISTORY_FAULT_NONE      ? "no-logs"
+           : fault == HISTORY_FAULT_MISSING ? "logs-missing"
+                                            : "logs-wrong";
+}
+
 static void note_conduct(struct backfill *b)
 {
     struct backfill_job *job = b->active;
 
     for (uint32_t p = 0; job->sets == NULL && p < job->policy.n_providers; p++) {
-        enum history_fault fault = HISTORY_FAULT_NONE;
         struct ms_diag diag = {0};
         upstream_conduct(b->env.upstream, p, source_conduct(job->source, p));
         upstream_learned(b->env.upstream, p, source_learned(job->source, p));
-        if (job->logs || job->documents != NULL ||
-            !source_walk_complaint(job->source, p, &fault, &diag))
-            continue;
-        job_complain(job, job->policy.providers[p].name,
-                     fault == HISTORY_FAULT_NONE      ? "no-logs"
-                     : fault == HISTORY_FAULT_MISSING ? "logs-missing"
-                                                      : "logs-wrong",
-                     diag.text);
+        const char *event = complaint(job, p, &diag);
+        if (event != NULL)
+            job_complain(job, job->policy.providers[p].name, event, diag.text);
     }
     if (job->documents != NULL)
         complain_of_documents(job);
@@ -370,6 +386,19 @@ static void operations_done(struct backfill *b)
     store_run(b->env.store, &job->work);
 }
 
+/* Where it began, and who is asked first from now on. */
+static void note_ranges(struct backfill_job *job)
+{
+    const struct log_walk_range *ranges;
+    size_t n = source_log_walk_ranges(job->source, &ranges);
+
+    if (n > 0 && job->seek)
+        job->first_block = ranges[0].from;
+    if (n > 0)
+        job->first_provider = ranges[n - 1].provider;
+    job->seek = job->seek && n == 0;
+}
+
 static void written(struct store_job *work)
 {
     struct backfill_job *job = job_of(work);
@@ -386,10 +415,13 @@ static void written(struct store_job *work)
     const struct log_walk_found *logs;
     if (job->sets != NULL) {
         sets_written(job);
+    } else if (job_rechecks(job)) {
+        job->next_unchecked++;
     } else if (job->logs) {
         job->stored += source_log_walk_found(job->source, &logs);
         job->next_block = source_log_walk_next(job->source, &window);
         job->window = window;
+        note_ranges(job);
     } else {
         job->stored += source_walk_found(job->source, &found);
         job->at = source_walk_next(job->source);
@@ -484,9 +516,18 @@ static enum ms_err new_attempt(struct backfill *b, struct ms_diag *diag)
 
     if (job->sets != NULL)
         return sets_walk(job, now_of(b), diag);
+    if (job_rechecks(job)) {
+        uint64_t block = job->unchecked[job->next_unchecked];
+        struct log_walk in = {.from = block, .to = block, .level = job->id.level};
+        return source_log_walk_new(&job->spec, &job->policy, &in, now_of(b), &job->source, diag);
+    }
     if (job->logs) {
-        struct log_walk in = {
-            .from = job->next_block, .to = job->last_block, .window = job->window};
+        struct log_walk in = {.from = job->next_block,
+                              .to = job->last_block,
+                              .seek = job->seek,
+                              .window = job->window,
+                              .level = job->id.level,
+                              .first_provider = job->first_provider};
         return source_log_walk_new(&job->spec, &job->policy, &in, now_of(b), &job->source, diag);
     }
     struct history_walk in = {.from = job->at, .until = job->until, .newest = job->total};
@@ -506,7 +547,8 @@ static void begin_walk(struct backfill *b)
         operations_done(b);
         return;
     }
-    if (job->sets != NULL ? sets_skip(job) : job->logs && job->next_block > job->last_block) {
+    if (job->sets != NULL ? sets_skip(job)
+                          : job_rechecks(job) && job->next_unchecked >= job->n_unchecked) {
         finish(b, MS_OK, NULL);
         return;
     }
@@ -533,6 +575,7 @@ static void was_read(struct store_job *work)
         finish(b, job->work_err, &job->work_diag);
         return;
     }
+    job->seek = job->logs && job->next_block == 0 && job->first_block == 0;
     if (job->logs && job->next_block < job->first_block)
         job->next_block = job->first_block;
     begin_walk(b);
@@ -609,6 +652,7 @@ static void requeue(const struct backfill *b, struct backfill_job *job)
     job->retry_ms = 0;
     job->n_requests = 0;
     job->n_complaints = 0;
+    job->asked = false;
     job->walked = false;
     job->ended_s = 0;
     job->started_s = now_of(b).wall_s;
@@ -625,8 +669,10 @@ void backfill_ask(struct backfill *b, const struct answer_id *id)
         job = new_job(b, &good);
     if (job == NULL)
         return;
-    if (has_ended(job) || job->state == JOB_WAITING || job->started_s == 0)
-        requeue(b, job);
+    if (!has_ended(job) && job->state != JOB_WAITING && job->started_s != 0)
+        return;
+    requeue(b, job);
+    job->asked = true;
 }
 
 /* By configuration: it has more operations, or blocks, than when it was last looked at. */
@@ -730,6 +776,7 @@ static void add_kind(const struct backfill_job *job, json_t *out)
         return;
     }
     if (job->logs) {
+        (void)json_object_set_new(out, "first_block", json_integer((json_int_t)job->first_block));
         (void)json_object_set_new(out, "next_block", json_integer((json_int_t)job->next_block));
         (void)json_object_set_new(out, "last_block", json_integer((json_int_t)job->last_block));
         (void)json_object_set_new(out, "logs", json_integer((json_int_t)job->stored));

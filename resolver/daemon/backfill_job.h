@@ -10,6 +10,7 @@
 
 #define BACKFILL_COMPLAINTS_MAX 8u
 #define BACKFILL_RUNS_MAX 256u
+#define BACKFILL_UNCHECKED_MAX 512u
 
 enum job_state {
     JOB_QUEUED = 0,
@@ -53,6 +54,12 @@ struct backfill_job {
     struct sets_job *sets;           /* signed sets, backfill_sets.c; NULL: a contract */
     /* other contracts */
     uint64_t first_block, next_block, last_block, window;
+    bool seek;               /* where the contract appeared is not known yet */
+    uint32_t first_provider; /* served last */
+    /* blocks whose logs are stored and not checked, to be tried again behind all windows */
+    size_t n_unchecked, next_unchecked;
+    uint64_t unchecked[BACKFILL_UNCHECKED_MAX];
+    bool asked; /* by somebody, not by configuration */
     /* how it goes */
     uint64_t total, stored; /* operations; or blocks, and logs */
     uint64_t n_requests;
@@ -82,6 +89,11 @@ void job_read(struct store_job *work, struct cache *cache);
 void job_write(struct store_job *work, struct cache *cache);
 void job_list(struct store_job *work, struct cache *cache);
 
+/* Of other contracts: the windows are searched, and the rest is blocks to be checked. */
+static inline bool job_rechecks(const struct backfill_job *job)
+{
+    return job->logs && job->next_block > job->last_block;
+}
 /* ---- backfill_documents.c ---- */
 struct past_complaint;
 /* On the store's thread: those that are missing, into job->documents; those that live releases have

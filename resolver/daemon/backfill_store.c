@@ -1,5 +1,6 @@
 /* resolver/daemon/backfill_store.c - what a back-fill reads from the database and writes to it. */
 #define _GNU_SOURCE
+#include "cache/report.h"
 #include "resolver/daemon/backfill_sets.h"
 
 #include <stdlib.h>
@@ -68,6 +69,21 @@ static enum ms_err read_range(void *arg, enum ms_err row, const struct cache_log
     return MS_OK;
 }
 
+/* Whoever asks again wants to know what could not be found out before. */
+static enum ms_err note_unchecked(void *arg, enum ms_err row, const struct cache_log *log,
+                                  const struct ms_diag *why)
+{
+    struct backfill_job *job = arg;
+
+    (void)why;
+    if (row != MS_OK || job->n_unchecked == BACKFILL_UNCHECKED_MAX ||
+        (log->check != NULL && log->check->checked != CACHE_LOGS_UNCHECKED) ||
+        (job->n_unchecked > 0 && job->unchecked[job->n_unchecked - 1] == log->block))
+        return MS_OK; /* a row that is not to be believed is told when logs are listed */
+    job->unchecked[job->n_unchecked++] = log->block;
+    return MS_OK;
+}
+
 void job_read(struct store_job *work, struct cache *cache)
 {
     struct backfill_job *job = job_of(work);
@@ -83,6 +99,10 @@ void job_read(struct store_job *work, struct cache *cache)
         job->next_block = 0;
         job->work_err =
             cache_log_ranges_each(cache, &job->id.key, read_range, job, &job->work_diag);
+        job->n_unchecked = job->next_unchecked = 0;
+        if (job->work_err == MS_OK && job->asked)
+            job->work_err =
+                cache_logs_each(cache, &job->id.key, note_unchecked, job, &job->work_diag);
         return;
     }
     job->n_runs = 0;
@@ -122,16 +142,57 @@ static enum ms_err write_operations(struct backfill_job *job, struct cache *cach
     return err;
 }
 
+static int64_t clamp(uint64_t time_s)
+{
+    return time_s > INT64_MAX ? INT64_MAX : (int64_t)time_s;
+}
+
+static uint64_t logs_of(const struct backfill_job *job, uint64_t block)
+{
+    const struct log_walk_found *found;
+    size_t n = source_log_walk_found(job->source, &found);
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < n; i++)
+        count += found[i].log.block == block;
+    return count;
+}
+
+/* What the walk found out of blocks. NULL without memory. */
+static struct cache_log_check *new_checks(const struct backfill_job *job, size_t *ret_n)
+{
+    const struct log_walk_check *found;
+    size_t n = source_log_walk_checks(job->source, &found);
+    struct cache_log_check *checks = calloc(n + 1, sizeof(*checks));
+
+    for (size_t i = 0; checks != NULL && i < n; i++)
+        checks[i] = (struct cache_log_check){
+            .block = found[i].block,
+            .checked = found[i].checked ? CACHE_LOGS_CHECKED : CACHE_LOGS_UNCHECKED,
+            .has_hash = found[i].has_header,
+            .hash = found[i].hash,
+            .time_s = found[i].has_header ? clamp(found[i].time_s) : 0,
+            .n_logs = logs_of(job, found[i].block),
+            .hash_by = found[i].hash_by,
+            .provider = found[i].checked ? provider_name(job, found[i].provider) : "",
+            .why = found[i].why,
+            .recorded_s = clocks_now().wall_s};
+    *ret_n = n;
+    return checks;
+}
+
 static enum ms_err write_logs(struct backfill_job *job, struct cache *cache)
 {
     const struct log_walk_found *found;
     const struct log_walk_range *seen;
     size_t n = source_log_walk_found(job->source, &found);
     size_t n_seen = source_log_walk_ranges(job->source, &seen);
+    size_t n_checks = 0;
     struct cache_log *logs = calloc(n + 1, sizeof(*logs));
     struct cache_log_range *ranges = calloc(n_seen + 1, sizeof(*ranges));
+    struct cache_log_check *checks = new_checks(job, &n_checks);
     int64_t now_s = clocks_now().wall_s;
-    enum ms_err err = logs == NULL || ranges == NULL ? MS_ERR_MEMORY : MS_OK;
+    enum ms_err err = logs == NULL || ranges == NULL || checks == NULL ? MS_ERR_MEMORY : MS_OK;
 
     for (size_t i = 0; err == MS_OK && i < n; i++) {
         const struct eth_log *log = &found[i].log;
@@ -150,10 +211,62 @@ static enum ms_err write_logs(struct backfill_job *job, struct cache *cache)
                                              .n_logs = seen[i].n_logs,
                                              .provider = provider_name(job, seen[i].provider),
                                              .recorded_s = now_s};
+    const struct cache_logs all = {n, n_seen, n_checks, logs, ranges, checks};
     if (err == MS_OK)
-        err = cache_logs_add(cache, &job->id.key, logs, n, ranges, n_seen, &job->work_diag);
+        err = cache_logs_add(cache, &job->id.key, &all, &job->work_diag);
     free(logs);
     free(ranges);
+    free(checks);
+    return err;
+}
+
+struct comparison { /* of what is stored of a block with what its receipts have */
+    uint64_t block;
+    const struct log_walk_found *found;
+    size_t n, n_stored;
+    bool differs;
+};
+
+static enum ms_err compare_log(void *arg, enum ms_err row, const struct cache_log *log,
+                               const struct ms_diag *why)
+{
+    struct comparison *c = arg;
+
+    (void)why;
+    if (row != MS_OK || log->block != c->block)
+        return MS_OK;
+    const struct eth_log *is = c->n_stored < c->n ? &c->found[c->n_stored].log : NULL;
+    c->n_stored++;
+    c->differs = c->differs || is == NULL || is->index != log->index ||
+                 !eth_addr_eq(&is->address, &log->address) || is->n_topics != log->n_topics ||
+                 memcmp(is->topics, log->topics, log->n_topics * sizeof(log->topics[0])) != 0 ||
+                 !ms_span_eq(is->data, log->data);
+    return MS_OK;
+}
+
+/* Logs are append-only: one that was stored wrong stays, and is told as that. */
+static enum ms_err write_recheck(struct backfill_job *job, struct cache *cache)
+{
+    struct comparison c = {.block = job->unchecked[job->next_unchecked]};
+    size_t n_checks = 0;
+    struct cache_log_check *check = new_checks(job, &n_checks);
+
+    c.n = source_log_walk_found(job->source, &c.found);
+    if (check == NULL)
+        return MS_ERR_MEMORY;
+    enum ms_err err = MS_OK;
+    if (n_checks == 1 && check->checked == CACHE_LOGS_CHECKED) {
+        const struct cache_logs all = {.n_checks = 1, .checks = check};
+        err = cache_logs_each(cache, &job->id.key, compare_log, &c, &job->work_diag);
+        if (c.differs || c.n_stored != c.n) {
+            check->checked = CACHE_LOGS_WRONG;
+            check->why = "the block's receipts have other logs than were stored";
+        }
+        check->n_logs = c.n_stored;
+        if (err == MS_OK)
+            err = cache_logs_add(cache, &job->id.key, &all, &job->work_diag);
+    }
+    free(check);
     return err;
 }
 
@@ -165,7 +278,9 @@ void job_write(struct store_job *work, struct cache *cache)
     if (job->sets != NULL)
         sets_write(job, cache);
     else
-        job->work_err = job->logs ? write_logs(job, cache) : write_operations(job, cache);
+        job->work_err = job_rechecks(job) ? write_recheck(job, cache)
+                        : job->logs       ? write_logs(job, cache)
+                                          : write_operations(job, cache);
 }
 
 /* ---- telling what is stored ---- */
@@ -238,20 +353,10 @@ static enum ms_err tell_log(void *arg, enum ms_err row, const struct cache_log *
                             const struct ms_diag *why)
 {
     struct teller *t = arg;
-    const char *event = log->n_topics == 0 ? NULL : log_event_name(&log->topics[0]);
-    json_t *topics = json_array();
 
-    if (row != MS_OK) {
-        json_decref(topics);
+    if (row != MS_OK)
         return ms_diag_set(&t->list->diag, row, "a stored log: %s", why->text);
-    }
-    for (size_t i = 0; i < log->n_topics; i++)
-        (void)json_array_append_new(topics, ms_json_hex(eth_hash_span(&log->topics[i])));
-    json_t *json =
-        json_pack("{s:I, s:I, s:s?, s:o, s:o, s:o, s:s, s:b}", "block", (json_int_t)log->block,
-                  "index", (json_int_t)log->index, "event", event, "address",
-                  ms_json_hex(ms_span_of(log->address.b, sizeof(log->address.b))), "topics", topics,
-                  "data", ms_json_hex(log->data), "provider", log->provider, "complete", 0);
+    json_t *json = report_log_json(row, log, why);
     enum ms_err err = json == NULL ? MS_ERR_MEMORY : MS_OK;
     if (err == MS_OK && log->block >= t->list->from && t->told >= LIST_OPERATIONS_MAX &&
         t->next == 0 && log->block != t->last)

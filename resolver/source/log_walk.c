@@ -1,11 +1,6 @@
 /* resolver/source/log_walk.c - forward, window by window. */
 #include "resolver/source/log_walk.h"
 
-#include "contracts-abi/common_abi.h"
-#include "contracts-abi/dstack_abi.h"
-#include "contracts-abi/flashtestations_abi.h"
-#include "contracts-abi/safe_abi.h"
-#include "contracts-abi/timelock_abi.h"
 #include "resolver/source/block_check.h"
 #include "resolver/source/first_code.h"
 
@@ -492,26 +487,4 @@ uint64_t source_log_walk_next(const struct source *s, uint64_t *ret_window)
 {
     *ret_window = walk_of(s)->window;
     return walk_of(s)->next;
-}
-
-/* ---- names ---- */
-
-#define COMMON_ROW(name) {COMMON_EVENT_##name, COMMON_EVENT_TEXT_##name},
-#define DSTACK_ROW(name) {DSTACK_EVENT_##name, DSTACK_EVENT_TEXT_##name},
-#define FLASHTESTATIONS_ROW(name) {FLASHTESTATIONS_EVENT_##name, FLASHTESTATIONS_EVENT_TEXT_##name},
-#define SAFE_ROW(name) {SAFE_EVENT_##name, SAFE_EVENT_TEXT_##name},
-#define TIMELOCK_ROW(name) {TIMELOCK_EVENT_##name, TIMELOCK_EVENT_TEXT_##name},
-
-const char *log_event_name(const struct eth_hash *topic)
-{
-    static const struct {
-        struct eth_hash topic;
-        const char *text;
-    } all[] = {COMMON_EVENT_ALL(COMMON_ROW) DSTACK_EVENT_ALL(DSTACK_ROW) FLASHTESTATIONS_EVENT_ALL(
-        FLASHTESTATIONS_ROW) SAFE_EVENT_ALL(SAFE_ROW) TIMELOCK_EVENT_ALL(TIMELOCK_ROW)};
-
-    for (size_t i = 0; i < MS_ARRAY_LEN(all); i++)
-        if (eth_hash_eq(&all[i].topic, topic))
-            return all[i].text;
-    return NULL;
 }

@@ -74,8 +74,4 @@ bool source_log_walk_complaint(const struct source *walk, uint32_t provider,
  */
 uint64_t source_log_walk_next(const struct source *walk, uint64_t *ret_window);
 
-/* "ComposeHashAdded(bytes32)" for the first topic of an event of a contract known here, else NULL.
- * Static storage. */
-const char *log_event_name(const struct eth_hash *topic);
-
 #endif

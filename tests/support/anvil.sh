@@ -4,7 +4,7 @@
 #
 #   anvil_program                  path of the program, or 1 when there is none (a test then exits 77)
 #   anvil_start FOLDER [args...]   sets ANVIL_PID and ANVIL_URL; log and state stay inside FOLDER. With ANVIL_TIMESTAMP
-#                                  the chain's clock starts there
+#                                  the chain's clock starts there; it keeps the last 64 states ($ANVIL_STATES)
 #   anvil_stop                     ends that process; harmless twice
 #   anvil_rpc METHOD PARAMS_JSON   prints the whole answer
 #   anvil_result METHOD PARAMS     prints the result when it is a string; 1 and the answer on stderr otherwise
@@ -46,7 +46,7 @@ anvil_start() {
     mkdir -p "$folder"
     # HOME: anvil keeps state files of its own there.
     HOME=$folder "$program" --host 127.0.0.1 --port 0 --chain-id 1 --hardfork prague \
-        --slots-in-an-epoch 1 --prune-history 64 \
+        --slots-in-an-epoch 1 --prune-history "${ANVIL_STATES:-64}" \
         --timestamp "${ANVIL_TIMESTAMP:-$(($(date +%s) - 30))}" "$@" >"$folder/anvil.log" 2>&1 &
     ANVIL_PID=$!
     port=$(rig_port_of "$folder/anvil.log" "$ANVIL_PID") || return 1

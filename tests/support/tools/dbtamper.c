@@ -4,6 +4,7 @@
  *   dbtamper FILE blob        flips one byte in the middle of every stored evidence
  *   dbtamper FILE row         makes every entry a day younger, without its code
  *   dbtamper FILE set         swaps the set hash of every entry for another
+ *   dbtamper FILE log         takes away the third log of every block
  *   dbtamper FILE lock        holds the lock of writers; prints `locked`, stays until it is killed
  *   dbtamper FILE count       prints `ENTRIES BLOBS HISTORY`, and `ok` after an integrity check */
 #define _GNU_SOURCE
@@ -85,6 +86,11 @@ int main(int argc, char **argv)
         run("UPDATE entry SET checked_wall_s = checked_wall_s + 86400");
     else if (strcmp(argv[2], "set") == 0)
         run("UPDATE entry SET set_hash = zeroblob(32)");
+    else if (strcmp(argv[2], "log") == 0)
+        run("DROP TRIGGER contract_log_no_delete;"
+            "DELETE FROM contract_log WHERE log_index = 2;"
+            "CREATE TRIGGER contract_log_no_delete BEFORE DELETE ON contract_log"
+            " BEGIN SELECT RAISE(ABORT, 'logs are append-only'); END");
     else if (strcmp(argv[2], "lock") == 0)
         lock();
     else if (strcmp(argv[2], "count") == 0)

@@ -21,8 +21,13 @@
  * answer, such as balance storage-value HEX        the value claimed for the storage key batch
  * reverse|partial|repeat|extra|error|refuse|413 answers out of order, one missing, one twice, one
  * too many, one error for all, -32600 to all, HTTP 413
- * code HEX                the result of eth_getCode log-drop N log-flip N   of eth_getLogs, the log
- * of a registry's operation N: missing, changed */
+ * code HEX                the result of eth_getCode
+ * log-drop N log-flip N   of eth_getLogs, the log of a registry's operation N: missing, changed
+ * logs-range N            -32602 to an eth_getLogs for more than N blocks
+ * block-log-drop B I      of any contract: log I of block B is missing from eth_getLogs
+ * block-log-forge B I     its data has another last digit
+ * block-log-add B I       it is there, and once more under the index I + 100
+ * receipt-log-drop B I    missing from eth_getBlockReceipts */
 #define _POSIX_C_SOURCE 200809L
 
 #include "tests/support/tools/rpcliar.h"
@@ -368,6 +373,67 @@ static void lie_about_logs(const struct control *c, json_t *logs)
     }
 }
 
+static bool is_log(const json_t *log, const struct lie *lie)
+{
+    return lie != NULL && quantity(str(log, "blockNumber")) == lie_number(lie, 0, 0) &&
+           quantity(str(log, "logIndex")) == lie_number(lie, 1, 0);
+}
+
+static void forge(json_t *log)
+{
+    char *copy = strdup(str(log, "data"));
+
+    if (copy == NULL || strlen(copy) < 4)
+        die("no data to forge", "block-log-forge");
+    copy[strlen(copy) - 1] = copy[strlen(copy) - 1] == '1' ? '2' : '1';
+    set_str(log, "data", copy);
+    free(copy);
+}
+
+/* Logs of one block, whatever contract's. */
+static void lie_about_block_logs(const struct control *c, json_t *logs)
+{
+    const struct lie *drop = lie_find(c, "block-log-drop"), *add = lie_find(c, "block-log-add");
+    char index[32];
+
+    for (size_t i = 0; i < json_array_size(logs); i++) {
+        json_t *log = json_array_get(logs, i);
+        if (is_log(log, lie_find(c, "block-log-forge")))
+            forge(log);
+        if (is_log(log, drop)) {
+            (void)json_array_remove(logs, i--);
+        } else if (is_log(log, add)) {
+            json_t *copy = json_deep_copy(log);
+            (void)snprintf(index, sizeof(index), "0x%llx",
+                           (unsigned long long)lie_number(add, 1, 0) + 100);
+            set_str(copy, "logIndex", index);
+            (void)json_array_insert_new(logs, ++i, copy);
+        }
+    }
+}
+
+static void lie_about_receipts(const struct control *c, json_t *receipts)
+{
+    const struct lie *drop = lie_find(c, "receipt-log-drop");
+
+    for (size_t i = 0; i < json_array_size(receipts); i++) {
+        json_t *logs = json_object_get(json_array_get(receipts, i), "logs");
+        for (size_t k = 0; k < json_array_size(logs); k++)
+            if (is_log(json_array_get(logs, k), drop))
+                (void)json_array_remove(logs, k--);
+    }
+}
+
+static bool wants_too_much(const struct control *c, const char *method, const json_t *params)
+{
+    const struct lie *lie = lie_find(c, "logs-range");
+    const json_t *filter = json_array_get(params, 0);
+
+    return lie != NULL && is(method, "eth_getLogs") &&
+           quantity(str(filter, "toBlock")) - quantity(str(filter, "fromBlock")) + 1 >
+               lie_number(lie, 0, 1);
+}
+
 static void lie_about_result(const struct control *c, const char *method, const json_t *asked,
                              json_t *answer)
 {
@@ -375,7 +441,11 @@ static void lie_about_result(const struct control *c, const char *method, const 
     const struct lie *lie;
 
     if (is(method, "eth_getLogs"))
-        lie_about_logs(c, json_object_get(answer, "result"));
+        lie_about_logs(c, result);
+    if (is(method, "eth_getLogs"))
+        lie_about_block_logs(c, result);
+    if (is(method, "eth_getBlockReceipts"))
+        lie_about_receipts(c, result);
     if (is(method, "eth_chainId") && (lie = lie_find(c, "chain-id")) != NULL)
         set_str(answer, "result", lie->word[0]);
     if (is(method, "eth_getBlockByNumber") && json_is_object(result))
@@ -420,6 +490,8 @@ static json_t *answer_call(const struct control *c, const char *upstream, const 
         answer = told_error(error);
     } else if (lie_find(c, "no-eip1898") != NULL && names_block_by_object(asked)) {
         answer = make_error(-32602, "invalid argument 1: json: cannot unmarshal object");
+    } else if (wants_too_much(c, method, asked)) {
+        answer = make_error(-32602, "block range too large");
     } else if (null != NULL && is(null->word[0], method)) {
         answer = json_pack("{s:n}", "result");
     } else {

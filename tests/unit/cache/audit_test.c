@@ -98,7 +98,14 @@ static void fill(void)
     const struct ms_sha256 key = hash_of("a contract");
     const struct cache_log log = {.block = 5, .data = ms_span_str("words"), .provider = "a"};
     const struct cache_log_range range = {.from = 1, .to = 9, .n_logs = 1, .provider = "a"};
-    assert_int_equal(cache_logs_add(cache, &key, &log, 1, &range, 1, NULL), MS_OK);
+    const struct cache_log_check check = {.block = 5,
+                                          .checked = CACHE_LOGS_CHECKED,
+                                          .n_logs = 1,
+                                          .hash_by = "",
+                                          .provider = "a",
+                                          .why = ""};
+    const struct cache_logs past = {1, 1, 1, &log, &range, &check};
+    assert_int_equal(cache_logs_add(cache, &key, &past, NULL), MS_OK);
     cache_close(cache);
 }
 

@@ -162,8 +162,12 @@ static void test_append_only(void **state)
     (void)state;
     struct cache *cache = with_evidence();
     add(cache, o, 2);
-    assert_int_equal(cache_logs_add(cache, &key, &log, 1, &range, 1, NULL), MS_OK);
+    struct cache_log_check check = {.block = 5, .hash_by = "", .provider = "", .why = "no"};
+    const struct cache_logs all = {1, 1, 1, &log, &range, &check};
+    assert_int_equal(cache_logs_add(cache, &key, &all, NULL), MS_OK);
     cache_close(cache);
+    must_abort("UPDATE log_check SET checked = 1");
+    must_abort("DELETE FROM log_check");
     must_abort("UPDATE operation SET time_s = 1 WHERE sequence = 1");
     must_abort("DELETE FROM operation WHERE sequence = 1");
     must_abort(
@@ -207,20 +211,40 @@ static void test_keeps_evidence(void **state)
     cache_close(cache);
 }
 
+struct logs_seen {
+    size_t n, bad;
+    struct ms_diag why;
+};
+
 static enum ms_err see_log(void *arg, enum ms_err row, const struct cache_log *l,
                            const struct ms_diag *why)
 {
-    size_t *n = arg;
-    assert_int_equal(row, MS_OK);
-    (void)why;
-    assert_int_equal(l->block, 7 + *n);
+    struct logs_seen *seen = arg;
+
+    if (row != MS_OK) {
+        seen->bad++;
+        seen->why = *why;
+        return MS_OK;
+    }
+    assert_int_equal(l->block, 7 + seen->n);
     assert_int_equal(l->index, 3);
     assert_int_equal(l->n_topics, 2);
     assert_int_equal(l->topics[1].b[31], 9);
     assert_int_equal(l->data.len, 40);
     assert_string_equal(l->provider, "first");
     assert_int_equal(l->address.b[0], 0xaa);
-    ++*n;
+    assert_int_equal(l->check == NULL, l->block == 9);
+    if (l->block == 7) {
+        assert_true(l->check->checked == CACHE_LOGS_CHECKED && l->check->has_hash &&
+                    l->check->hash.b[31] == 5);
+        assert_int_equal(l->check->time_s, 1700000000);
+        assert_string_equal(l->check->hash_by, "quorum");
+        assert_string_equal(l->check->provider, "third");
+    } else if (l->block == 8) {
+        assert_true(l->check->checked == CACHE_LOGS_UNCHECKED && !l->check->has_hash);
+        assert_string_equal(l->check->why, "nobody knows");
+    }
+    seen->n++;
     return MS_OK;
 }
 
@@ -235,39 +259,107 @@ static enum ms_err see_range(void *arg, enum ms_err row, const struct cache_log_
     return MS_OK;
 }
 
+static struct logs_seen look_at_logs(void)
+{
+    struct ms_sha256 key = hash_of("key");
+    struct logs_seen seen = {0};
+    struct cache *cache = must_open();
+
+    assert_int_equal(cache_logs_each(cache, &key, see_log, &seen, NULL), MS_OK);
+    cache_close(cache);
+    return seen;
+}
+
 static void test_logs(void **state)
 {
     struct ms_sha256 key = hash_of("key");
-    struct cache_log logs[2] = {{.block = 7, .index = 3, .n_topics = 2, .provider = "first"}};
+    struct cache_log logs[3] = {{.block = 7, .index = 3, .n_topics = 2, .provider = "first"}};
     struct cache_log_range ranges[] = {{.from = 1, .to = 10, .n_logs = 2, .provider = "first"},
                                        {.from = 11, .to = 20, .n_logs = 0, .provider = "second"}};
-    size_t n = 0;
+    struct cache_log_check checks[] = {
+        {.block = 7, .n_logs = 1, .hash_by = "", .provider = "", .why = "not at first"},
+        {.block = 7,
+         .checked = CACHE_LOGS_CHECKED,
+         .has_hash = true,
+         .hash.b[31] = 5,
+         .time_s = 1700000000,
+         .n_logs = 1,
+         .hash_by = "quorum",
+         .provider = "third",
+         .why = ""},
+        {.block = 8, .n_logs = 1, .hash_by = "", .provider = "", .why = "nobody knows"}};
+    struct cache_logs all = {3, 2, 3, logs, ranges, checks};
     uint64_t next = 1;
     (void)state;
     logs[0].data = ms_span_of(bytes, 40);
     logs[0].topics[1].b[31] = 9;
     logs[0].address.b[0] = 0xaa;
-    logs[1] = logs[0];
+    logs[1] = logs[2] = logs[0];
     logs[1].block = 8;
+    logs[2].block = 9;
     struct cache *cache = must_open();
-    assert_int_equal(cache_logs_add(cache, &key, logs, 2, ranges, 2, NULL), MS_OK);
+    assert_int_equal(cache_logs_add(cache, &key, &all, NULL), MS_OK);
     logs[0].provider = "somebody else"; /* who said it first counts */
-    assert_int_equal(cache_logs_add(cache, &key, logs, 2, ranges, 1, NULL), MS_OK);
-    assert_int_equal(cache_logs_each(cache, &key, see_log, &n, NULL), MS_OK);
-    assert_int_equal(n, 2);
+    assert_int_equal(cache_logs_add(cache, &key, &all, NULL), MS_OK);
     assert_int_equal(cache_log_ranges_each(cache, &key, see_range, &next, NULL), MS_OK);
     assert_int_equal(next, 21);
     ranges[0].from = 30;
-    assert_int_equal(cache_logs_add(cache, &key, logs, 2, ranges, 1, NULL), MS_ERR_ARGUMENT);
+    assert_int_equal(cache_logs_add(cache, &key, &all, NULL), MS_ERR_ARGUMENT);
+    ranges[0].from = 1;
+    checks[2].why = NULL;
+    assert_int_equal(cache_logs_add(cache, &key, &all, NULL), MS_ERR_ARGUMENT);
     cache_close(cache);
+    struct logs_seen seen = look_at_logs();
+    assert_int_equal(seen.n, 3);
+    assert_int_equal(seen.bad, 0);
+}
+
+/* What somebody else wrote, or took away, is not told as what was checked. */
+static void test_tampered_logs(void **state)
+{
+    static const struct {
+        const char *sql, *words;
+    } cases[] = {
+        {"DROP TRIGGER log_check_no_update; UPDATE log_check SET time_s = 5 WHERE block = 7",
+         "block 7: what was found out"},
+        {"DROP TRIGGER contract_log_no_delete; DELETE FROM contract_log WHERE log_index = 4",
+         "block 7: 1 logs are stored, 2 were checked"},
+        {"DROP TRIGGER contract_log_no_delete; DELETE FROM contract_log",
+         "block 7: 0 logs are stored, 2 were checked"},
+        {"DROP TRIGGER contract_log_no_update; UPDATE contract_log SET data = x'00'", ""},
+    };
+    struct ms_sha256 key = hash_of("key");
+    struct cache_log logs[2] = {{.block = 7, .index = 3, .provider = "first"},
+                                {.block = 7, .index = 4, .provider = "first"}};
+    struct cache_log_check check = {.block = 7,
+                                    .checked = CACHE_LOGS_CHECKED,
+                                    .n_logs = 2,
+                                    .hash_by = "",
+                                    .provider = "",
+                                    .why = ""};
+    const struct cache_logs all = {2, 0, 1, logs, NULL, &check};
+    for (size_t i = 0; i < MS_ARRAY_LEN(cases); i++) {
+        struct cache *cache = must_open();
+        assert_int_equal(cache_logs_add(cache, &key, &all, NULL), MS_OK);
+        cache_close(cache);
+        raw(cases[i].sql);
+        struct logs_seen seen = look_at_logs();
+        assert_int_equal(seen.n, 0);
+        assert_true(seen.bad > 0);
+        if (strstr(seen.why.text, cases[i].words) == NULL)
+            fail_msg("%s: %s", cases[i].sql, seen.why.text);
+        assert_int_equal(drop_dir(state), 0);
+        assert_int_equal(fresh_dir(state), 0);
+    }
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, fresh_dir, drop_dir)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_round), TEST(test_refused), TEST(test_append_only),
-                                       TEST(test_keeps_evidence), TEST(test_logs)};
+    const struct CMUnitTest tests[] = {TEST(test_round),       TEST(test_refused),
+                                       TEST(test_append_only), TEST(test_keeps_evidence),
+                                       TEST(test_logs),        TEST(test_tampered_logs)};
     for (size_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = (uint8_t)(i * 7 + 1);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,7 +35,8 @@ enum lie { /* about the block `lie_at`, or all when it is 0 */
            STRANGE_RECEIPTS, /* of a type that nobody knows */
            GONE,             /* no answer to anything but eth_getLogs */
            NO_OLD_STATES,
-           BORN_LATER, /* says that there was no code yet, long after there was */
+           LATE_AND_MUTE, /* the same, and then nothing more */
+           BORN_LATER,    /* says that there was no code yet, long after there was */
 };
 
 struct node {
@@ -252,7 +253,9 @@ static void answer(const struct source_request *request, struct ms_buf *body,
         node->asked_code++;
         block = strtoull(strrchr(text, ',') + 4, NULL, 16);
         refused = node->lie == NO_OLD_STATES && block < 99000;
-        bool there = block >= born + (node->lie == BORN_LATER ? 5000 : 0);
+        refused = refused || (node->lie == LATE_AND_MUTE && block > 90000);
+        bool there = block >= born + (node->lie == LATE_AND_MUTE ? 50000 : 0) +
+                                  (node->lie == BORN_LATER ? 5000 : 0);
         result = refused ? NULL : json_string(there ? "0x60" : "0x");
     }
     if (refused) {
@@ -643,6 +646,16 @@ static void test_seek(void **state)
         assert_true(nodes[0].asked_code + nodes[1].asked_code + nodes[2].asked_code < 60);
         source_free(s);
     }
+    /* what somebody said who then falls silent is not built upon */
+    set_up();
+    born = 77777;
+    every = 10000;
+    policy.quorum = 1;
+    nodes[0].lie = LATE_AND_MUTE;
+    struct source *mute = run(&in, &end);
+    assert_true(source_log_walk_ranges(mute, &ranges) > 0);
+    assert_int_equal(ranges[0].from, 77777);
+    source_free(mute);
     set_up(); /* not when it is known */
     in.seek = false;
     struct source *s = run(&in, &end);
