@@ -377,27 +377,73 @@ static json_t *releases_json(const struct source_result *result, int64_t time_s,
     return list;
 }
 
-/* Newest row by then that brought a set, and the newest of any kind of that level. */
-static enum ms_err rows_at(struct cache *cache, const struct ms_sha256 *key, int64_t time_s,
-                           struct report_row *ret_set, struct report_row *ret_last,
-                           struct ms_diag *diag)
+/* What is known of one level by then: levels are kept apart, and served each by itself. */
+struct level_at {
+    struct report_row set;  /* newest that brought a set */
+    struct report_row last; /* newest of any kind */
+    struct watch watch;
+};
+
+static void level_done(struct level_at *at)
 {
-    struct cache_wanted wanted = {.kind = REPORT_KIND_SET, .has_time = true, .time_s = time_s};
+    report_row_done(&at->set);
+    report_row_done(&at->last);
+}
+
+static enum ms_err level_at(struct cache *cache, const struct ms_sha256 *key, enum spec_level level,
+                            struct level_at *at, struct ms_diag *diag)
+{
+    struct cache_wanted wanted = {.kind = REPORT_KIND_SET,
+                                  .has_time = true,
+                                  .time_s = at->watch.time_s,
+                                  .has_level = true,
+                                  .level = level};
     uint64_t n = 0;
 
     enum ms_err err = cache_history_find(cache, key, &wanted, &n, diag);
     if (err == MS_OK && n != 0)
-        err = report_row_get(cache, key, n, ret_set, diag);
+        err = report_row_get(cache, key, n, &at->set, diag);
     if (err != MS_OK || n == 0)
         return err;
-    if (ret_set->err != MS_OK)
-        return ms_diag_set(diag, ret_set->err, "row %llu: %s", (unsigned long long)n,
-                           ms_diag_text(&ret_set->diag, ret_set->err));
+    if (at->set.err != MS_OK)
+        return ms_diag_set(diag, at->set.err, "row %llu: %s", (unsigned long long)n,
+                           ms_diag_text(&at->set.diag, at->set.err));
     wanted.kind = NULL;
-    wanted.has_level = true;
-    wanted.level = ret_set->h.level;
     err = cache_history_find(cache, key, &wanted, &n, diag);
-    return err == MS_OK ? report_row_get(cache, key, n, ret_last, diag) : err;
+    if (err == MS_OK)
+        err = report_row_get(cache, key, n, &at->last, diag);
+    return err == MS_OK ? cache_confirmed_each(cache, at->set.h.n, take_run, &at->watch, diag)
+                        : err;
+}
+
+/* Somebody who asks once at another level does not end what is known of the one that is asked for
+ * all the time: the level counts that was looked at last. */
+static bool is_better(const struct level_at *a, const struct level_at *b)
+{
+    if (!a->set.found || !b->set.found)
+        return a->set.found;
+    int64_t seen_a = last_look(&a->watch), seen_b = last_look(&b->watch);
+    return seen_a != seen_b ? seen_a > seen_b : a->set.h.n > b->set.h.n;
+}
+
+/* ret->set.found is false when nothing had been accepted. */
+static enum ms_err find_at(struct cache *cache, const struct ms_sha256 *key, int64_t time_s,
+                           int64_t now_s, struct level_at *ret, struct ms_diag *diag)
+{
+    enum ms_err err = MS_OK;
+
+    *ret = (struct level_at){0};
+    for (int level = SPEC_LEVEL_NONE; err == MS_OK && level <= SPEC_LEVEL_L4; level++) {
+        struct level_at one = {.watch = {.time_s = time_s, .now_s = now_s}};
+        err = level_at(cache, key, (enum spec_level)level, &one, diag);
+        if (err == MS_OK && is_better(&one, ret)) {
+            struct level_at worse = *ret;
+            *ret = one;
+            one = worse;
+        }
+        level_done(&one);
+    }
+    return err;
 }
 
 /* First row of all: from when on anything is known. 0: nothing ever. */
@@ -501,12 +547,12 @@ static int add_chain(json_t *root, const struct report_chain *chain)
     return chain->json == NULL ? 0 : json_object_set(root, "chain", chain->json);
 }
 
-static enum ms_err print_at(struct cache *cache, const struct spec *spec, struct report_row *set,
-                            const struct report_row *last, const struct report_chain *chain,
-                            int64_t now_s, struct ms_buf *out, struct ms_diag *diag)
+static enum ms_err print_at(struct cache *cache, const struct spec *spec, const struct level_at *at,
+                            const struct report_chain *chain, struct ms_buf *out,
+                            struct ms_diag *diag)
 {
+    const struct report_row *set = &at->set;
     int64_t time_s = chain->time_s;
-    struct watch watch = {.time_s = time_s, .now_s = now_s};
     json_t *root = report_head(spec), *facts = NULL, *releases = NULL;
     struct source_result *result = NULL;
     struct ms_diag why = {0};
@@ -514,12 +560,10 @@ static enum ms_err print_at(struct cache *cache, const struct spec *spec, struct
     struct spec of_bundle;
 
     spec_init(&of_bundle);
-    enum ms_err err = cache_confirmed_each(cache, set->h.n, take_run, &watch, diag);
-    if (err == MS_OK)
-        err = report_replay(cache, &set->h, &of_bundle, &facts, &result, diag);
+    enum ms_err err = report_replay(cache, &set->h, &of_bundle, &facts, &result, diag);
     if (err == MS_OK) {
         releases = releases_json(result, time_s, &in_force);
-        bool counted = judge(set, last, &watch, result, in_force, &why);
+        bool counted = judge(set, &at->last, &at->watch, result, in_force, &why);
         json_t *row = report_row_json(cache, &set->h, facts);
         (void)json_object_del(row, "items");
         int bad = json_object_set_new(root, "time", json_integer(time_s));
@@ -527,7 +571,7 @@ static enum ms_err print_at(struct cache *cache, const struct spec *spec, struct
         bad |= json_object_set_new(root, "by", json_string("seen"));
         bad |= json_object_set_new(root, "in_force", json_boolean(counted));
         bad |= json_object_set_new(root, "why", json_string(why.text));
-        bad |= json_object_set_new(root, "confirmed", confirmed_json(&watch));
+        bad |= json_object_set_new(root, "confirmed", confirmed_json(&at->watch));
         bad |= json_object_set_new(root, "row", row);
         bad |= json_object_set(root, "releases", releases);
         if (result->governance != NULL)
@@ -586,16 +630,15 @@ enum ms_err report_at(struct cache *cache, const struct spec *spec, int64_t time
                       struct ms_buf *out, struct ms_diag *diag)
 {
     struct report_chain chain = {.key = &spec->key, .time_s = time_s};
-    struct report_row set = {0}, last = {0};
+    struct level_at at;
 
-    enum ms_err err = rows_at(cache, &spec->key, time_s, &set, &last, diag);
+    enum ms_err err = find_at(cache, &spec->key, time_s, now_s, &at, diag);
     if (err == MS_OK)
         err = report_chain_at(cache, &chain, diag);
     if (err == MS_OK)
-        err = set.found ? print_at(cache, spec, &set, &last, &chain, now_s, out, diag)
-                        : print_unseen(cache, spec, &chain, out, diag);
+        err = at.set.found ? print_at(cache, spec, &at, &chain, out, diag)
+                           : print_unseen(cache, spec, &chain, out, diag);
     json_decref(chain.json);
-    report_row_done(&set);
-    report_row_done(&last);
+    level_done(&at);
     return err;
 }

@@ -109,20 +109,30 @@ static inline void changes_location(struct cache *cache, const char *spec, char 
 }
 
 /* The registry of a chain at this finalized block, with proofs from three nodes. */
-static inline void changes_registry_of(struct cache *cache, struct chain *chain, const char *spec,
-                                       uint64_t final, int64_t time_s)
+static inline void changes_registry_like(struct cache *cache, struct chain *chain, const char *spec,
+                                         enum spec_level level, uint64_t final, int64_t time_s)
 {
     struct node nodes[3];
 
     for (size_t i = 0; i < 3; i++)
         nodes[i] = (struct node){.chain = chain, .final = final, .head = final + 20};
-    struct play p = {.spec = spec,
-                     .policy = play_policy(SPEC_LEVEL_L3, 2, 3),
-                     .now = {time_s, 77, 0},
-                     .nodes = nodes};
+    struct play p = {
+        .spec = spec, .policy = play_policy(level, 2, 3), .now = {time_s, 77, 0}, .nodes = nodes};
     play_run(&p);
     changes_commit(cache, &p, time_s, 0);
     play_done(&p);
+}
+
+static inline void changes_registry_of(struct cache *cache, struct chain *chain, const char *spec,
+                                       uint64_t final, int64_t time_s)
+{
+    changes_registry_like(cache, chain, spec, SPEC_LEVEL_L3, final, time_s);
+}
+
+static inline void changes_registry_at(struct cache *cache, struct chain *chain,
+                                       enum spec_level level, uint64_t final, int64_t time_s)
+{
+    changes_registry_like(cache, chain, CHAIN_SPEC, level, final, time_s);
 }
 
 static inline void changes_registry(struct cache *cache, struct chain *chain, uint64_t final,

@@ -554,6 +554,32 @@ static void test_at_trouble(void **state)
     cache_close(cache);
 }
 
+/* One question at another level does not end what is known of the level that is asked for all the
+ * time. */
+static void test_at_levels(void **state)
+{
+    static const struct moment moments_of[] = {
+        {"both", T0 + 500, true, "accepted and confirmed", "i"},
+        {"the one that is watched", T0 + 40000, true, "accepted and confirmed", "i"},
+    };
+
+    (void)state;
+    struct cache *cache = must_open();
+    chain_init(&chain);
+    (void)chain_approve(&chain, chain_document(0x11), NULL);
+    changes_registry(cache, &chain, 100, T0);
+    changes_registry_at(cache, &chain, SPEC_LEVEL_L2, 100, T0 + 1);
+    for (int64_t t = T0 + 60; t <= T0 + 40000; t += 600)
+        changes_touch(cache, CHAIN_SPEC, SPEC_LEVEL_L3, t);
+    for (size_t i = 0; i < MS_ARRAY_LEN(moments_of); i++)
+        must_say(cache, CHAIN_SPEC, &moments_of[i]);
+    json_t *root = at(cache, CHAIN_SPEC, T0 + 40000);
+    assert_string_equal(text(json_object_get(root, "row"), "level"), "l3");
+    json_decref(root);
+    chain_done(&chain);
+    cache_close(cache);
+}
+
 #define WINDOW (T0 + 1000)
 
 /* Windows of releases as of then, and the end that governance itself gave. */
@@ -1234,13 +1260,13 @@ static void test_flips(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_listed),     TEST(test_pages),       TEST(test_diff),
-        TEST(test_at),         TEST(test_no_summary),  TEST(test_gzip_members),
-        TEST(test_tampered),   TEST(test_at_limits),   TEST(test_at_end),
-        TEST(test_at_trouble), TEST(test_at_windows),  TEST(test_at_all_over),
-        TEST(test_lies),       TEST(test_restored),    TEST(test_flips),
-        TEST(test_many),       TEST(test_at_past),     TEST(test_at_confirmed),
-        TEST(test_at_newer),   TEST(test_at_doubtful),
+        TEST(test_listed),       TEST(test_pages),      TEST(test_diff),
+        TEST(test_at),           TEST(test_no_summary), TEST(test_gzip_members),
+        TEST(test_tampered),     TEST(test_at_limits),  TEST(test_at_end),
+        TEST(test_at_trouble),   TEST(test_at_levels),  TEST(test_at_windows),
+        TEST(test_at_all_over),  TEST(test_lies),       TEST(test_restored),
+        TEST(test_flips),        TEST(test_many),       TEST(test_at_past),
+        TEST(test_at_confirmed), TEST(test_at_newer),   TEST(test_at_doubtful),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
