@@ -282,6 +282,25 @@ fetch "$safe_spec" resumed
 [ "$(jq '[.ranges[1:], .ranges[:-1]] | transpose | all(.[0].from == .[1].to + 1)' "$work/resumed.json")" = true ] ||
     fail "ranges with a gap, or twice: $(jq -c .ranges "$work/resumed.json")"
 [ "$(grep -c eth_getLogs "$work/a.asked")" -le $(($(jq '.ranges | length' "$work/resumed.json") - had + 15)) ] || fail 'after a kill all was fetched again'
+# ---- a long past does not keep another one waiting to its end ----
+
+for name in a b c; do lie $name 'logs-range 1'; done
+anvil_mine 400 0
+fresh_start
+short_spec=$policy
+for spec in "$safe_spec" "$short_spec"; do
+    get "/v1/resolve?specifier=$spec"
+    curl -sS --max-time 20 -X POST --unix-socket "$work/run/admin.sock" "http://localhost/v1/backfill?specifier=$spec" >/dev/null
+done
+state_of() { daemon_get "/v1/backfill?specifier=$1" | jq -r .state; }
+has_begun() { [ "$(daemon_get "/v1/backfill?specifier=$short_spec" | jq .requests)" -gt 0 ]; }
+eventually 60 has_begun || fail "it waits: $(daemon_get "/v1/backfill?specifier=$short_spec")"
+[ "$(state_of "$safe_spec")" != done ] || fail 'it waited until the first one was done'
+fetch "$short_spec" short
+fetch "$safe_spec" long
+[ "$(what_happened "$work/long.json")" = "$(cat "$work/safe.whole")" ] || fail 'other logs in several turns'
+[ "$(jq '[.ranges[1:], .ranges[:-1]] | transpose | all(.[0].from == .[1].to + 1)' "$work/long.json")" = true ] ||
+    fail "ranges with a gap, or twice, in several turns: $(jq -c .ranges "$work/long.json")"
 daemon_stop || fail "the daemon ended with $?"
 check_log "$work"
 check_end
