@@ -134,15 +134,14 @@ static void test_settings(void **state)
 }
 
 /* What version 1 did not have is taken away. */
-#define AS_VERSION_1                                                                             \
-    "DROP TABLE past_document; DROP TABLE past_set; DROP TABLE operation; DROP TABLE "           \
-    "contract_log; "                                                                             \
-    "DROP TABLE log_range; DROP TABLE log_entry; "                                               \
-    "DROP TABLE log_tile; DROP TABLE log_checkpoint; DROP TABLE confirmed; DROP TABLE history; " \
-    "DROP TRIGGER entry_floor; ALTER TABLE entry DROP "                                          \
-    "COLUMN "                                                                                    \
-    "floor_epoch; CREATE TRIGGER entry_floor BEFORE UPDATE ON entry BEGIN SELECT 1;"             \
-    " END; PRAGMA user_version = 1;"
+#define AS_VERSION_1                                                         \
+    "DROP TABLE log_check; DROP TABLE past_document; DROP TABLE past_set;"   \
+    "DROP TABLE operation; DROP TABLE contract_log; DROP TABLE log_range;"   \
+    "DROP TABLE log_entry; DROP TABLE log_tile; DROP TABLE log_checkpoint;"  \
+    "DROP TABLE confirmed; DROP TABLE history; DROP TRIGGER entry_floor;"    \
+    "ALTER TABLE entry DROP COLUMN floor_epoch;"                             \
+    "CREATE TRIGGER entry_floor BEFORE UPDATE ON entry BEGIN SELECT 1; END;" \
+    "PRAGMA user_version = 1;"
 
 static void test_migration(void **state)
 {
