@@ -135,9 +135,10 @@ static void print_counts(const struct audit_counts *c)
                                              : "NOT compared, there is no measured.hmac beside the "
                                                "database: what evidence does not decide (times, "
                                                "builds, states) is taken on trust");
-    printf("older database: %s\n", c->has_floor
-                                       ? "compared with measured.floor"
-                                       : "cannot be told, there is no measured.floor beside it");
+    printf("older database: %s\n",
+           !c->has_floor ? "cannot be told, there is no measured.floor beside it"
+           : c->has_key  ? "compared with measured.floor"
+                         : "compared with measured.floor, whose own code was NOT");
     if (c->log_checked)
         printf("log: checked\n");
     if (c->found == 0)
@@ -193,19 +194,22 @@ int cli_audit(struct cli *cli, int argc, char **argv)
         {"block", &roots.block, NULL},
         {"groups", &roots.groups, NULL},
         {"level", &roots.level, NULL},
+        {"quorum", &roots.quorum, NULL},
         {"at", &roots.at, NULL},
     };
 
     if (!cli_args(cli, argc, argv, options, MS_ARRAY_LEN(options), "", NULL, 0, 0))
         return CLI_USAGE;
     bool named = roots.sha256 != NULL || roots.spec != NULL || roots.block != NULL ||
-                 roots.groups != NULL || roots.level != NULL || roots.at != NULL;
+                 roots.groups != NULL || roots.level != NULL || roots.quorum != NULL ||
+                 roots.at != NULL;
     if (db != NULL && bundle != NULL) {
         cli_say(cli, "--db and --bundle exclude each other");
         return CLI_USAGE;
     }
     if (bundle == NULL && named) {
-        cli_say(cli, "--sha256, --spec, --block, --groups, --level and --at go with --bundle");
+        cli_say(cli,
+                "--sha256, --spec, --block, --groups, --quorum, --level and --at go with --bundle");
         return CLI_USAGE;
     }
     return bundle != NULL ? audit_bundle(cli, bundle, &roots)

@@ -218,6 +218,10 @@ static void check_roots(struct verified *v, const struct audit_roots *roots)
              ms_hex_decode(without("0x", roots->block), block.b, sizeof(block.b)) == MS_OK &&
              memcmp(block.b, r->block.hash.b, sizeof(block.b)) == 0);
     root(v, "groups", roots->groups, roots->groups != NULL && groups_hold(v, roots->groups));
+    uint64_t quorum = 0;
+    root(v, "quorum", roots->quorum,
+         roots->quorum != NULL && ms_span_u64(ms_span_str(roots->quorum), &quorum) && r != NULL &&
+             r->level >= SPEC_LEVEL_L2 && v->past.about.quorum >= quorum);
     root(v, "level", roots->level,
          roots->level != NULL && r != NULL && r->level != SPEC_LEVEL_NONE &&
              r->level >= spec_level_parse(ms_span_str(roots->level)));
@@ -235,6 +239,12 @@ static bool roots_ok(const struct cli *cli, const struct audit_roots *roots)
     if (roots->block != NULL &&
         ms_hex_decode(without("0x", roots->block), bytes, sizeof(bytes)) != MS_OK) {
         cli_say(cli, "--block %.80s: not the hash of a block", roots->block);
+        return false;
+    }
+    uint64_t quorum = 0;
+    if (roots->quorum != NULL &&
+        (!ms_span_u64(ms_span_str(roots->quorum), &quorum) || quorum == 0)) {
+        cli_say(cli, "--quorum %.40s: not a number of groups", roots->quorum);
         return false;
     }
     if (roots->level != NULL && spec_level_parse(ms_span_str(roots->level)) == SPEC_LEVEL_NONE) {

@@ -11,6 +11,7 @@ struct audit_roots {    /* what the auditor knows by himself; NULL: not named */
     const char *block;  /* hash of the block, from a source of his own */
     const char *groups; /* operator groups he believes, with commas */
     const char *level;  /* least read level */
+    const char *quorum; /* how many groups had to agree, at least */
     const char *at;     /* no root: the moment that is asked about, of a whole past */
 };
 

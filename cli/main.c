@@ -52,6 +52,7 @@ static const struct command {
      "the evidence of one change, to be checked elsewhere", cli_evidence},
     {"audit",
      "[--db FILE|DIR] | --bundle FILE [--sha256 HEX] [--spec SPEC] [--block HASH] [--groups A,B] "
+     "[--quorum N] "
      "[--level LEVEL] [--at TIME]",
      "check a database or one bundle from its evidence alone", cli_audit},
     {"compare", "SPEC|URL|FILE --against FILE [--type TYPE] [--all]",

@@ -169,14 +169,14 @@ block=$(grep -oE '"block_hash":"0x[0-9a-f]{64}' "$work/online.json" | head -n 1 
 bundle() { ctl "$1" audit --bundle "$work/elsewhere/bundle.json" "${@:2}"; }
 bundle 0
 says 'roots +none named'
-bundle 0 --sha256 "$name" --spec "$REGISTRY" --block "$block" --groups a,b --level l3
+bundle 0 --sha256 "$name" --spec "$REGISTRY" --block "$block" --groups a,b --quorum 2 --level l3
 says 'rests on +on the word of 2 of the groups a, b, as this machine saw it: that the chain'
 # proofs are of the registry, and nothing else is called proven
 says 'rests on +on the word of 2 of the groups a, b, as this machine saw it: what the owner is'
 bundle 0 --spec "$REGISTRY;level=l3;seq=2"
 for differs in "--sha256 $(printf '1%.0s' {1..64})" '--spec 0x0000000000000000000000000000000000000001' \
     "--spec $REGISTRY;level=l4" "--spec $REGISTRY;seq=99" \
-    "--block 0x$(printf '1%.0s' {1..64})" '--groups a' '--level l4'; do
+    "--block 0x$(printf '1%.0s' {1..64})" '--groups a' '--quorum 3' '--level l4'; do
     # shellcheck disable=SC2086
     bundle 1 $differs
     says 'DIFFERS'
