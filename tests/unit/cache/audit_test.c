@@ -772,7 +772,7 @@ static void test_no_summary(void **state)
     raw("DROP TRIGGER history_no_update; UPDATE history SET summary = NULL, build = NULL");
     cache = NULL;
     bool has_key = false;
-    assert_int_equal(rename(in_dir("measured.hmac"), in_dir("hmac-aside")), 0);
+    assert_int_equal(unlink(in_dir("measured.hmac")), 0);
     /* codes are of no use now: as an audit without the key */
     assert_int_equal(cache_open_audit(in_dir("measured.db"), &cache, &has_key, NULL), MS_OK);
     assert_false(has_key);
@@ -784,7 +784,6 @@ static void test_no_summary(void **state)
     json_decref(with);
     json_decref(without);
     cache_close(cache);
-    (void)unlink(in_dir("hmac-aside"));
 }
 
 /* ---- audits ---- */
