@@ -265,7 +265,7 @@ function operations(list) {
   if (list[0].source === 'previous') return signed_before(list);
   const first = String(list[0].sequence);
   return section('operations', 'Operations', el('p', null, first === '1' ? 'Every operation of the contract, back to the first.' : `Operations from number ${first} on.`),
-    el('details', {open: list.length <= 20}, el('summary', null, String(list.length)),
+    el('details', {open: list.length <= 20}, el('summary', null, `${list.length} operations`),
       table('Operations that the contract’s own history chain has', ['Operation', 'Block', 'Time', 'What'],
         list.map((row) => el('tr', null, el('th', {scope: 'row'}, `Operation ${row.sequence}`), el('td', null, `block ${row.block}`),
           el('td', null, time(row.time)), el('td', null, operation(row)))).reverse(), 'stack')));
