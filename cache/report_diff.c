@@ -184,15 +184,29 @@ struct side { /* one of the two points */
     struct spec spec;
     json_t *facts;
     struct source_result *result;
+    bool by_chain; /* no row: it stands after an operation, `after` */
+    struct report_after after;
 };
 
-static enum ms_err side_read(struct cache *cache, const struct ms_sha256 *key, struct ms_span point,
+/* Of a sequence of which nothing was seen here the contract's own history may tell. */
+static enum ms_err side_read(struct cache *cache, const struct spec *spec, struct ms_span point,
                              struct side *side, struct ms_diag *diag)
 {
-    enum ms_err err = report_row_at(cache, key, point, &side->row, diag);
-    if (err != MS_OK)
+    struct ms_diag unseen = {0};
+    uint64_t sequence = 0;
+
+    enum ms_err err = report_row_at(cache, &spec->key, point, &side->row, &unseen);
+    if (err == MS_OK)
+        return report_replay(cache, &side->row.h, &side->spec, &side->facts, &side->result, diag);
+    if (err != MS_ERR_NOT_FOUND || !ms_span_u64(point, &sequence)) {
+        *diag = unseen;
         return err;
-    return report_replay(cache, &side->row.h, &side->spec, &side->facts, &side->result, diag);
+    }
+    side->by_chain = true;
+    err = report_after(cache, spec, sequence, &side->after, diag);
+    side->facts = side->after.facts;
+    side->result = side->after.result;
+    return err;
 }
 
 static void side_done(struct side *side)
@@ -206,6 +220,13 @@ static void side_done(struct side *side)
 static json_t *side_json(const struct side *side)
 {
     const struct cache_history *h = &side->row.h;
+
+    if (side->by_chain)
+        return json_pack(
+            "{s:I, s:I, s:s, s:o, s:I}", "sequence", (json_int_t)side->after.event.sequence, "time",
+            (json_int_t)side->after.event.timestamp_s, "kind",
+            history_kind_name(side->after.event.kind), "evidence",
+            report_hash(&side->after.evidence), "block", (json_int_t)side->after.event.block);
     json_t *out = json_pack("{s:I, s:I, s:I, s:s, s:o, s:o}", "n", (json_int_t)h->n, "sequence",
                             (json_int_t)(h->has_sequence ? h->sequence : 0), "time",
                             (json_int_t)h->time_s, "kind", h->kind, "set_hash",
@@ -216,12 +237,43 @@ static json_t *side_json(const struct side *side)
     return out;
 }
 
+/* The chain tells less than an answer that was accepted: only what both have is compared. */
+static json_t *metadata_beside(const struct side *side, const struct side *other)
+{
+    json_t *out = metadata_of(&side->row.h, side->result, side->facts);
+    const json_t *theirs = other->result->governance;
+    const char *name;
+    json_t *value;
+
+    if (out == NULL || (!side->by_chain && !other->by_chain))
+        return out;
+    json_t *common = json_object();
+    json_object_foreach(side->result->governance, name, value)
+    {
+        if (json_object_get(theirs, name) != NULL)
+            (void)json_object_set(common, name, value);
+    }
+    (void)json_object_clear(out);
+    (void)json_object_set_new(out, "governance", common);
+    return out;
+}
+
+static bool same_set(const struct side *from, const struct side *to, const json_t *diff)
+{
+    if (!from->by_chain && !to->by_chain)
+        return ms_sha256_eq(&from->row.h.set_hash, &to->row.h.set_hash);
+    return json_array_size(json_object_get(diff, "added")) +
+               json_array_size(json_object_get(diff, "removed")) +
+               json_array_size(json_object_get(diff, "changed")) ==
+           0;
+}
+
 static json_t *diff_json(const struct spec *spec, const struct side *from, const struct side *to)
 {
     json_t *root = report_head(spec), *metadata = json_array();
     json_t *diff = summary_diff(from->facts, to->facts);
-    json_t *was = metadata_of(&from->row.h, from->result, from->facts);
-    json_t *is = metadata_of(&to->row.h, to->result, to->facts);
+    json_t *was = metadata_beside(from, to);
+    json_t *is = metadata_beside(to, from);
     int bad = root == NULL || metadata == NULL || diff == NULL || was == NULL || is == NULL;
 
     bad = bad || add_registers(json_object_get(diff, "added"), NULL, NULL, to->result) != 0;
@@ -231,9 +283,7 @@ static json_t *diff_json(const struct spec *spec, const struct side *from, const
     bad = bad || add_metadata(metadata, "", was, is, 0) != 0;
     bad = bad || json_object_set_new(root, "from", side_json(from)) != 0;
     bad = bad || json_object_set_new(root, "to", side_json(to)) != 0;
-    bad = bad || json_object_set_new(
-                     root, "same",
-                     json_boolean(ms_sha256_eq(&from->row.h.set_hash, &to->row.h.set_hash))) != 0;
+    bad = bad || json_object_set_new(root, "same", json_boolean(same_set(from, to, diff))) != 0;
     bad = bad || json_object_update(root, diff) != 0;
     bad = bad || json_object_set(root, "metadata", metadata) != 0;
     json_decref(metadata);
@@ -254,9 +304,9 @@ enum ms_err report_diff(struct cache *cache, const struct spec *spec, struct ms_
 
     spec_init(&a.spec);
     spec_init(&b.spec);
-    enum ms_err err = side_read(cache, &spec->key, from, &a, diag);
+    enum ms_err err = side_read(cache, spec, from, &a, diag);
     if (err == MS_OK)
-        err = side_read(cache, &spec->key, to, &b, diag);
+        err = side_read(cache, spec, to, &b, diag);
     if (err == MS_OK && (a.result == NULL || b.result == NULL))
         err = ms_diag_set(diag, MS_ERR_ARGUMENT,
                           "row %llu is evidence of a failure (%s): it has no set to compare",

@@ -73,6 +73,18 @@ struct report_chain {
 MS_MUST_USE enum ms_err report_chain_at(struct cache *cache, struct report_chain *chain,
                                         struct ms_diag *diag);
 
+/* ---- report_after.c ---- */
+struct report_after {             /* both the caller's, also after an error */
+    struct source_result *result; /* releases and a few words of governance only */
+    json_t *facts;
+    struct registry_event event; /* its data is gone */
+    struct ms_sha256 evidence;
+};
+/* What was approved right after this operation. MS_ERR_NOT_FOUND, also when a document is. */
+MS_MUST_USE enum ms_err report_after(struct cache *cache, const struct spec *spec,
+                                     uint64_t sequence, struct report_after *ret,
+                                     struct ms_diag *diag);
+
 /* "sha256:HEX" */
 json_t *report_hash(const struct ms_sha256 *hash);
 /* {"v":1,"specifier","key"} */

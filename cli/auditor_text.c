@@ -473,8 +473,12 @@ static void add_side(struct ms_buf *out, const char *name, const json_t *side)
 {
     (void)ms_buf_addf(out, "%s  ", name);
     add_time(out, number_of(side, "time"));
-    (void)ms_buf_addf(out, "  sequence %lld (row %lld)  ", number_of(side, "sequence"),
-                      number_of(side, "n"));
+    (void)ms_buf_addf(out, "  sequence %lld ", number_of(side, "sequence"));
+    if (json_is_integer(json_object_get(side, "n")))
+        (void)ms_buf_addf(out, "(row %lld)  ", number_of(side, "n"));
+    else
+        (void)ms_buf_addf(out, "(%s, block %lld)  ", text_of(side, "kind"),
+                          number_of(side, "block"));
     add_text(out, text_of(side, "set_hash"));
     (void)ms_buf_add_str(out, "\n");
 }

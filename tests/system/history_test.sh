@@ -94,6 +94,11 @@ ctl 0 diff "$REGISTRY" 2 3
 says '  \+ release 2 \(version 2\): two'
 says 'mrtd +2{96}$'
 says 'governance.updated_block +was 2, is 5'
+ctl 0 diff "$REGISTRY" 1 5 # nobody here had seen the first
+says '^from .* sequence 1 \(init, block 1\)'
+says '  \+ release 2 \(version 2\): two'
+says 'mrtd +2{96}$'
+if grep -q '  same set\|release 1' "$work/out"; then fail "from the first operation to the fifth: $(cat "$work/out")"; fi
 ctl 1 diff "$REGISTRY" 2 999
 ctl 2 diff "$REGISTRY" 2 tomorrow
 

@@ -210,6 +210,17 @@ eventually 10 later || fail "at the first row: $(cat "$work/at.json")"
 measuredctl at "$REGISTRY" "@$row" >"$work/text" 2>"$work/words" || fail "at the first row, in words: exit $?"
 grep -q '^at .* in force: accepted and confirmed$' "$work/text" &&
     grep -q "^the registry's own history: this was governance's word after operation 10" "$work/text" || fail "both, in words: $(cat "$work/text")"
+# two operations that nobody here had seen, compared; not without all their documents
+for where in '' "--db $work/state"; do
+    # shellcheck disable=SC2086
+    measuredctl diff "$REGISTRY" 2 3 --json $where >"$work/diff.json" 2>"$work/words" || fail "diff $where: $(cat "$work/words")"
+    [ "$(jq -c '[.same, (.added | map(.release)), (.removed | length), (.changed | length), .from.kind, .to.sequence]' "$work/diff.json")" = '[false,[2],0,0,"approve",3]' ] ||
+        fail "diff $where: $(cat "$work/diff.json")"
+    status=0
+    # shellcheck disable=SC2086
+    measuredctl diff "$REGISTRY" 2 4 $where >"$work/text" 2>"$work/words" || status=$?
+    [ $status = 1 ] && grep -q 'the document of release 3 is missing' "$work/words" "$work/text" || fail "diff without a document $where: $status: $(cat "$work/words")"
+done
 
 # ---- a copied database, without a daemon ----
 
