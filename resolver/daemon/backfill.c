@@ -17,8 +17,7 @@
 #define RETRY_MS 10000   /* doubled with each failure */
 #define RETRY_MAX_MS 600000
 #define TRIES_MAX 8u
-#define TURN_REQUESTS 256u /* then it is another one's turn */
-#define AGAIN_MS 3600000   /* an entry whose job failed is not begun again by itself before */
+#define AGAIN_MS 3600000 /* an entry whose job failed is not begun again by itself before */
 
 struct backfill {
     struct backfill_env env;
@@ -400,38 +399,6 @@ static void note_ranges(struct backfill_job *job)
     job->seek = job->seek && n == 0;
 }
 
-/* ---- turns ---- */
-
-/* Whether it is another one's turn. Only what goes on from what is stored can be left: signed sets
- * and blocks that are looked at again would begin anew. */
-static bool turn_is_over(const struct backfill *b)
-{
-    const struct backfill_job *active = b->active;
-
-    if (active->sets != NULL || job_rechecks(active) || active->n_requests < active->turn_requests)
-        return false;
-    for (const struct backfill_job *job = b->jobs; job != NULL; job = job->next)
-        if (job->state == JOB_QUEUED)
-            return true;
-    return false;
-}
-
-/* A long past does not keep others from theirs: it goes on behind them. */
-static void yield_turn(struct backfill *b)
-{
-    struct backfill_job *job = b->active, **at = &b->jobs;
-
-    while (*at != job)
-        at = &(*at)->next;
-    *at = job->next;
-    job->next = NULL;
-    for (at = &b->jobs; *at != NULL; at = &(*at)->next)
-        ;
-    *at = job;
-    b->active = NULL;
-    job->state = JOB_QUEUED;
-}
-
 static void written(struct store_job *work)
 {
     struct backfill_job *job = job_of(work);
@@ -453,8 +420,7 @@ static void written(struct store_job *work)
     } else if (job->logs) {
         job->stored += source_log_walk_found(job->source, &logs);
         job->next_block = source_log_walk_next(job->source, &window);
-        /* one crowded stretch does not make all that follow slow */
-        job->window = window < LOG_WALK_WINDOW / 2 ? 2 * window : LOG_WALK_WINDOW;
+        job->window = window;
         note_ranges(job);
     } else {
         job->stored += source_walk_found(job->source, &found);
@@ -467,12 +433,10 @@ static void written(struct store_job *work)
     source_free(job->source);
     job->source = NULL;
     job->tries = 0;
-    if (err != MS_OK)
-        finish(b, err, &diag);
-    else if (turn_is_over(b))
-        yield_turn(b);
-    else
+    if (err == MS_OK)
         begin_walk(b);
+    else
+        finish(b, err, &diag);
 }
 
 /* What it found is stored, be it that it failed afterwards. */
@@ -675,7 +639,6 @@ static void begin(struct backfill *b, struct backfill_job *job)
         return;
     }
     job->state = JOB_READING;
-    job->turn_requests = job->n_requests + TURN_REQUESTS;
     job->work = (struct store_job){.run = job_read, .done = was_read};
     store_run(b->env.store, &job->work);
 }

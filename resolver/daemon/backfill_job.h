@@ -63,7 +63,6 @@ struct backfill_job {
     /* how it goes */
     uint64_t total, stored; /* operations; or blocks, and logs */
     uint64_t n_requests;
-    uint64_t turn_requests; /* when its turn is over, if somebody waits */
     enum ms_err err;
     struct ms_diag diag;
     int64_t started_s, ended_s, retry_ms;
