@@ -530,7 +530,8 @@ static enum ms_err new_attempt(struct backfill *b, struct ms_diag *diag)
                               .first_provider = job->first_provider};
         return source_log_walk_new(&job->spec, &job->policy, &in, now_of(b), &job->source, diag);
     }
-    struct history_walk in = {.from = job->at, .until = job->until, .newest = job->total};
+    struct history_walk in = {
+        .from = job->at, .until = job->until, .newest = job->total, .known_code = job->known_code};
     return source_walk_new(&job->spec, &job->policy, &in, now_of(b), &job->source, diag);
 }
 

@@ -141,14 +141,15 @@ static enum source_state next(struct source *s)
 
 /* ---- answers ---- */
 
-/* An endpoint that has no logs of a block may have dropped them; one whose logs are wrong lies. */
+/* An endpoint that has no logs of a block may have dropped them; one whose logs are wrong lies, if
+ * the contract cannot have logged them so. */
 static void complain(struct source *s, enum history_fault fault, const struct ms_diag *diag)
 {
     struct walk *w = walk_of(s);
 
     w->done[w->peer] = true;
     w->complaints[w->peer] = (struct complaint){.is = true, .fault = fault, .diag = *diag};
-    if (fault != HISTORY_FAULT_NONE && fault != HISTORY_FAULT_MISSING)
+    if (w->in.known_code && fault != HISTORY_FAULT_NONE && fault != HISTORY_FAULT_MISSING)
         s->lied[w->peer] = true;
 }
 

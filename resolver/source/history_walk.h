@@ -22,6 +22,9 @@ struct history_walk {
                                 in its block; 0: that of from */
     uint32_t max_blocks;     /* 0: HISTORY_WALK_BLOCKS_MAX */
     uint32_t first_provider; /* asked before the others */
+    bool known_code; /* the registry's code is known: it logs nothing but its operations. Any
+                        other may log what contradicts its own hashes, and an endpoint that
+                        tells so has not lied: it is named and left, no more */
 };
 
 struct history_found {

@@ -252,7 +252,8 @@ static void test_honest(void **state)
     enum source_state end;
     (void)state;
     set_up(60);
-    struct history_walk in = {.from = history_newest(&fake.state), .max_blocks = 1000};
+    struct history_walk in = {
+        .from = history_newest(&fake.state), .max_blocks = 1000, .known_code = true};
     struct source *s = run(&in, &end);
     assert_int_equal(end, SOURCE_DONE);
     assert_int_equal(check_found(s, 60), 1);
@@ -376,7 +377,8 @@ static void test_lies(void **state)
                 continue;
             memset(nodes, 0, sizeof(nodes));
             nodes[0] = (struct node){.lie = lies[i].lie, .about = about};
-            struct history_walk in = {.from = history_newest(&fake.state), .max_blocks = 1000};
+            struct history_walk in = {
+                .from = history_newest(&fake.state), .max_blocks = 1000, .known_code = true};
             struct source *s = run(&in, &end);
             enum history_fault fault;
             struct ms_diag diag = {0};
@@ -412,7 +414,8 @@ static void test_all_lie(void **state)
             if (lies[i].lie == DATA && fake.event[about - 1].data.len == 0)
                 continue;
             nodes[0] = nodes[1] = (struct node){.lie = lies[i].lie, .about = about};
-            struct history_walk in = {.from = history_newest(&fake.state), .max_blocks = 1000};
+            struct history_walk in = {
+                .from = history_newest(&fake.state), .max_blocks = 1000, .known_code = true};
             struct source *s = run(&in, &end);
             uint64_t low = check_found(s, 24);
             struct history_at next = source_walk_next(s);
@@ -425,6 +428,31 @@ static void test_all_lie(void **state)
                 assert_int_equal(source_error(s, NULL), MS_ERR_UNAVAILABLE);
             source_free(s);
         }
+    }
+    fake_history_done(&fake);
+}
+
+/* Whoever writes a registry of his own can have it log beside its chain what does not hold, and all
+ * endpoints tell so truly: nobody may be kept from using them for other contracts by that. */
+static void test_unknown_code(void **state)
+{
+    enum source_state end;
+    enum history_fault fault;
+    struct ms_diag diag;
+    (void)state;
+    set_up(24);
+    for (size_t i = 0; i < MS_ARRAY_LEN(lies); i++) {
+        if (lies[i].conduct != SOURCE_CONDUCT_LIED)
+            continue;
+        nodes[0] = nodes[1] = (struct node){.lie = lies[i].lie, .about = 12};
+        struct history_walk in = {.from = history_newest(&fake.state), .max_blocks = 1000};
+        struct source *s = run(&in, &end);
+        assert_true(check_found(s, 24) > 12);
+        for (uint32_t p = 0; p < NODES; p++) {
+            assert_true(source_walk_complaint(s, p, &fault, &diag));
+            assert_int_equal(source_conduct(s, p), SOURCE_CONDUCT_GOOD);
+        }
+        source_free(s);
     }
     fake_history_done(&fake);
 }
@@ -452,7 +480,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_honest),  cmocka_unit_test(test_batches),
         cmocka_unit_test(test_until),   cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_all_lie), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_all_lie), cmocka_unit_test(test_unknown_code),
+        cmocka_unit_test(test_refused),
     };
     static const struct spec_context context;
 
