@@ -54,16 +54,11 @@ static enum ms_err tell_operation(void *arg, enum ms_err row, const struct cache
     struct teller *t = arg;
     const struct operation_facts facts = {&o->bundle, o->provider, has_document, t};
     struct history_operation operation;
-    struct registry_event event = o->event;
 
     if (row != MS_OK)
         return ms_diag_set(t->diag, row, "stored operation %llu: %s",
                            (unsigned long long)o->event.sequence, why->text);
-    const char *data = ms_arena_strdup(&t->arena, event.data);
-    if (data == NULL)
-        return MS_ERR_MEMORY;
-    event.data = ms_span_of(data, event.data.len);
-    enum ms_err err = history_operation_read(&event, &t->arena, &operation);
+    enum ms_err err = history_operation_read(&o->event, &t->arena, &operation);
     json_t *json = err == MS_OK ? operation_json(&operation, &t->past, &facts) : NULL;
     if (err != MS_OK || json == NULL ||
         json_object_set_new(json, "source", json_string("chain")) != 0 ||

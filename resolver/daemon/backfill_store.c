@@ -331,7 +331,6 @@ static enum ms_err tell_row(void *arg, enum ms_err row, const struct cache_opera
 {
     struct teller *t = arg;
     struct history_operation operation;
-    struct registry_event event = o->event;
 
     if (row != MS_OK)
         return ms_diag_set(&t->list->diag, row, "stored operation %llu: %s",
@@ -339,11 +338,7 @@ static enum ms_err tell_row(void *arg, enum ms_err row, const struct cache_opera
     t->gap = t->gap || o->event.sequence != t->last + 1;
     t->last = o->event.sequence;
     t->n++;
-    const char *data = ms_arena_strdup(&t->arena, event.data);
-    if (data == NULL)
-        return MS_ERR_MEMORY;
-    event.data = ms_span_of(data, event.data.len);
-    enum ms_err err = history_operation_read(&event, &t->arena, &operation);
+    enum ms_err err = history_operation_read(&o->event, &t->arena, &operation);
     return err == MS_OK ? tell(t, o, &operation) : err;
 }
 

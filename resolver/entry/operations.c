@@ -183,17 +183,12 @@ static enum ms_err meet_states(struct operations_check *check, const struct regi
 
 static enum ms_err advance(struct operations_check *check, const struct registry_event *event)
 {
-    struct registry_event kept = *event;
     struct history_operation operation;
     struct registry_release gone;
 
     if (check->past.state.sequence + 1 != event->sequence)
         return MS_OK; /* behind a gap */
-    const char *data = ms_arena_strdup(&check->arena, event->data);
-    if (data == NULL)
-        return MS_ERR_MEMORY;
-    kept.data = ms_span_of(data, event->data.len);
-    enum ms_err err = history_operation_read(&kept, &check->arena, &operation);
+    enum ms_err err = history_operation_read(event, &check->arena, &operation);
     if (err != MS_OK)
         return err;
     (void)history_past_apply(&check->past, &operation, &gone);

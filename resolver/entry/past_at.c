@@ -49,15 +49,10 @@ static enum ms_err broken(const struct registry_event *event, struct ms_diag *di
 
 static enum ms_err apply(struct past_at *past, const struct registry_event *event)
 {
-    struct registry_event kept = *event;
     struct history_operation operation;
     struct registry_release gone;
 
-    const char *data = ms_arena_strdup(&past->arena, event->data);
-    if (data == NULL)
-        return MS_ERR_MEMORY;
-    kept.data = ms_span_of(data, event->data.len);
-    enum ms_err err = history_operation_read(&kept, &past->arena, &operation);
+    enum ms_err err = history_operation_read(event, &past->arena, &operation);
     if (err != MS_OK)
         return err;
     if (event->timestamp_s > past->time_s && !past->later) {

@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#define VALUES_MAX_BYTES ((size_t)64 << 10) /* of one operation, decoded */
+
 struct history_at history_newest(const struct registry_state *state)
 {
     return (struct history_at){
@@ -400,23 +402,39 @@ static bool read_values(struct history_operation *op, const struct eth_abi_value
     return false;
 }
 
-enum ms_err history_operation_read(const struct registry_event *event, struct ms_arena *arena,
-                                   struct history_operation *ret_operation)
+/* The values are of use only here: a history has many operations, and a reader keeps what they
+ * say. */
+static enum ms_err decode_values(struct history_operation *op, struct ms_arena *scratch)
 {
-    struct history_operation op = {.event = *event};
     const struct eth_abi_type *type = NULL;
     struct eth_abi_value value;
 
-    if (event->kind < MS_ARRAY_LEN(data_types)) {
-        enum ms_err err = eth_abi_params_parse(ms_span_str(data_types[event->kind]), arena, &type);
-        if (err == MS_OK)
-            err = eth_abi_decode(type, event->data, arena, &value, NULL);
-        if (err != MS_OK && err != MS_ERR_ABI)
-            return err;
-        op.known = err == MS_OK && read_values(&op, &value);
+    enum ms_err err = eth_abi_params_parse(ms_span_str(data_types[op->event.kind]), scratch, &type);
+    if (err == MS_OK)
+        err = eth_abi_decode(type, op->event.data, scratch, &value, NULL);
+    op->known = err == MS_OK && read_values(op, &value);
+    return err == MS_ERR_ABI ? MS_OK : err;
+}
+
+enum ms_err history_operation_read(const struct registry_event *event, struct ms_arena *arena,
+                                   struct history_operation *ret_operation)
+{
+    struct ms_arena scratch = MS_ARENA_INIT(VALUES_MAX_BYTES);
+    struct history_operation op = {.event = *event};
+    struct ms_span *uri = &op.release.uri; /* of all that was read only this borrows */
+    enum ms_err err = MS_OK;
+
+    if (event->kind < MS_ARRAY_LEN(data_types))
+        err = decode_values(&op, &scratch);
+    if (err == MS_OK && op.known && uri->len > 0) {
+        const char *copy = ms_arena_strdup(arena, *uri);
+        err = copy == NULL ? MS_ERR_MEMORY : MS_OK;
+        *uri = ms_span_of(copy, uri->len);
     }
-    *ret_operation = op;
-    return MS_OK;
+    ms_arena_done(&scratch);
+    if (err == MS_OK)
+        *ret_operation = op;
+    return err;
 }
 
 /* ---- the states of the past ---- */

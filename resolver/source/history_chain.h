@@ -96,7 +96,8 @@ struct history_operation {
     struct eth_addr guardian; /* init, setGuardian */
 };
 
-/* MS_ERR_MEMORY; what is not understood is `known` = false. */
+/* The event's data is borrowed from the event; a release's uri is copied to the arena, and nothing
+ * else. MS_ERR_MEMORY; what is not understood is `known` = false. */
 MS_MUST_USE enum ms_err history_operation_read(const struct registry_event *event,
                                                struct ms_arena *arena,
                                                struct history_operation *ret_operation);

@@ -208,6 +208,60 @@ static void test_long(void **state)
     operations_check_free(check);
 }
 
+/* Where operation `sequence` approves release `sequence`: an approval of the fake history, with its
+ * numbers. */
+static struct ms_span approval_of(uint64_t sequence, uint8_t *data)
+{
+    const struct registry_event *e = fake.event;
+
+    while (e->kind != REGISTRY_APPROVE)
+        e++;
+    memcpy(data, e->data.ptr, e->data.len);
+    for (size_t i = 0; i < 8; i++) /* id and approvedSeq, the first and the fifth of the struct */
+        data[64 + 24 + i] = data[64 + 4 * 32 + 24 + i] = (uint8_t)(sequence >> (56 - 8 * i));
+    return ms_span_of(data, e->data.len);
+}
+
+static enum ms_err prove_above(void *arg, const struct ms_sha256 *bundle,
+                               struct operations_proof *ret_proof, struct ms_diag *diag)
+{
+    (void)arg;
+    (void)bundle;
+    (void)diag;
+    *ret_proof = (struct operations_proof){.newest = {.sequence = HISTORY_OPERATIONS_MAX + 1}};
+    return MS_OK;
+}
+
+/* As many approvals as a registry may have are checked in the memory there is for it. */
+static void test_most(void **state)
+{
+    struct operations_check *check = NULL;
+    struct operations_verdict verdict;
+    struct operations_row r = {0};
+    struct ms_diag diag = {0};
+    uint8_t data[2048];
+    (void)state;
+
+    set_up();
+    assert_int_equal(operations_check_new(prove_above, NULL, &check), MS_OK);
+    for (uint64_t s = 1; s <= HISTORY_OPERATIONS_MAX; s++) {
+        r.event = (struct registry_event){.sequence = s,
+                                          .id = s,
+                                          .block = s,
+                                          .prev_block = s - 1,
+                                          .timestamp_s = s,
+                                          .kind = REGISTRY_APPROVE,
+                                          .data = approval_of(s, data)};
+        r.event.history_hash = registry_history_hash(&r.before, &r.event);
+        if (operations_check_add(check, &r, &diag) != MS_OK)
+            fail_msg("operation %llu: %s", (unsigned long long)s, diag.text);
+        r.before = r.event.history_hash;
+    }
+    /* nothing met the state that all rest on, which lies above them */
+    assert_int_equal(operations_check_end(check, &verdict, &diag), MS_ERR_COMMITMENT);
+    operations_check_free(check);
+}
+
 static bool known_document(void *arg, const struct registry_release *release)
 {
     return release->id == *(uint64_t *)arg;
@@ -268,7 +322,7 @@ static void test_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_check), cmocka_unit_test(test_forged),
-                                       cmocka_unit_test(test_gaps), cmocka_unit_test(test_long),
-                                       cmocka_unit_test(test_json)};
+                                       cmocka_unit_test(test_gaps),  cmocka_unit_test(test_long),
+                                       cmocka_unit_test(test_most),  cmocka_unit_test(test_json)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
