@@ -13,17 +13,33 @@ struct proven {
 struct pass {
     const struct ms_sha256 *key;
     struct operations_check *check;
-    size_t n;
-    struct proven bundles[OPERATIONS_BUNDLES_MAX];
+    size_t n, cap;
+    struct proven *bundles; /* behind the first pass sorted, each once */
     struct ms_diag diag;
 };
 
+static int by_bundle(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct ms_sha256)); /* it stands first */
+}
+
 static const struct proven *find(const struct pass *pass, const struct ms_sha256 *bundle)
 {
-    for (size_t i = pass->n; i-- > 0;)
-        if (ms_sha256_eq(&pass->bundles[i].bundle, bundle))
-            return &pass->bundles[i];
-    return NULL;
+    return pass->n == 0
+               ? NULL
+               : bsearch(bundle, pass->bundles, pass->n, sizeof(pass->bundles[0]), by_bundle);
+}
+
+static void sort(struct pass *pass)
+{
+    size_t n = 0;
+
+    if (pass->n > 0)
+        qsort(pass->bundles, pass->n, sizeof(pass->bundles[0]), by_bundle);
+    for (size_t i = 0; i < pass->n; i++)
+        if (n == 0 || !ms_sha256_eq(&pass->bundles[n - 1].bundle, &pass->bundles[i].bundle))
+            pass->bundles[n++] = pass->bundles[i];
+    pass->n = n;
 }
 
 static enum ms_err bad_row(struct pass *pass, enum ms_err err, const struct cache_operation *o,
@@ -40,11 +56,16 @@ static enum ms_err note_bundle(void *arg, enum ms_err row, const struct cache_op
 
     if (row != MS_OK)
         return bad_row(pass, row, o, why);
-    if (find(pass, &o->bundle) != NULL)
-        return MS_OK;
-    if (pass->n == OPERATIONS_BUNDLES_MAX)
-        return ms_diag_set(&pass->diag, MS_ERR_LIMIT, "operations of more than %u bundles",
-                           OPERATIONS_BUNDLES_MAX);
+    if (pass->n > 0 && ms_sha256_eq(&pass->bundles[pass->n - 1].bundle, &o->bundle))
+        return MS_OK; /* most rest on that of their neighbour */
+    if (pass->n == pass->cap) {
+        size_t cap = pass->cap == 0 ? 64 : 2 * pass->cap;
+        struct proven *grown = realloc(pass->bundles, cap * sizeof(*grown));
+        if (grown == NULL)
+            return MS_ERR_MEMORY;
+        pass->bundles = grown;
+        pass->cap = cap;
+    }
     pass->bundles[pass->n++].bundle = o->bundle;
     return MS_OK;
 }
@@ -91,6 +112,7 @@ static enum ms_err run(struct cache *cache, struct pass *pass,
                        struct operations_verdict *ret_verdict)
 {
     enum ms_err err = cache_operations_each(cache, pass->key, note_bundle, pass, &pass->diag);
+    sort(pass);
     for (size_t i = 0; err == MS_OK && i < pass->n; i++)
         err = prove_bundle(cache, pass, &pass->bundles[i], &pass->diag);
     if (err == MS_OK)
@@ -114,6 +136,7 @@ enum ms_err cache_operations_verify(struct cache *cache, const struct ms_sha256 
     enum ms_err err = run(cache, pass, ret_verdict);
     if (err != MS_OK && diag != NULL)
         *diag = pass->diag;
+    free(pass->bundles);
     free(pass);
     return err;
 }

@@ -211,6 +211,34 @@ static void test_keeps_evidence(void **state)
     cache_close(cache);
 }
 
+#define STATES 1500u
+
+/* A registry that was read back after every change rests on a state for each: the audit looks at
+ * all of them, however many there are. (These prove nothing, which is what it must come to say: an
+ * error that is no finding would end the audit of everything else.) */
+static void test_many_states(void **state)
+{
+    static struct cache_operation o[STATES];
+    struct ms_sha256 key = hash_of("key");
+    struct operations_verdict verdict;
+    struct ms_diag diag = {0};
+    (void)state;
+    struct cache *cache = with_evidence();
+    for (uint64_t i = 0; i < STATES; i++) {
+        char text[32];
+        (void)snprintf(text, sizeof(text), "state %u", (unsigned)i);
+        const struct cache_past_document blob = {.bytes = ms_span_str(text), .provider = "first"};
+        assert_int_equal(cache_past_documents_add(cache, &blob, 1, NULL), MS_OK);
+        o[i] = operation(i + 1);
+        o[i].event.data.len = 0;
+        o[i].bundle = hash_of(text);
+    }
+    add(cache, o, STATES);
+    assert_int_equal(cache_operations_verify(cache, &key, &verdict, &diag), MS_ERR_EVIDENCE);
+    assert_non_null(strstr(diag.text, "malformed"));
+    cache_close(cache);
+}
+
 struct logs_seen {
     size_t n, bad;
     struct ms_diag why;
@@ -357,9 +385,10 @@ static void test_tampered_logs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_round),       TEST(test_refused),
-                                       TEST(test_append_only), TEST(test_keeps_evidence),
-                                       TEST(test_logs),        TEST(test_tampered_logs)};
+    const struct CMUnitTest tests[] = {TEST(test_round),        TEST(test_refused),
+                                       TEST(test_append_only),  TEST(test_keeps_evidence),
+                                       TEST(test_many_states),  TEST(test_logs),
+                                       TEST(test_tampered_logs)};
     for (size_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = (uint8_t)(i * 7 + 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
