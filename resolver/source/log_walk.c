@@ -25,6 +25,7 @@ struct walk {
     struct rpcset set;
     uint64_t next, end; /* the window that is asked for */
     uint64_t window;
+    bool narrowed; /* somebody would not take as many blocks, or has too much in them */
     uint32_t peer;
     bool has_peer;
     bool done[SOURCE_PROVIDERS_MAX]; /* of no use for this walk */
@@ -76,6 +77,7 @@ static void narrow(struct source *s, const struct ms_diag *why)
 {
     struct walk *w = walk_of(s);
 
+    w->narrowed = true;
     if (w->window > 1)
         w->window /= 2;
     else
@@ -485,6 +487,10 @@ bool source_log_walk_complaint(const struct source *s, uint32_t provider, enum l
 
 uint64_t source_log_walk_next(const struct source *s, uint64_t *ret_window)
 {
-    *ret_window = walk_of(s)->window;
-    return walk_of(s)->next;
+    const struct walk *w = walk_of(s);
+    bool may_grow = !w->narrowed && w->window < LOG_WALK_WINDOW;
+    uint64_t wider = w->window < LOG_WALK_WINDOW / 2 ? 2 * w->window : LOG_WALK_WINDOW;
+
+    *ret_window = may_grow ? wider : w->window;
+    return w->next;
 }

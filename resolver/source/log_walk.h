@@ -70,8 +70,8 @@ size_t source_log_walk_checks(const struct source *walk, const struct log_walk_c
 /* The worst of what is to be said of a provider. false: nothing. */
 bool source_log_walk_complaint(const struct source *walk, uint32_t provider,
                                enum log_fault *ret_fault, struct ms_diag *ret_diag);
-/* The first block that was not searched, above `to` when it is done; and the window to go on with.
- */
+/* The first block that was not searched, above `to` when it is done; and the window to go on with:
+ * twice as large where nothing was refused. */
 uint64_t source_log_walk_next(const struct source *walk, uint64_t *ret_window);
 
 #endif
