@@ -420,13 +420,9 @@ static int show(struct cli *cli, const struct verified *v)
 
 static bool has_document(void *arg, const struct registry_release *release)
 {
-    struct ms_buf bytes = MS_BUF_INIT(PAST_FILE_MAX_BYTES);
     const struct verified *v = arg;
-    bool found = false;
 
-    enum ms_err err = past_file_find(&v->past, &release->payload_hash, &bytes, &found);
-    ms_buf_done(&bytes);
-    return err == MS_OK && found;
+    return past_file_has(&v->past, &release->payload_hash);
 }
 
 static enum ms_err tell_operations(struct verified *v)

@@ -230,6 +230,14 @@ static enum ms_err check_links(struct past_file *file, struct ms_diag *diag)
     return err;
 }
 
+bool past_file_has(const struct past_file *file, const struct ms_sha256 *hash)
+{
+    char name[2 * MS_SHA256_BYTES + 1];
+
+    ms_sha256_hex(hash, name);
+    return json_object_get(file->documents, name) != NULL;
+}
+
 enum ms_err past_file_find(const struct past_file *file, const struct ms_sha256 *hash,
                            struct ms_buf *out, bool *ret_found)
 {
@@ -241,6 +249,8 @@ enum ms_err past_file_find(const struct past_file *file, const struct ms_sha256 
     return *ret_found ? ms_base64_decode(text, out, NULL, NULL, NULL) : MS_OK;
 }
 
+/* Once for each document, however often it was approved. An approval may have named another size:
+ * then it approved no document at all, which is told with its release. */
 static enum ms_err check_document(const struct past_file *file,
                                   const struct registry_release *release, json_t *seen,
                                   struct ms_diag *diag)
@@ -249,13 +259,14 @@ static enum ms_err check_document(const struct past_file *file,
     char name[2 * MS_SHA256_BYTES + 1];
     bool found = false;
 
+    ms_sha256_hex(&release->payload_hash, name);
+    if (json_object_get(seen, name) != NULL)
+        return MS_OK;
     enum ms_err err = past_file_find(file, &release->payload_hash, &bytes, &found);
     struct ms_sha256 hash = ms_sha256(ms_buf_span(&bytes));
-    ms_sha256_hex(&release->payload_hash, name);
     if (err != MS_OK && err != MS_ERR_MEMORY)
         err = malformed(diag, "a document is not base64");
-    if (err == MS_OK && found &&
-        (!ms_sha256_eq(&hash, &release->payload_hash) || bytes.len != release->payload_size))
+    if (err == MS_OK && found && !ms_sha256_eq(&hash, &release->payload_hash))
         err = ms_diag_set(diag, MS_ERR_COMMITMENT,
                           "the document of release %llu is not the one that was approved, "
                           "sha256:%s",
@@ -337,6 +348,8 @@ static enum ms_err read_document(void *arg, const struct registry_release *relea
     enum ms_err err = past_file_find(reading->file, &release->payload_hash, &text, &found);
     if (err == MS_OK && !found)
         err = MS_ERR_NOT_FOUND;
+    if (err == MS_ERR_LIMIT || (err == MS_OK && text.len != release->payload_size))
+        err = ms_diag_set(diag, MS_ERR_HASH, "it has another size than was approved");
     if (err == MS_OK)
         err = past_document_read(release->payload_format, ms_buf_span(&text), set, diag);
     ms_buf_done(&text);

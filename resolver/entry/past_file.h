@@ -45,6 +45,7 @@ bool past_file_is(struct ms_span text);
 MS_MUST_USE enum ms_err past_file_read(struct ms_span text, struct past_file *file,
                                        struct ms_diag *diag);
 
+bool past_file_has(const struct past_file *file, const struct ms_sha256 *hash);
 /* The document of this hash, appended; *ret_found false: it is not in the file. */
 MS_MUST_USE enum ms_err past_file_find(const struct past_file *file, const struct ms_sha256 *hash,
                                        struct ms_buf *out, bool *ret_found);

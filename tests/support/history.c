@@ -138,6 +138,15 @@ void fake_history_approve(struct fake_history *fake, uint64_t block, const char 
     approve_release(fake, block, &release, 1);
 }
 
+void fake_history_approve_wrong(struct fake_history *fake, uint64_t block, const char *document)
+{
+    const struct ms_span bytes = ms_span_str(document);
+    const struct registry_release release = {.not_before_s = START_S + block,
+                                             .payload_size = (uint32_t)bytes.len - 1,
+                                             .payload_hash = ms_sha256(bytes)};
+    approve_release(fake, block, &release, 1);
+}
+
 static void take_away(struct fake_history *fake, uint64_t block, uint64_t pick, bool prune)
 {
     size_t i = pick % fake->n_live;

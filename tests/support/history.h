@@ -29,6 +29,8 @@ void fake_history_add(struct fake_history *fake, uint64_t block, uint64_t pick);
  * live. */
 void fake_history_approve(struct fake_history *fake, uint64_t block, const char *document,
                           uint64_t not_before_s, uint64_t not_after_s);
+/* With a size that is not the document's. */
+void fake_history_approve_wrong(struct fake_history *fake, uint64_t block, const char *document);
 void fake_history_revoke(struct fake_history *fake, uint64_t block, size_t i);
 void fake_history_heartbeat(struct fake_history *fake, uint64_t block, uint64_t valid_until_s);
 /* A log as eth_getLogs tells it (new reference). */

@@ -4,6 +4,8 @@
 
 #include "cache/audit.h"
 #include "base/gzip.h"
+#include "cache/report.h"
+#include "resolver/entry/past_file.h"
 #include "tests/unit/cache/past_set_util.h"
 
 #include <fcntl.h>
@@ -699,6 +701,52 @@ static void test_at_confirmed(void **state)
     cache_close(cache);
 }
 
+static const char *document_at(const struct past_file *file, int64_t time_s)
+{
+    static char word[32];
+    json_t *at = past_file_at(file, time_s);
+    const json_t *one = json_array_get(json_object_get(at, "releases"), 0);
+
+    (void)snprintf(word, sizeof(word), "%s", json_string_value(json_object_get(one, "document")));
+    json_decref(at);
+    return word;
+}
+
+/* A registry whose owner once named a wrong size, took it back and approved the same document
+ * again: its past can be carried elsewhere, and says of each moment what was so. */
+static void test_past_size(void **state)
+{
+    static struct fake_history fake;
+    const char *const documents[] = {past_documents()[0], past_documents()[0]};
+    struct ms_buf text = MS_BUF_INIT(PAST_FILE_MAX_BYTES);
+    struct past_file file;
+    struct ms_diag diag = {0};
+    (void)state;
+
+    fake_history_init(&fake);
+    fake_history_add(&fake, 100, 0);
+    fake_history_approve_wrong(&fake, 200, documents[0]);
+    fake_history_revoke(&fake, 300, 0);
+    fake_history_approve(&fake, 400, documents[1], PAST(400), 0);
+    struct cache *cache = must_open();
+    (void)changes_history(cache, &fake, documents, 2000, PAST_ACCEPTED);
+    const struct cache_past_document known = {
+        .bytes = ms_span_str(documents[0]), .provider = "a", .recorded_s = PAST_READ};
+    assert_int_equal(cache_past_documents_add(cache, &known, 1, NULL), MS_OK);
+    struct spec spec = spec_of(CHANGES_PAST_SPEC);
+    assert_int_equal(report_past(cache, &spec, &text, &diag), MS_OK);
+    past_file_init(&file);
+    if (past_file_read(ms_buf_span(&text), &file, &diag) != MS_OK)
+        fail_msg("%s", diag.text);
+    assert_string_equal(document_at(&file, PAST(250)), "unreadable");
+    assert_string_equal(document_at(&file, PAST(450)), "known");
+    past_file_done(&file);
+    ms_buf_done(&text);
+    spec_done(&spec);
+    cache_close(cache);
+    fake_history_done(&fake);
+}
+
 /* A later state with another operation, which was accepted and whose operation was not fetched yet,
  * proves nothing of the time in between. */
 static void test_at_newer(void **state)
@@ -1259,13 +1307,14 @@ static void test_flips(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_listed),       TEST(test_pages),      TEST(test_diff),
-        TEST(test_at),           TEST(test_no_summary), TEST(test_gzip_members),
-        TEST(test_tampered),     TEST(test_at_limits),  TEST(test_at_end),
-        TEST(test_at_trouble),   TEST(test_at_levels),  TEST(test_at_windows),
-        TEST(test_at_all_over),  TEST(test_lies),       TEST(test_restored),
-        TEST(test_flips),        TEST(test_many),       TEST(test_at_past),
-        TEST(test_at_confirmed), TEST(test_at_newer),   TEST(test_at_doubtful),
+        TEST(test_listed),      TEST(test_pages),        TEST(test_diff),
+        TEST(test_at),          TEST(test_no_summary),   TEST(test_gzip_members),
+        TEST(test_tampered),    TEST(test_at_limits),    TEST(test_at_end),
+        TEST(test_at_trouble),  TEST(test_at_levels),    TEST(test_at_windows),
+        TEST(test_at_all_over), TEST(test_lies),         TEST(test_restored),
+        TEST(test_flips),       TEST(test_many),         TEST(test_at_past),
+        TEST(test_past_size),   TEST(test_at_confirmed), TEST(test_at_newer),
+        TEST(test_at_doubtful),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
