@@ -1,5 +1,4 @@
-/* resolver/daemon/backfill.c - jobs, one after the other, and their requests, one after the other.
- */
+/* resolver/daemon/backfill.c - jobs, in turns, and their requests, one after the other. */
 #define _GNU_SOURCE
 #include "resolver/daemon/backfill.h"
 
@@ -298,6 +297,54 @@ static void step(struct backfill *b, const struct source_response *response);
 
 static void begin_walk(struct backfill *b);
 static void begin_fetch(struct backfill *b);
+static void begin_next(struct backfill *b);
+
+static bool is_ready(const struct backfill *b, const struct backfill_job *job)
+{
+    return job->state == JOB_QUEUED ||
+           (job->state == JOB_WAITING && now_of(b).boot_ms >= job->retry_ms);
+}
+
+static bool others_are_ready(const struct backfill *b)
+{
+    const struct backfill_job *job = b->jobs;
+
+    while (job != NULL && (job == b->active || !is_ready(b, job)))
+        job = job->next;
+    return job != NULL;
+}
+
+static void continue_job(struct backfill *b)
+{
+    b->active->goes_on = false;
+    if (b->active->documents != NULL)
+        begin_fetch(b);
+    else
+        begin_walk(b);
+}
+
+/* With what it found stored. A long past, which its contract's owner may have made long, holds up
+ * nobody else's. */
+static void go_on(struct backfill *b)
+{
+    struct backfill_job *job = b->active, **at = &b->jobs;
+
+    if (!others_are_ready(b)) {
+        continue_job(b);
+        return;
+    }
+    while (*at != job)
+        at = &(*at)->next;
+    *at = job->next;
+    while (*at != NULL)
+        at = &(*at)->next;
+    *at = job;
+    job->next = NULL;
+    job->state = JOB_QUEUED;
+    job->goes_on = true;
+    b->active = NULL;
+    begin_next(b);
+}
 
 static void documents_written(struct store_job *work)
 {
@@ -314,7 +361,7 @@ static void documents_written(struct store_job *work)
     source_free(job->source);
     job->source = NULL;
     job->tries = 0;
-    begin_fetch(b);
+    go_on(b);
 }
 
 /* When nobody could be asked: later, and in the end without them. */
@@ -434,7 +481,7 @@ static void written(struct store_job *work)
     job->source = NULL;
     job->tries = 0;
     if (err == MS_OK)
-        begin_walk(b);
+        go_on(b);
     else
         finish(b, err, &diag);
 }
@@ -632,6 +679,10 @@ static void begin(struct backfill *b, struct backfill_job *job)
     struct ms_diag diag = {0};
 
     b->active = job;
+    if (job->goes_on) {
+        continue_job(b);
+        return;
+    }
     job_documents_free(job);
     job->walked = false;
     enum ms_err err = start(b, job, &diag);
@@ -644,6 +695,15 @@ static void begin(struct backfill *b, struct backfill_job *job)
     store_run(b->env.store, &job->work);
 }
 
+static void begin_next(struct backfill *b)
+{
+    for (struct backfill_job *job = b->jobs, *next; job != NULL && b->active == NULL; job = next) {
+        next = job->next;
+        if (is_ready(b, job))
+            begin(b, job);
+    }
+}
+
 static void requeue(const struct backfill *b, struct backfill_job *job)
 {
     job->state = JOB_QUEUED;
@@ -654,6 +714,7 @@ static void requeue(const struct backfill *b, struct backfill_job *job)
     job->n_requests = 0;
     job->n_complaints = 0;
     job->asked = false;
+    job->goes_on = false;
     job->walked = false;
     job->ended_s = 0;
     job->started_s = now_of(b).wall_s;
@@ -718,9 +779,7 @@ void backfill_tick(struct backfill *b)
         b->look_ms = now_ms + LOOK_MS;
         core_each_good(b->env.core, look_at, b);
     }
-    for (struct backfill_job *job = b->jobs; job != NULL && b->active == NULL; job = job->next)
-        if (job->state == JOB_QUEUED || (job->state == JOB_WAITING && now_ms >= job->retry_ms))
-            begin(b, job);
+    begin_next(b);
 }
 
 void backfill_response(struct backfill *b, uint64_t tag, const struct source_response *response)
@@ -874,6 +933,8 @@ void backfill_set_config(struct backfill *b, const struct config *config)
 
     b->config = config;
     b->look_ms = 0;
+    for (struct backfill_job *other = b->jobs; other != NULL; other = other->next)
+        other->goes_on = false; /* whether it may is looked at anew */
     if (job == NULL || (job->state != JOB_WALKING && job->state != JOB_FETCHING))
         return;
     drop_attempt(b);

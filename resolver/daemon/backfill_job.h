@@ -59,7 +59,8 @@ struct backfill_job {
     /* blocks whose logs are stored and not checked, to be tried again behind all windows */
     size_t n_unchecked, next_unchecked;
     uint64_t unchecked[BACKFILL_UNCHECKED_MAX];
-    bool asked; /* by somebody, not by configuration */
+    bool asked;   /* by somebody, not by configuration */
+    bool goes_on; /* queued in the middle, behind the others: what is stored was read already */
     /* how it goes */
     uint64_t total, stored; /* operations; or blocks, and logs */
     uint64_t n_requests;

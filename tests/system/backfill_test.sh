@@ -298,6 +298,20 @@ want 200 'the logs of the app'
 [ "$(jq -r '[.logs[], .ranges[] | .provider] | unique | join(" ")' "$work/body")" = a ] || fail 'who told the logs'
 [ "$(jq '.ranges[-1].to' "$work/body")" = "$(jq '.last_block' "$work/logs.done")" ] || fail 'the blocks that were searched'
 
+# ---- in turns: a long past holds up nobody else's ----
+
+configure 8
+fresh_start
+measuredctl resolve "$REGISTRY" >/dev/null 2>&1
+eventually 30 half_done || fail "nothing was stored: $(status_of)"
+daemon_get "/v1/resolve?specifier=$app" >/dev/null
+measuredctl backfill "$app" --json >"$work/logs.done" || fail "dstack, behind a registry: exit $?"
+[ "$(status_of | jq -r .complete)" = false ] || fail 'the logs had to wait for a whole registry'
+measuredctl backfill "$REGISTRY" 2>/dev/null || fail "in turns: exit $?"
+operations
+jq -S '[.operations[] | del(.evidence, .provider)]' "$work/operations.json" | cmp -s - "$work/whole.json" ||
+    fail 'in turns: other operations'
+
 # ---- what has no past, or none that is proven ----
 
 status=0
