@@ -147,6 +147,7 @@ static void finish(struct backfill *b, enum ms_err err, const struct ms_diag *di
     struct ms_diag why = diag == NULL ? (struct ms_diag){0} : *diag;
 
     drop_attempt(b);
+    job_documents_end(job);
     b->active = NULL;
     job->err = err;
     job->diag = why;

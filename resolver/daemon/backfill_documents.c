@@ -19,6 +19,7 @@ struct job_documents {
     struct past_document *wanted;
     uint64_t bytes;          /* of all that operations name */
     uint64_t total, missing; /* approvals whose document is, or is not, at hand */
+    uint64_t left;           /* that were not asked for when it ended */
     struct past_hosts hosts;
     struct ms_diag why; /* of the last one that could not be had */
     uint64_t why_release;
@@ -240,6 +241,19 @@ void job_documents_give_up(struct backfill_job *job, const struct ms_diag *why)
         cannot(d, d->wanted[d->next].release, why);
 }
 
+void job_documents_end(struct backfill_job *job)
+{
+    struct job_documents *d = job->documents;
+
+    if (d == NULL)
+        return;
+    d->left = d->n - d->next;
+    d->n = d->cap = d->next = 0;
+    free(d->wanted);
+    d->wanted = NULL;
+    ms_arena_done(&d->arena);
+}
+
 /* ---- telling ---- */
 
 void job_documents_json(const struct backfill_job *job, json_t *out)
@@ -249,7 +263,7 @@ void job_documents_json(const struct backfill_job *job, json_t *out)
 
     if (job->state == JOB_READING || d == NULL) /* the store's thread has it */
         return;
-    uint64_t missing = d->missing + (d->n - d->next);
+    uint64_t missing = d->missing + d->left + (d->n - d->next);
     (void)json_object_set_new(out, "documents", json_integer((json_int_t)(d->total - missing)));
     (void)json_object_set_new(out, "documents_missing", json_integer((json_int_t)missing));
     if (d->missing == 0)

@@ -113,6 +113,8 @@ bool job_documents_any(const struct backfill_job *job);
 void job_documents_take(struct backfill_job *job);
 /* All that are left cannot be had now. */
 void job_documents_give_up(struct backfill_job *job, const struct ms_diag *why);
+/* No more is fetched: what there is to be told stays, and not the list, which may be long. */
+void job_documents_end(struct backfill_job *job);
 /* `documents`, `documents_missing` and why. */
 void job_documents_json(const struct backfill_job *job, json_t *out);
 void job_documents_free(struct backfill_job *job); /* without any is fine */
