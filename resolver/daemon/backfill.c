@@ -16,6 +16,7 @@
 #define RETRY_MS 10000   /* doubled with each failure */
 #define RETRY_MAX_MS 600000
 #define TRIES_MAX 8u
+#define UNASKED_OPERATIONS_MAX 10000u
 #define AGAIN_MS 3600000 /* an entry whose job failed is not begun again by itself before */
 
 struct backfill {
@@ -80,8 +81,9 @@ static void forget(struct backfill *b, struct backfill_job *job)
 }
 
 /* Those that have ended make room, the oldest first. */
-static bool make_room(struct backfill *b)
+static bool make_room(struct backfill *b, bool asked)
 {
+    struct backfill_job *unasked = NULL; /* the newest that has not begun */
     size_t n = 0;
 
     for (struct backfill_job *job = b->jobs; job != NULL; job = job->next)
@@ -94,13 +96,20 @@ static bool make_room(struct backfill *b)
         forget(b, job);
         n--;
     }
-    return n < BACKFILL_JOBS_MAX;
+    for (struct backfill_job *job = b->jobs; job != NULL && asked; job = job->next)
+        if (job->state == JOB_QUEUED && !job->asked && !job->goes_on && job->started_s != 0)
+            unasked = job;
+    if (n < BACKFILL_JOBS_MAX || unasked == NULL)
+        return n < BACKFILL_JOBS_MAX;
+    forget(b, unasked); /* it is looked at again by itself */
+    return true;
 }
 
-static struct backfill_job *new_job(struct backfill *b, const struct core_good *good)
+static struct backfill_job *new_job(struct backfill *b, const struct core_good *good, bool asked)
 {
     static const struct spec_context lax; /* it was accepted when it was first asked for */
-    struct backfill_job *job = make_room(b) ? calloc(1, sizeof(*job)) : NULL, **end = &b->jobs;
+    struct backfill_job *job = make_room(b, asked) ? calloc(1, sizeof(*job)) : NULL,
+                        **end = &b->jobs;
 
     if (job == NULL)
         return NULL;
@@ -147,6 +156,8 @@ static void finish(struct backfill *b, enum ms_err err, const struct ms_diag *di
     struct ms_diag why = diag == NULL ? (struct ms_diag){0} : *diag;
 
     drop_attempt(b);
+    if (job_documents_lacks(job) && now_of(b).boot_ms >= job->documents_again_ms)
+        job->documents_again_ms = now_of(b).boot_ms + AGAIN_MS;
     job_documents_end(job);
     b->active = NULL;
     job->err = err;
@@ -416,10 +427,16 @@ static void documents_listed(struct store_job *work)
 
     if (b->stopped)
         return;
-    if (job->work_err == MS_OK)
-        begin_fetch(b);
-    else
+    if (job->work_err != MS_OK) {
         finish(b, job->work_err, &job->work_diag);
+        return;
+    }
+    /* each change of the registry begins a job: nobody is asked again for the same at each */
+    if (!job->asked && now_of(b).boot_ms < job->documents_again_ms) {
+        const struct ms_diag why = {.text = "it was asked for less than an hour ago"};
+        job_documents_give_up(job, &why);
+    }
+    begin_fetch(b);
 }
 
 /* All operations are stored: now what they name. */
@@ -729,13 +746,21 @@ void backfill_ask(struct backfill *b, const struct answer_id *id)
     if (b->stopped)
         return;
     if (job == NULL && core_good(b->env.core, id, &good))
-        job = new_job(b, &good);
+        job = new_job(b, &good, true);
     if (job == NULL)
         return;
     if (!has_ended(job) && job->state != JOB_WAITING && job->started_s != 0)
         return;
     requeue(b, job);
     job->asked = true;
+}
+
+/* A registry that anybody may have made, and anybody may ask for, does not fill our disk unasked.
+ */
+static bool is_too_long(const struct core_good *good)
+{
+    return good->result->adapter != NULL && strcmp(good->result->adapter, "registry") == 0 &&
+           good->result->sequence > UNASKED_OPERATIONS_MAX;
 }
 
 /* By configuration: it has more operations, or blocks, than when it was last looked at. */
@@ -747,8 +772,9 @@ static bool is_due(const struct backfill *b, const struct core_good *good)
     struct ms_diag diag;
 
     if (b->config->backfill == CONFIG_BACKFILL_NO ||
-        (!registry && b->config->backfill != CONFIG_BACKFILL_ALL) || good->mark->sequence >= now ||
-        good->mark->after_ms > now_of(b).boot_ms || refusal(b, good, &diag) != MS_OK)
+        (!registry && b->config->backfill != CONFIG_BACKFILL_ALL) || is_too_long(good) ||
+        good->mark->sequence >= now || good->mark->after_ms > now_of(b).boot_ms ||
+        refusal(b, good, &diag) != MS_OK)
         return false;
     /* logs: a window at a time */
     return registry || sets || good->mark->sequence == 0 ||
@@ -764,7 +790,7 @@ static bool look_at(void *arg, const struct core_good *good)
         return true;
     struct backfill_job *job = find(b, &good->id);
     if (job == NULL)
-        job = new_job(b, good);
+        job = new_job(b, good, false);
     if (job != NULL && (has_ended(job) || job->started_s == 0))
         requeue(b, job);
     return job != NULL;
@@ -860,6 +886,11 @@ static json_t *no_job(const struct backfill *b, const struct answer_id *id)
     if (out == NULL || !core_good(b->env.core, id, &good))
         return out;
     enum ms_err err = refusal(b, &good, &diag);
+    if (err == MS_OK && is_too_long(&good))
+        err = ms_diag_set(&diag, MS_ERR_LIMIT,
+                          "more than %u operations are read back only when they are asked for: "
+                          "measuredctl backfill",
+                          UNASKED_OPERATIONS_MAX);
     if (err != MS_OK)
         (void)json_object_set_new(
             out, "error",
@@ -895,19 +926,6 @@ json_t *backfill_status(struct backfill *b, const struct answer_id *id)
             out, "error",
             json_pack("{s:s, s:s}", "code", code, "text", ms_diag_text(&job->diag, job->err)));
     return out;
-}
-
-static void was_listed(struct store_job *work)
-{
-    struct backfill_list *list = (struct backfill_list *)work;
-    list->done(list);
-}
-
-void backfill_read(struct backfill *b, const struct answer_id *id, struct backfill_list *list)
-{
-    list->key = id->key;
-    list->job = (struct store_job){.run = job_list, .done = was_listed};
-    store_run(b->env.store, &list->job);
 }
 
 /* ---- life ---- */

@@ -40,19 +40,10 @@ void backfill_tick(struct backfill *backfill);
  * what configuration wants. */
 json_t *backfill_status(struct backfill *backfill, const struct answer_id *id);
 
-/* The stored operations of an entry as JSON text, read on the store's thread. The asker keeps it
- * alive until `done`, on the loop thread. */
-struct backfill_list {
-    struct store_job job;
-    struct ms_sha256 key;
-    uint64_t from;      /* first sequence wanted */
-    struct ms_buf *out; /* borrowed */
-    enum ms_err err;
-    struct ms_diag diag;
-    void (*done)(struct backfill_list *list);
-};
-void backfill_read(struct backfill *backfill, const struct answer_id *id,
-                   struct backfill_list *list);
+/* The stored operations, or logs, of a key as JSON text (docs/back-fill.md), from a number or block
+ * on. Reads only: on any thread that owns the cache. MS_ERR_STORE and the like with the row. */
+MS_MUST_USE enum ms_err backfill_list(struct cache *cache, const struct ms_sha256 *key,
+                                      uint64_t from, struct ms_buf *out, struct ms_diag *diag);
 
 /* Nothing is begun any more; what is with the store comes back. NULL is fine. */
 void backfill_stop(struct backfill *backfill);

@@ -12,6 +12,7 @@
 
 #define LIST_ARENA_MAX_BYTES ((size_t)HISTORY_OPERATIONS_MAX * 1024)
 #define BYTES_MAX ((uint64_t)256 << 20) /* of all documents of one registry */
+#define UNASKED_BYTES_MAX ((uint64_t)16 << 20)
 
 struct job_documents {
     struct ms_arena arena; /* uris */
@@ -62,14 +63,15 @@ static void cannot(struct job_documents *d, uint64_t release, const struct ms_di
     d->why_release = release;
 }
 
-static enum ms_err want(struct job_documents *d, const struct history_operation *op)
+static enum ms_err want(struct job_documents *d, const struct history_operation *op, bool asked)
 {
     const struct registry_release *r = &op->release;
     struct ms_diag why = {0};
 
-    if (d->bytes > BYTES_MAX) {
-        (void)ms_diag_set(&why, MS_ERR_LIMIT, "the documents of a registry may have %llu bytes",
-                          (unsigned long long)BYTES_MAX);
+    uint64_t max = asked ? BYTES_MAX : UNASKED_BYTES_MAX;
+    if (d->bytes > max) {
+        (void)ms_diag_set(&why, MS_ERR_LIMIT, "the documents of a registry may have %llu bytes%s",
+                          (unsigned long long)max, asked ? "" : " when nobody asks for them");
         cannot(d, r->id, &why);
         return MS_OK;
     }
@@ -107,7 +109,7 @@ static enum ms_err list_operation(void *arg, enum ms_err row, const struct cache
         d->total++;
         if (op.release.payload_size <= SOURCE_BODY_MAX_BYTES) /* larger ones are never had */
             d->bytes += op.release.payload_size;
-        err = known ? MS_OK : want(d, &op);
+        err = known ? MS_OK : want(d, &op, lister->job->asked);
     }
     ms_arena_done(&scratch);
     return err;
@@ -165,6 +167,11 @@ void job_documents_list(struct store_job *work, struct cache *cache)
 }
 
 /* ---- fetching ---- */
+
+bool job_documents_lacks(const struct backfill_job *job)
+{
+    return job->documents != NULL && job->documents->missing > 0;
+}
 
 bool job_documents_ended(const struct backfill_job *job)
 {

@@ -64,6 +64,7 @@ struct backfill_job {
     /* how it goes */
     uint64_t total, stored; /* operations; or blocks, and logs */
     uint64_t n_requests;
+    int64_t documents_again_ms; /* those that could not be had are asked for again, unasked */
     enum ms_err err;
     struct ms_diag diag;
     int64_t started_s, ended_s, retry_ms;
@@ -88,7 +89,6 @@ void job_complain(struct backfill_job *job, const char *provider, const char *ev
 /* ---- backfill_store.c: on the store's thread, with nobody else looking at the job ---- */
 void job_read(struct store_job *work, struct cache *cache);
 void job_write(struct store_job *work, struct cache *cache);
-void job_list(struct store_job *work, struct cache *cache);
 
 /* Of other contracts: the windows are searched, and the rest is blocks to be checked. */
 static inline bool job_rechecks(const struct backfill_job *job)
@@ -101,6 +101,7 @@ struct past_complaint;
  * are kept. And what a fetch has found. */
 void job_documents_list(struct store_job *work, struct cache *cache);
 void job_documents_write(struct store_job *work, struct cache *cache);
+bool job_documents_lacks(const struct backfill_job *job); /* one could not be had */
 bool job_documents_ended(const struct backfill_job *job);
 /* job->source gets the next of them. Errors as source_past_documents_new. */
 MS_MUST_USE enum ms_err job_documents_fetch(struct backfill_job *job, struct ms_now now,

@@ -287,7 +287,9 @@ void job_write(struct store_job *work, struct cache *cache)
 
 struct teller {
     struct cache *cache;
-    struct backfill_list *list;
+    uint64_t from;      /* first sequence, or block, that is told */
+    struct ms_buf *out; /* borrowed */
+    struct ms_diag *diag;
     struct history_past past;
     struct ms_arena arena;  /* what `past` borrows */
     uint64_t n, last, next; /* next: the first that did not fit, 0: all did */
@@ -309,18 +311,19 @@ static enum ms_err tell(struct teller *t, const struct cache_operation *o,
                         const struct history_operation *operation)
 {
     struct operation_facts facts = {&o->bundle, o->provider, has_document, t->cache};
-    struct ms_buf *out = t->list->out;
-    json_t *json = operation_json(operation, &t->past, &facts);
+    struct registry_release gone;
 
+    if (o->event.sequence >= t->from && t->told == LIST_OPERATIONS_MAX && t->next == 0)
+        t->next = o->event.sequence;
+    if (o->event.sequence < t->from || t->told == LIST_OPERATIONS_MAX) {
+        (void)history_past_apply(&t->past, operation, &gone);
+        return MS_OK;
+    }
+    json_t *json = operation_json(operation, &t->past, &facts);
     if (json == NULL)
         return MS_ERR_MEMORY;
-    enum ms_err err = MS_OK;
-    if (o->event.sequence >= t->list->from && t->told == LIST_OPERATIONS_MAX && t->next == 0)
-        t->next = o->event.sequence;
-    if (o->event.sequence >= t->list->from && t->told < LIST_OPERATIONS_MAX) {
-        (void)ms_buf_add_str(out, t->told++ == 0 ? "\n" : ",\n");
-        err = ms_json_print(json, false, out);
-    }
+    (void)ms_buf_add_str(t->out, t->told++ == 0 ? "\n" : ",\n");
+    enum ms_err err = ms_json_print(json, false, t->out);
     json_decref(json);
     return err;
 }
@@ -333,7 +336,7 @@ static enum ms_err tell_row(void *arg, enum ms_err row, const struct cache_opera
     struct history_operation operation;
 
     if (row != MS_OK)
-        return ms_diag_set(&t->list->diag, row, "stored operation %llu: %s",
+        return ms_diag_set(t->diag, row, "stored operation %llu: %s",
                            (unsigned long long)o->event.sequence, why->text);
     t->gap = t->gap || o->event.sequence != t->last + 1;
     t->last = o->event.sequence;
@@ -350,15 +353,15 @@ static enum ms_err tell_log(void *arg, enum ms_err row, const struct cache_log *
     struct teller *t = arg;
 
     if (row != MS_OK)
-        return ms_diag_set(&t->list->diag, row, "a stored log: %s", why->text);
+        return ms_diag_set(t->diag, row, "a stored log: %s", why->text);
     json_t *json = report_log_json(row, log, why);
     enum ms_err err = json == NULL ? MS_ERR_MEMORY : MS_OK;
-    if (err == MS_OK && log->block >= t->list->from && t->told >= LIST_OPERATIONS_MAX &&
-        t->next == 0 && log->block != t->last)
+    if (err == MS_OK && log->block >= t->from && t->told >= LIST_OPERATIONS_MAX && t->next == 0 &&
+        log->block != t->last)
         t->next = log->block; /* a block's logs are not torn apart */
-    if (err == MS_OK && log->block >= t->list->from && t->next == 0) {
-        (void)ms_buf_add_str(t->list->out, t->told++ == 0 ? "\n" : ",\n");
-        err = ms_json_print(json, false, t->list->out);
+    if (err == MS_OK && log->block >= t->from && t->next == 0) {
+        (void)ms_buf_add_str(t->out, t->told++ == 0 ? "\n" : ",\n");
+        err = ms_json_print(json, false, t->out);
     }
     t->last = log->block;
     t->n++;
@@ -372,53 +375,50 @@ static enum ms_err tell_range(void *arg, enum ms_err row, const struct cache_log
     struct teller *t = arg;
 
     if (row != MS_OK)
-        return ms_diag_set(&t->list->diag, row, "a stored range of blocks: %s", why->text);
-    (void)ms_buf_addf(t->list->out, "%s\n{\"from\":%llu,\"to\":%llu,\"logs\":%llu,\"provider\":",
+        return ms_diag_set(t->diag, row, "a stored range of blocks: %s", why->text);
+    (void)ms_buf_addf(t->out, "%s\n{\"from\":%llu,\"to\":%llu,\"logs\":%llu,\"provider\":",
                       t->told++ == 0 ? "" : ",", (unsigned long long)range->from,
                       (unsigned long long)range->to, (unsigned long long)range->n_logs);
-    (void)ms_json_add_string(t->list->out, ms_span_str(range->provider));
-    return ms_buf_add_str(t->list->out, "}");
+    (void)ms_json_add_string(t->out, ms_span_str(range->provider));
+    return ms_buf_add_str(t->out, "}");
 }
 
-static enum ms_err list_logs(struct teller *t, struct cache *cache)
+static enum ms_err list_logs(struct teller *t, const struct ms_sha256 *key)
 {
-    struct backfill_list *list = t->list;
-
     t->told = 0;
     t->n = t->last = 0;
-    (void)ms_buf_add_str(list->out, ",\"logs\":[");
-    enum ms_err err = cache_logs_each(cache, &list->key, tell_log, t, &list->diag);
+    (void)ms_buf_add_str(t->out, ",\"logs\":[");
+    enum ms_err err = cache_logs_each(t->cache, key, tell_log, t, t->diag);
     t->told = 0;
-    (void)ms_buf_add_str(list->out, "\n],\"ranges\":[");
+    (void)ms_buf_add_str(t->out, "\n],\"ranges\":[");
     if (err == MS_OK)
-        err = cache_log_ranges_each(cache, &list->key, tell_range, t, &list->diag);
-    (void)ms_buf_add_str(list->out, "\n]");
+        err = cache_log_ranges_each(t->cache, key, tell_range, t, t->diag);
+    (void)ms_buf_add_str(t->out, "\n]");
     return err;
 }
 
-void job_list(struct store_job *work, struct cache *cache)
+enum ms_err backfill_list(struct cache *cache, const struct ms_sha256 *key, uint64_t from,
+                          struct ms_buf *out, struct ms_diag *diag)
 {
-    struct backfill_list *list = (struct backfill_list *)work;
-    struct teller *t = calloc(1, sizeof(*t));
+    struct teller *t = calloc(1, sizeof(*t)); /* a past state is large */
 
-    list->err = t == NULL ? MS_ERR_MEMORY : MS_OK;
     if (t == NULL)
-        return;
-    t->cache = cache;
-    t->list = list;
+        return MS_ERR_MEMORY;
+    *t = (struct teller){.cache = cache, .from = from, .out = out, .diag = diag};
     t->arena.max = LIST_ARENA_MAX_BYTES;
-    (void)ms_buf_add_str(list->out, "{\"operations\":[");
-    list->err = cache_operations_each(cache, &list->key, tell_row, t, &list->diag);
-    (void)ms_buf_addf(list->out, "\n],\"stored\":%llu,\"newest\":%llu,\"complete\":%s",
+    (void)ms_buf_add_str(out, "{\"operations\":[");
+    enum ms_err err = cache_operations_each(cache, key, tell_row, t, diag);
+    (void)ms_buf_addf(out, "\n],\"stored\":%llu,\"newest\":%llu,\"complete\":%s",
                       (unsigned long long)t->n, (unsigned long long)t->last,
                       t->n > 0 && !t->gap ? "true" : "false");
-    if (list->err == MS_OK && t->n == 0)
-        list->err = list_logs(t, cache);
+    if (err == MS_OK && t->n == 0)
+        err = list_logs(t, key);
     if (t->next != 0)
-        (void)ms_buf_addf(list->out, ",\"next\":%llu", (unsigned long long)t->next);
-    (void)ms_buf_add_str(list->out, "}\n");
-    if (list->err == MS_OK)
-        list->err = ms_buf_err(list->out);
+        (void)ms_buf_addf(out, ",\"next\":%llu", (unsigned long long)t->next);
+    (void)ms_buf_add_str(out, "}\n");
+    if (err == MS_OK)
+        err = ms_buf_err(out);
     ms_arena_done(&t->arena);
     free(t);
+    return err;
 }

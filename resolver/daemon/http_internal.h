@@ -103,7 +103,7 @@ struct http_request {
             struct msig_tlog_tile tile;
             uint64_t leaf, old_size;
         } log;
-        struct backfill_list operations;
+        uint64_t operations_from; /* first number wanted */
     };
 };
 

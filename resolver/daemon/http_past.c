@@ -97,34 +97,26 @@ enum ms_err http_prepare_operations(struct http_request *r, struct ms_diag *diag
     struct ms_buf value = MS_BUF_INIT(24);
     bool found = false;
 
-    r->operations.from = 1;
+    r->operations_from = 1;
     enum ms_err err = query_member(ms_span_str(r->target), "from", &value, &found, diag);
     if (err == MS_ERR_LIMIT ||
-        (err == MS_OK && found && !ms_span_u64(ms_buf_span(&value), &r->operations.from)))
+        (err == MS_OK && found && !ms_span_u64(ms_buf_span(&value), &r->operations_from)))
         err = ms_diag_set(diag, MS_ERR_ARGUMENT, "from is no number of an operation");
     ms_buf_done(&value);
     return err == MS_OK ? http_parse_spec(r, diag) : err;
 }
 
-static void listed(struct backfill_list *list)
+static enum ms_err read_operations(struct http_request *r, struct cache *cache,
+                                   struct ms_diag *diag)
 {
-    http_resume((struct http_request *)((char *)list - offsetof(struct http_request, operations)));
-}
-
-static void run_operations(struct loop_job *job)
-{
-    struct http_request *r = request_of(job);
-
-    r->operations.out = &r->reply;
-    r->operations.done = listed;
-    backfill_read(r->http->env.backfill, &r->id, &r->operations);
+    return backfill_list(cache, &r->id.key, r->operations_from, &r->reply, diag);
 }
 
 enum MHD_Result http_operations(struct http_request *r)
 {
     if (!r->asked)
-        return ask_loop(r, run_operations);
-    if (r->operations.err != MS_OK)
-        return http_fail(r, r->operations.err, &r->operations.diag);
-    return http_send(r, MHD_HTTP_OK, ms_buf_span(&r->reply), "application/json");
+        return http_read(r, read_operations);
+    if (r->read.err != MS_OK)
+        return http_fail(r, r->read.err, &r->read.diag);
+    return http_send_read(r, "application/json", false);
 }

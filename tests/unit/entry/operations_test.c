@@ -260,6 +260,7 @@ static void test_most(void **state)
     /* nothing met the state that all rest on, which lies above them */
     assert_int_equal(operations_check_end(check, &verdict, &diag), MS_ERR_COMMITMENT);
     operations_check_free(check);
+    fake_history_done(&fake);
 }
 
 static bool known_document(void *arg, const struct registry_release *release)
