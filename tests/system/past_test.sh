@@ -283,6 +283,23 @@ jq -r .documents_why "$work/done.json" | grep -q '^release 2: 127.0.0.1: .*priva
 [ "$(tls_count)" = "$requests" ] || fail 'a private address was asked'
 REGISTRY=$first
 
+# ---- a change is no reason to ask again for what could not be had an hour ago ----
+
+rm "$work/tls/www/three.json"
+fresh_start
+backfill
+[ "$(jq .documents_missing "$work/done.json")" = 1 ] || fail "none is missing: $(cat "$work/done.json")"
+requests=$(tls_count)
+operations=$(jq .operations "$work/done.json")
+registry_heartbeat "$(($(date +%s) + 100001))"
+registry_finalize
+while [ "$(anvil_now)" -gt "$(date +%s)" ]; do sleep 0.5; done
+has_more() { [ "$(daemon_get "/v1/backfill?specifier=$REGISTRY" | jq -r '[.state, .operations, .documents_missing] | join(" ")')" = "done $((operations + 1)) 1" ]; }
+eventually 30 has_more || fail "after a change: $(daemon_get "/v1/backfill?specifier=$REGISTRY")"
+[ "$(tls_count)" = "$requests" ] || fail 'a change had the host asked again'
+backfill
+[ "$(tls_count)" -gt "$requests" ] || fail 'who asks was not served'
+
 # ---- an endpoint that gives other code, and a host that is gone ----
 
 echo 'code 0x0060016001' >"$work/a.lie"
