@@ -309,7 +309,8 @@ static json_t *verified_json(const struct verified *v)
         (void)json_object_set_new(out, "error", json_string(ms_err_code(v->past.about.error)));
     if (is_past(v)) {
         (void)json_object_set_new(out, "file", hash_json(&v->name));
-        (void)json_object_set(out, "operations", v->operations);
+        if (v->operations != NULL)
+            (void)json_object_set(out, "operations", v->operations);
     }
     if (v->at != NULL)
         (void)json_object_set(out, "at", v->at);
@@ -449,7 +450,7 @@ static enum ms_err read_past(struct verified *v, struct ms_span text, const char
     uint64_t time_s = 0;
 
     enum ms_err err = past_file_read(text, &v->past, diag);
-    if (err == MS_OK)
+    if (err == MS_OK && at == NULL)
         err = tell_operations(v);
     if (err == MS_OK && at != NULL && when_parse(ms_span_str(at), &time_s) == MS_OK) {
         v->at = past_file_at(&v->past, (int64_t)time_s);
