@@ -114,6 +114,8 @@ static enum ms_err check_group(struct cache *cache, struct ms_diag *diag)
 
 enum ms_err cache_begin(struct cache *cache, struct ms_diag *diag)
 {
+    if (cache->readonly)
+        return ms_diag_set(diag, MS_ERR_STORE, "the database is open for reading only");
     cache->written_n_before = cache->grouped ? cache->written_n : 0;
     cache->written_code_before = cache->written_code;
     if (!cache->grouped)

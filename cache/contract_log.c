@@ -269,8 +269,6 @@ enum ms_err cache_logs_add(struct cache *cache, const struct ms_sha256 *key,
 {
     struct row row;
 
-    if (cache->readonly)
-        return ms_diag_set(diag, MS_ERR_STORE, "the database is open for reading only");
     enum ms_err err = cache_begin(cache, diag);
     if (err != MS_OK)
         return err;

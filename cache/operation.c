@@ -114,8 +114,6 @@ static enum ms_err add_operation(struct cache *cache, const struct cache_operati
 enum ms_err cache_operations_add(struct cache *cache, const struct cache_operation *operations,
                                  size_t n, struct ms_diag *diag)
 {
-    if (cache->readonly)
-        return ms_diag_set(diag, MS_ERR_STORE, "the database is open for reading only");
     enum ms_err err = cache_begin(cache, diag);
     if (err != MS_OK)
         return err;

@@ -46,17 +46,6 @@ enum ms_err cache_document_known(struct cache *cache, const struct ms_sha256 *ha
     return has(cache, CACHE_STMT_BLOB_HAS, hash, ret_known, diag);
 }
 
-static enum ms_err insert(struct cache *cache, const struct row *row, struct ms_diag *diag)
-{
-    struct ms_sha256 hmac;
-
-    enum ms_err err = row_bind(cache, CACHE_STMT_DOCUMENT_INSERT, DOCUMENT_TABLE, row, &hmac, diag);
-    if (err == MS_OK)
-        return cache_run(cache, CACHE_STMT_DOCUMENT_INSERT, diag, DOCUMENT_TABLE);
-    cache_reset(cache, CACHE_STMT_DOCUMENT_INSERT);
-    return err;
-}
-
 static enum ms_err add_document(struct cache *cache, const struct cache_past_document *d,
                                 struct ms_diag *diag)
 {
@@ -77,15 +66,15 @@ static enum ms_err add_document(struct cache *cache, const struct cache_past_doc
     err = cache_blob_put(cache, d->bytes, diag);
     if (err == MS_OK)
         err = has(cache, CACHE_STMT_DOCUMENT_HAS, &hash, &there, diag);
-    return err != MS_OK || there ? err : insert(cache, &row, diag);
+    return err != MS_OK || there
+               ? err
+               : row_insert(cache, CACHE_STMT_DOCUMENT_INSERT, DOCUMENT_TABLE, &row, diag);
 }
 
 enum ms_err cache_past_documents_add(struct cache *cache,
                                      const struct cache_past_document *documents, size_t n,
                                      struct ms_diag *diag)
 {
-    if (cache->readonly)
-        return ms_diag_set(diag, MS_ERR_STORE, "the database is open for reading only");
     enum ms_err err = cache_begin(cache, diag);
     if (err != MS_OK)
         return err;

@@ -94,8 +94,6 @@ static enum ms_err add_set(struct cache *cache, const struct cache_past_set *in,
 enum ms_err cache_past_sets_add(struct cache *cache, const struct cache_past_set *sets,
                                 const struct ms_span *documents, size_t n, struct ms_diag *diag)
 {
-    if (cache->readonly)
-        return ms_diag_set(diag, MS_ERR_STORE, "the database is open for reading only");
     enum ms_err err = cache_begin(cache, diag);
     if (err != MS_OK)
         return err;
