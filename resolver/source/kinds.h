@@ -68,6 +68,9 @@ bool source_want_wait(struct source *s, int64_t ms);
 struct source *source_begin(const struct spec *spec, const struct source_policy *policy,
                             size_t arena_max, int64_t started_s);
 
+/* What a maker ends with: the attempt, or on error nothing. */
+MS_MUST_USE enum ms_err source_made(struct source *s, enum ms_err err, struct source **ret_source);
+
 /* An attempt inside another one, under its policy and begun when it was: its kind is for the caller
  * to set, who also steps it and passes its requests on. `spec` lives as long as the parent, which
  * frees it. NULL when out of memory. */

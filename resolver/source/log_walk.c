@@ -446,13 +446,7 @@ enum ms_err source_log_walk_new(const struct spec *spec, const struct source_pol
 
     if (s == NULL)
         return MS_ERR_MEMORY;
-    enum ms_err err = init(s, walk, diag);
-    if (err != MS_OK) {
-        source_free(s);
-        return err;
-    }
-    *ret_walk = s;
-    return MS_OK;
+    return source_made(s, init(s, walk, diag), ret_walk);
 }
 
 size_t source_log_walk_found(const struct source *s, const struct log_walk_found **ret_found)

@@ -378,13 +378,7 @@ enum ms_err source_past_documents_new(const struct spec *spec, const struct sour
 
     if (s == NULL)
         return MS_ERR_MEMORY;
-    enum ms_err err = init(s, in, diag);
-    if (err != MS_OK) {
-        source_free(s);
-        return err;
-    }
-    *ret_source = s;
-    return MS_OK;
+    return source_made(s, init(s, in, diag), ret_source);
 }
 
 /* ---- the outcome ---- */

@@ -1006,13 +1006,7 @@ enum ms_err source_poll_new(uint64_t chain, const struct source_policy *policy,
     struct source *s = source_begin(NULL, policy, POLL_ARENA_MAX_BYTES, now.wall_s);
     if (s == NULL)
         return MS_ERR_MEMORY;
-    enum ms_err err = init(s, chain, items, n, hints, diag);
-    if (err != MS_OK) {
-        source_free(s);
-        return err;
-    }
-    *ret_poll = s;
-    return MS_OK;
+    return source_made(s, init(s, chain, items, n, hints, diag), ret_poll);
 }
 
 /* ---- the outcome ---- */

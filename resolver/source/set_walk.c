@@ -287,13 +287,7 @@ enum ms_err set_walk_new(const struct spec *spec, const struct source_policy *po
 
     if (s == NULL)
         return MS_ERR_MEMORY;
-    enum ms_err err = init(s, walk, diag);
-    if (err != MS_OK) {
-        source_free(s);
-        return err;
-    }
-    *ret_walk = s;
-    return MS_OK;
+    return source_made(s, init(s, walk, diag), ret_walk);
 }
 
 /* ---- the outcome ---- */

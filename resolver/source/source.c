@@ -333,6 +333,15 @@ struct source *source_begin(const struct spec *spec, const struct source_policy 
     return s;
 }
 
+enum ms_err source_made(struct source *s, enum ms_err err, struct source **ret_source)
+{
+    if (err == MS_OK)
+        *ret_source = s;
+    else
+        source_free(s);
+    return err;
+}
+
 enum ms_err source_new(const struct spec *spec, const struct source_policy *policy,
                        const struct source_previous *previous, struct ms_now now,
                        struct source **ret_source, struct ms_diag *diag)
@@ -357,10 +366,8 @@ enum ms_err source_new(const struct spec *spec, const struct source_policy *poli
     }
 
     enum ms_err err = check_options(spec, diag);
-    if (err != MS_OK) {
-        source_free(s);
-        return err;
-    }
+    if (err != MS_OK)
+        return source_made(s, err, ret_source);
     err = MS_ERR_UNSUPPORTED;
     switch (spec->kind) {
     case SPEC_INLINE:
@@ -387,12 +394,7 @@ enum ms_err source_new(const struct spec *spec, const struct source_policy *poli
         err = ms_diag_set(diag, MS_ERR_INTERNAL, "an unresolved alias reached a source");
         break;
     }
-    if (err != MS_OK) {
-        source_free(s);
-        return err;
-    }
-    *ret_source = s;
-    return MS_OK;
+    return source_made(s, err, ret_source);
 }
 
 struct source *source_child(struct source *parent, const struct spec *spec, size_t arena_max)
