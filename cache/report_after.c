@@ -4,7 +4,7 @@
 #include "cache/report_internal.h"
 
 #include "resolver/entry/past_at.h"
-#include "resolver/source/past_documents.h"
+#include "resolver/source/contract.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,18 +51,13 @@ static enum ms_err take_operation(void *arg, enum ms_err row, const struct cache
 static enum ms_err read_set(struct cache *cache, const struct registry_release *release,
                             struct rec_set *set, struct ms_diag *diag)
 {
-    struct ms_buf text = MS_BUF_INIT(release->payload_size);
-    bool found = false;
+    enum ms_err err = report_document(cache, release, set, diag);
 
-    enum ms_err err = cache_blob_get(cache, &release->payload_hash, &text, &found, diag);
-    if (err == MS_OK && !found)
-        err = ms_diag_set(diag, MS_ERR_NOT_FOUND,
+    if (err == MS_ERR_NOT_FOUND)
+        (void)ms_diag_set(diag, err,
                           "the document of release %llu is missing: what it approved cannot be "
                           "compared",
                           (unsigned long long)release->id);
-    if (err == MS_OK)
-        err = past_document_read(release->payload_format, ms_buf_span(&text), set, diag);
-    ms_buf_done(&text);
     return err;
 }
 
@@ -88,19 +83,12 @@ static enum ms_err add_release(struct cache *cache, const struct registry_releas
     return read_set(cache, release, r->set, diag);
 }
 
-static json_t *addr_json(const struct eth_addr *addr)
-{
-    char text[ETH_ADDR_TEXT + 1];
-
-    eth_addr_text(addr, text);
-    return json_string(text);
-}
-
 static json_t *governance_of(const struct registry_state *state)
 {
-    return json_pack("{s:o, s:o, s:I, s:I}", "owner", addr_json(&state->owner), "guardian",
-                     addr_json(&state->guardian), "min_delay", (json_int_t)state->min_delay_s,
-                     "updated_block", (json_int_t)state->updated_block);
+    return json_pack("{s:o, s:o, s:I, s:I}", "owner", contract_address_json(&state->owner),
+                     "guardian", contract_address_json(&state->guardian), "min_delay",
+                     (json_int_t)state->min_delay_s, "updated_block",
+                     (json_int_t)state->updated_block);
 }
 
 static enum ms_err result_of(struct cache *cache, const struct after *after,

@@ -91,11 +91,10 @@ static enum ms_err prove(struct cache *cache, struct report_chain *chain, const 
 
 /* ---- documents ---- */
 
-static enum ms_err read_document(void *arg, const struct registry_release *release,
-                                 struct rec_set *set, struct ms_diag *diag)
+enum ms_err report_document(struct cache *cache, const struct registry_release *release,
+                            struct rec_set *set, struct ms_diag *diag)
 {
     struct ms_buf text = MS_BUF_INIT(release->payload_size);
-    struct cache *cache = arg;
     bool found = false;
 
     enum ms_err err = cache_blob_get(cache, &release->payload_hash, &text, &found, diag);
@@ -107,6 +106,12 @@ static enum ms_err read_document(void *arg, const struct registry_release *relea
         err = past_document_read(release->payload_format, ms_buf_span(&text), set, diag);
     ms_buf_done(&text);
     return err;
+}
+
+static enum ms_err read_document(void *arg, const struct registry_release *release,
+                                 struct rec_set *set, struct ms_diag *diag)
+{
+    return report_document(arg, release, set, diag);
 }
 
 /* ---- the answer ---- */

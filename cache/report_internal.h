@@ -73,6 +73,11 @@ struct report_chain {
 MS_MUST_USE enum ms_err report_chain_at(struct cache *cache, struct report_chain *chain,
                                         struct ms_diag *diag);
 
+/* What a release's stored document says, `set` being initialised. MS_ERR_NOT_FOUND without words:
+ * it is not stored; another error: it cannot be read. */
+MS_MUST_USE enum ms_err report_document(struct cache *cache, const struct registry_release *release,
+                                        struct rec_set *set, struct ms_diag *diag);
+
 /* ---- report_after.c ---- */
 struct report_after {             /* both the caller's, also after an error */
     struct source_result *result; /* releases and a few words of governance only */

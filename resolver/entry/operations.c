@@ -2,6 +2,7 @@
 #include "resolver/entry/operations.h"
 
 #include "base/hex.h"
+#include "resolver/source/contract.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -237,16 +238,6 @@ static json_t *sha256_json(const struct ms_sha256 *hash)
     return json_string(text);
 }
 
-static json_t *addr_json(const struct eth_addr *addr)
-{
-    char text[ETH_ADDR_TEXT + 1];
-
-    if (eth_addr_is_zero(addr))
-        return json_null();
-    eth_addr_text(addr, text);
-    return json_string(text);
-}
-
 /* Times of governance may be any number; JSON's integers are signed. */
 static json_t *number_json(uint64_t value)
 {
@@ -277,8 +268,8 @@ static void add_own(json_t *out, const struct history_operation *op)
 {
     switch ((enum registry_kind)op->event.kind) {
     case REGISTRY_INIT:
-        (void)json_object_set_new(out, "owner", addr_json(&op->owner));
-        (void)json_object_set_new(out, "guardian", addr_json(&op->guardian));
+        (void)json_object_set_new(out, "owner", contract_address_json(&op->owner));
+        (void)json_object_set_new(out, "guardian", contract_address_json(&op->guardian));
         (void)json_object_set_new(out, "min_delay", number_json(op->min_delay_s));
         return;
     case REGISTRY_REVOKE:
@@ -291,13 +282,13 @@ static void add_own(json_t *out, const struct history_operation *op)
         (void)json_object_set_new(out, "min_delay", number_json(op->min_delay_s));
         return;
     case REGISTRY_SET_GUARDIAN:
-        (void)json_object_set_new(out, "guardian", addr_json(&op->guardian));
+        (void)json_object_set_new(out, "guardian", contract_address_json(&op->guardian));
         return;
     case REGISTRY_TRANSFER_STARTED:
-        (void)json_object_set_new(out, "pending_owner", addr_json(&op->owner));
+        (void)json_object_set_new(out, "pending_owner", contract_address_json(&op->owner));
         return;
     case REGISTRY_TRANSFER_ACCEPTED:
-        (void)json_object_set_new(out, "owner", addr_json(&op->owner));
+        (void)json_object_set_new(out, "owner", contract_address_json(&op->owner));
         return;
     case REGISTRY_APPROVE:
     case REGISTRY_SHORTEN:
@@ -327,8 +318,9 @@ static void add_live(json_t *out, const struct history_past *past)
 static void add_governance(json_t *out, const struct history_past *past)
 {
     (void)json_object_set_new(out, "governance",
-                              json_pack("{s:o, s:o}", "owner", addr_json(&past->state.owner),
-                                        "guardian", addr_json(&past->state.guardian)));
+                              json_pack("{s:o, s:o}", "owner",
+                                        contract_address_json(&past->state.owner), "guardian",
+                                        contract_address_json(&past->state.guardian)));
 }
 
 json_t *operation_json(const struct history_operation *operation, struct history_past *past,

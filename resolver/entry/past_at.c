@@ -2,6 +2,8 @@
  * the end, where it must meet what is proven. */
 #include "resolver/entry/past_at.h"
 
+#include "resolver/source/contract.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -213,14 +215,6 @@ static json_t *payload_json(const struct ms_sha256 *hash)
     return json_string(text);
 }
 
-static json_t *address_json(const struct eth_addr *addr)
-{
-    char text[ETH_ADDR_TEXT + 1];
-
-    eth_addr_text(addr, text);
-    return eth_addr_is_zero(addr) ? json_null() : json_string(text);
-}
-
 static int add_document(json_t *out, const struct registry_release *release,
                         past_at_document_fn *document, void *arg)
 {
@@ -275,7 +269,7 @@ json_t *past_at_json(const struct past_at *past, past_at_document_fn *document, 
         }
     return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "operation",
                      (json_int_t)state->sequence, "block", (json_int_t)state->updated_block, "time",
-                     time_json(state->updated_at_s), "owner", address_json(&state->owner),
-                     "guardian", address_json(&state->guardian), "valid_until",
+                     time_json(state->updated_at_s), "owner", contract_address_json(&state->owner),
+                     "guardian", contract_address_json(&state->guardian), "valid_until",
                      time_json(state->valid_until_s), "releases", releases);
 }
