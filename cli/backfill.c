@@ -35,9 +35,17 @@ static const char *printable(const json_t *object, const char *name, char *out, 
 
 /* ---- one question ---- */
 
-static enum ms_err target_of(const struct client_subject *subject, struct ms_buf *out)
+/* Held by out. NULL: it has said why not, with the exit code. */
+static const char *target_of(const struct cli *cli, const struct client_subject *subject,
+                             struct ms_buf *out, int *ret_code)
 {
-    return client_target("/v1/backfill", subject, out);
+    enum ms_err err = client_target("/v1/backfill", subject, out);
+    const char *text = err == MS_OK ? ms_buf_str(out) : NULL;
+
+    *ret_code = CLI_YES;
+    if (text == NULL)
+        *ret_code = client_fail_err(cli, err == MS_OK ? MS_ERR_MEMORY : err, NULL);
+    return text;
 }
 
 static int post(const struct cli *cli, const char *target)
@@ -177,13 +185,10 @@ static int follow(const struct cli *cli, const char *target, json_t **ret_status
 int backfill_run(const struct cli *cli, const struct client_subject *subject, json_t **ret_status)
 {
     struct ms_buf target = MS_BUF_INIT((size_t)1 << 20);
-    int code = CLI_UNKNOWN;
+    int code;
 
-    enum ms_err err = target_of(subject, &target);
-    const char *text = err == MS_OK ? ms_buf_str(&target) : NULL;
-    if (text == NULL)
-        code = client_fail_err(cli, err == MS_OK ? MS_ERR_MEMORY : err, NULL);
-    else
+    const char *text = target_of(cli, subject, &target, &code);
+    if (code == CLI_YES)
         code = post(cli, text);
     if (code == CLI_YES)
         code = follow(cli, text, ret_status);
@@ -221,13 +226,10 @@ int backfill_settle(const struct cli *cli, const struct client_subject *subject)
     struct ms_buf target = MS_BUF_INIT((size_t)1 << 20);
     json_t *status = NULL;
     bool shown = false;
-    int code = CLI_YES;
+    int code;
 
-    enum ms_err err = target_of(subject, &target);
-    const char *text = err == MS_OK ? ms_buf_str(&target) : NULL;
-    if (text == NULL)
-        code = client_fail_err(cli, err == MS_OK ? MS_ERR_MEMORY : err, NULL);
-    else
+    const char *text = target_of(cli, subject, &target, &code);
+    if (code == CLI_YES)
         code = look(cli, text, &status);
     for (int64_t ms = 0; code == CLI_YES && is_under_way(status) && ms < SETTLE_MS; ms += LOOK_MS) {
         show_progress(status, false);

@@ -70,13 +70,28 @@ static void job_free(struct backfill_job *job)
     free(job);
 }
 
-static void forget(struct backfill *b, struct backfill_job *job)
+static void append(struct backfill *b, struct backfill_job *job)
+{
+    struct backfill_job **end = &b->jobs;
+
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = job;
+    job->next = NULL;
+}
+
+static void take_out(struct backfill *b, struct backfill_job *job)
 {
     struct backfill_job **at = &b->jobs;
 
     while (*at != job)
         at = &(*at)->next;
     *at = job->next;
+}
+
+static void forget(struct backfill *b, struct backfill_job *job)
+{
+    take_out(b, job);
     job_free(job);
 }
 
@@ -108,8 +123,7 @@ static bool make_room(struct backfill *b, bool asked)
 static struct backfill_job *new_job(struct backfill *b, const struct core_good *good, bool asked)
 {
     static const struct spec_context lax; /* it was accepted when it was first asked for */
-    struct backfill_job *job = make_room(b, asked) ? calloc(1, sizeof(*job)) : NULL,
-                        **end = &b->jobs;
+    struct backfill_job *job = make_room(b, asked) ? calloc(1, sizeof(*job)) : NULL;
 
     if (job == NULL)
         return NULL;
@@ -120,9 +134,7 @@ static struct backfill_job *new_job(struct backfill *b, const struct core_good *
         free(job);
         return NULL;
     }
-    while (*end != NULL)
-        end = &(*end)->next;
-    *end = job;
+    append(b, job);
     return job;
 }
 
@@ -339,23 +351,26 @@ static void continue_job(struct backfill *b)
  * nobody else's. */
 static void go_on(struct backfill *b)
 {
-    struct backfill_job *job = b->active, **at = &b->jobs;
+    struct backfill_job *job = b->active;
 
     if (!others_are_ready(b)) {
         continue_job(b);
         return;
     }
-    while (*at != job)
-        at = &(*at)->next;
-    *at = job->next;
-    while (*at != NULL)
-        at = &(*at)->next;
-    *at = job;
-    job->next = NULL;
+    take_out(b, job);
+    append(b, job);
     job->state = JOB_QUEUED;
     job->goes_on = true;
     b->active = NULL;
     begin_next(b);
+}
+
+/* The store is done with it. false: nothing goes on, we are ending or the job has failed. */
+static bool work_is_good(struct backfill *b, const struct backfill_job *job)
+{
+    if (!b->stopped && job->work_err != MS_OK)
+        finish(b, job->work_err, &job->work_diag);
+    return !b->stopped && job->work_err == MS_OK;
 }
 
 static void documents_written(struct store_job *work)
@@ -363,12 +378,8 @@ static void documents_written(struct store_job *work)
     struct backfill_job *job = job_of(work);
     struct backfill *b = job->owner;
 
-    if (b->stopped)
+    if (!work_is_good(b, job))
         return;
-    if (job->work_err != MS_OK) {
-        finish(b, job->work_err, &job->work_diag);
-        return;
-    }
     job_documents_take(job);
     source_free(job->source);
     job->source = NULL;
@@ -399,25 +410,35 @@ static void fetch_ended(struct backfill *b)
     finish(b, MS_OK, NULL);
 }
 
-static void begin_fetch(struct backfill *b)
+static enum ms_err new_attempt(struct backfill *b, struct ms_diag *diag);
+
+static void begin_attempt(struct backfill *b, enum job_state state)
 {
     struct backfill_job *job = b->active;
     struct ms_diag diag = {0};
 
-    if (job_documents_ended(job)) {
-        finish(b, MS_OK, NULL);
-        return;
-    }
     config_policy(b->config, &job->policy);
     upstream_mark_providers(b->env.upstream, &job->policy);
-    enum ms_err err = job_documents_fetch(job, now_of(b), &diag);
+    enum ms_err err =
+        state == JOB_FETCHING ? job_documents_fetch(job, now_of(b), &diag) : new_attempt(b, &diag);
     if (err != MS_OK) {
         finish(b, err, &diag);
         return;
     }
     job->serial = ++b->last_serial;
-    job->state = JOB_FETCHING;
+    job->state = state;
     step(b, NULL);
+}
+
+static void begin_fetch(struct backfill *b)
+{
+    const struct backfill_job *job = b->active;
+
+    if (job_documents_ended(job)) {
+        finish(b, MS_OK, NULL);
+        return;
+    }
+    begin_attempt(b, JOB_FETCHING);
 }
 
 static void documents_listed(struct store_job *work)
@@ -425,12 +446,8 @@ static void documents_listed(struct store_job *work)
     struct backfill_job *job = job_of(work);
     struct backfill *b = job->owner;
 
-    if (b->stopped)
+    if (!work_is_good(b, job))
         return;
-    if (job->work_err != MS_OK) {
-        finish(b, job->work_err, &job->work_diag);
-        return;
-    }
     /* each change of the registry begins a job: nobody is asked again for the same at each */
     if (!job->asked && now_of(b).boot_ms < job->documents_again_ms) {
         const struct ms_diag why = {.text = "it was asked for less than an hour ago"};
@@ -470,12 +487,8 @@ static void written(struct store_job *work)
     struct backfill *b = job->owner;
     uint64_t window;
 
-    if (b->stopped)
+    if (!work_is_good(b, job))
         return;
-    if (job->work_err != MS_OK) {
-        finish(b, job->work_err, &job->work_diag);
-        return;
-    }
     const struct history_found *found;
     const struct log_walk_found *logs;
     if (job->sets != NULL) {
@@ -618,16 +631,7 @@ static void begin_walk(struct backfill *b)
         finish(b, MS_OK, NULL);
         return;
     }
-    config_policy(b->config, &job->policy);
-    upstream_mark_providers(b->env.upstream, &job->policy);
-    enum ms_err err = new_attempt(b, &diag);
-    if (err != MS_OK) {
-        finish(b, err, &diag);
-        return;
-    }
-    job->serial = ++b->last_serial;
-    job->state = JOB_WALKING;
-    step(b, NULL);
+    begin_attempt(b, JOB_WALKING);
 }
 
 static void was_read(struct store_job *work)
@@ -635,12 +639,8 @@ static void was_read(struct store_job *work)
     struct backfill_job *job = job_of(work);
     struct backfill *b = job->owner;
 
-    if (b->stopped)
+    if (!work_is_good(b, job))
         return;
-    if (job->work_err != MS_OK) {
-        finish(b, job->work_err, &job->work_diag);
-        return;
-    }
     job->seek = job->logs && job->next_block == 0 && job->first_block == 0;
     if (job->logs && job->next_block < job->first_block)
         job->next_block = job->first_block;
@@ -648,6 +648,11 @@ static void was_read(struct store_job *work)
 }
 
 /* ---- beginning ---- */
+
+static bool is_registry(const struct core_good *good)
+{
+    return good->result->adapter != NULL && strcmp(good->result->adapter, "registry") == 0;
+}
 
 /* Why the past of this entry is not fetched; MS_OK: it can be. */
 static enum ms_err refusal(const struct backfill *b, const struct core_good *good,
@@ -678,7 +683,7 @@ static enum ms_err start(struct backfill *b, struct backfill_job *job, struct ms
     job->evidence = good.evidence;
     if (sets_are(&good))
         return sets_start(job, &good);
-    job->logs = good.result->adapter == NULL || strcmp(good.result->adapter, "registry") != 0;
+    job->logs = !is_registry(&good);
     job->known_code = good.result->probe.known_code;
     if (job->logs) {
         job->first_block = good.result->scan.begun ? good.result->scan.from : good.spec->from;
@@ -759,15 +764,14 @@ void backfill_ask(struct backfill *b, const struct answer_id *id)
  */
 static bool is_too_long(const struct core_good *good)
 {
-    return good->result->adapter != NULL && strcmp(good->result->adapter, "registry") == 0 &&
-           good->result->sequence > UNASKED_OPERATIONS_MAX;
+    return is_registry(good) && good->result->sequence > UNASKED_OPERATIONS_MAX;
 }
 
 /* By configuration: it has more operations, or blocks, than when it was last looked at. */
 static bool is_due(const struct backfill *b, const struct core_good *good)
 {
     bool sets = sets_are(good);
-    bool registry = good->result->adapter != NULL && strcmp(good->result->adapter, "registry") == 0;
+    bool registry = is_registry(good);
     uint64_t now = registry || sets ? good->result->sequence : good->result->block.number;
     struct ms_diag diag;
 
